@@ -1,0 +1,40 @@
+"""Sphinx configuration; the name and the version come from pyproject.toml."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+project = _project["name"]
+author = _project["authors"][0]["name"]
+release = _project["version"]
+html_title = f"{project} {release}"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.apidoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
+html_theme = "furo"
+exclude_patterns = ["api/modules.rst"]
+myst_heading_anchors = 3
+smartquotes = False
+
+apidoc_modules = [
+    {
+        "path": str(ROOT / "{{ cookiecutter.package_name }}"),
+        "destination": "api",
+        "separate_modules": True,
+        "module_first": True,
+    }
+]
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    # What a package re-exports is documented where it is defined.
+    "ignore-module-all": True,
+}
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"

@@ -1,0 +1,57 @@
+from collections.abc import Awaitable, Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
+from {{ cookiecutter.package_name }}.app.models import health
+
+OK = {"status": "ok"}
+
+
+async def fail() -> None:
+    raise DependencyError("Deathstar")
+
+
+async def answer() -> None: ...
+
+
+@pytest.fixture(params=[fail, answer])
+def checks(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Awaitable[None]]:
+    check: Callable[[], Awaitable[None]] = request.param
+    monkeypatch.setattr(health, "READINESS_CHECKS", (answer, check))
+    return check
+
+
+def test_ready_by_default(client: TestClient) -> None:
+    response = client.get("/api/ready")
+
+    assert (response.status_code, response.json()) == (200, OK)
+
+
+def test_ready_only_while_every_dependency_answers(
+    client: TestClient, checks: Callable[[], Awaitable[None]]
+) -> None:
+    response = client.get("/api/ready")
+
+    if checks is answer:
+        assert (response.status_code, response.json()) == (200, OK)
+    else:
+        assert response.status_code == 502
+        assert response.json() == {
+            "error": {
+                "code": 502,
+                "message": "Could not connect to Deathstar",
+                "status": "BAD_GATEWAY",
+            }
+        }
+
+
+def test_live_whatever_the_dependencies_do(
+    client: TestClient, checks: Callable[[], Awaitable[None]]
+) -> None:
+    response = client.get("/api/live")
+
+    assert (response.status_code, response.json()) == (200, OK)

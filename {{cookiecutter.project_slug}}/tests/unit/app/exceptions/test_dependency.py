@@ -1,0 +1,5 @@
+from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
+
+
+def test_message_names_the_dependency() -> None:
+    assert str(DependencyError("Redis")) == "Could not connect to Redis"

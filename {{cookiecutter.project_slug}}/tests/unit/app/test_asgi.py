@@ -1,0 +1,57 @@
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from {{ cookiecutter.package_name }}.app import asgi
+from {{ cookiecutter.package_name }}.app.asgi import get_application
+
+
+def test_settings_reach_the_application(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_PROJECT_NAME", "Deathstar")
+    settings.setenv("FASTAPI_VERSION", "1.2.3")
+    settings.setenv("FASTAPI_DEBUG", "true")
+
+    app = get_application()
+
+    assert (app.title, app.version) == ("Deathstar", "1.2.3")
+    assert app.debug
+
+
+def test_documentation_is_served(client: TestClient) -> None:
+    assert client.get("/docs").status_code == 200
+    assert client.get("/openapi.json").json()["openapi"].startswith("3.")
+
+
+def test_documentation_can_be_turned_off(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_DOCS_URL", "")
+
+    with TestClient(get_application()) as client:
+        assert client.get("/docs").status_code == 404
+        assert client.get("/openapi.json").status_code == 404
+
+
+def test_clients_are_open_while_the_application_serves(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    async def close_first() -> None:
+        calls.append("close first")
+
+    async def close_second() -> None:
+        calls.append("close second")
+
+    clients = (
+        (lambda: calls.append("open first"), close_first),
+        (lambda: calls.append("open second"), close_second),
+    )
+    monkeypatch.setattr(asgi, "CLIENTS", clients)
+
+    with TestClient(app):
+        assert calls == ["open first", "open second"]
+
+    assert calls[2:] == ["close second", "close first"]
+
+
+def test_every_call_builds_an_application_of_its_own(app: FastAPI) -> None:
+    assert get_application() is not app

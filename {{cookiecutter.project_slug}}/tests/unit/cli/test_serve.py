@@ -1,0 +1,74 @@
+import os
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from {{ cookiecutter.package_name }}.cli import main
+from {{ cookiecutter.package_name }}.wsgi import Server
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect the configuration of servers instead of running them."""
+    servers: list[dict[str, Any]] = []
+
+    def run(self: Server) -> None:
+        servers.append({name: item.get() for name, item in self.cfg.settings.items()})
+
+    monkeypatch.setattr(Server, "run", run)
+    return servers
+
+
+def serve(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["serve", *arguments])
+
+
+def test_defaults_come_from_the_settings(started: list[dict[str, Any]]) -> None:
+    assert serve().exit_code == 0
+
+    assert started[0]["bind"] == ["127.0.0.1:8000"]
+    assert started[0]["workers"] == 2
+    assert started[0]["daemon"] is False
+    assert started[0]["pidfile"] is None
+
+
+def test_options_win(started: list[dict[str, Any]]) -> None:
+    os.environ["FASTAPI_BIND"] = "127.0.0.1:1"
+
+    serve("--bind", "unix:/run/x", "-w", "3", "--daemon", "--pid", "/run/pid")
+
+    assert started[0]["bind"] == ["unix:/run/x"]
+    assert started[0]["workers"] == 3
+    assert started[0]["daemon"] is True
+    assert started[0]["pidfile"] == "/run/pid"
+
+
+def test_env_sets_variables(started: list[dict[str, Any]]) -> None:
+    serve("-e", "FASTAPI_KEEPALIVE=7", "--env", "EMPIRE=a=b")
+
+    assert started[0]["keepalive"] == 7
+    assert os.environ["EMPIRE"] == "a=b"
+
+
+@pytest.mark.parametrize("pair", ["FASTAPI_WORKERS", "=3"])
+def test_env_that_is_no_pair_is_refused(
+    started: list[dict[str, Any]], pair: str
+) -> None:
+    result = serve("--env", pair)
+
+    assert result.exit_code == 2
+    assert f"`{pair}` is not KEY=VALUE." in result.stderr
+    assert not started
+
+
+@pytest.mark.parametrize("arguments", [["-w", "zero"], ["-e", "FASTAPI_WORKERS=zero"]])
+def test_bad_setting_is_one_sentence(
+    started: list[dict[str, Any]], arguments: list[str]
+) -> None:
+    result = serve(*arguments)
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: FASTAPI_WORKERS='zero': ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not started

@@ -1,0 +1,1 @@
+"""FastAPI service in MVC layout, served by gunicorn with uvicorn workers."""

@@ -1,0 +1,1 @@
+"""The application: controllers, models and views, and what they share."""

@@ -1,0 +1,45 @@
+"""The application factory."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from ..config import get_settings
+from .exceptions.handlers import add_exception_handlers
+from .router import root_api_router
+from .utils import CLIENTS
+from .views.error import ERROR_RESPONSES
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Keep what the whole application shares open while it serves."""
+    async with AsyncExitStack() as stack:
+        for open_client, close_client in CLIENTS:
+            open_client()
+            stack.push_async_callback(close_client)
+        yield
+
+
+def get_application() -> FastAPI:
+    """Build the application; importing this module builds nothing.
+
+    Raises:
+        SettingsError: when a variable holds a value that cannot be used.
+    """
+    settings = get_settings()
+    docs_url = settings.docs_url or None
+    app = FastAPI(
+        title=settings.project_name,
+        version=settings.version,
+        debug=settings.debug,
+        docs_url=docs_url,
+        redoc_url=None,
+        openapi_url="/openapi.json" if docs_url else None,
+        responses=ERROR_RESPONSES,
+        lifespan=lifespan,
+    )
+    app.include_router(root_api_router)
+    add_exception_handlers(app)
+    return app

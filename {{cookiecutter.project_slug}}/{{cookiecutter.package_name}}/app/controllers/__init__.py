@@ -1,0 +1,1 @@
+"""Controllers speak HTTP: they ask a model and answer with a view."""

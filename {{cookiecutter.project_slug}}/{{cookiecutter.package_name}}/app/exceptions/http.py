@@ -1,0 +1,25 @@
+"""The error that a controller raises to answer with a status code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+
+class HTTPException(StarletteHTTPException):
+    """An answer with an error status, in the shape that all errors have."""
+
+    def __init__(
+        self,
+        status_code: int,
+        message: str | None = None,
+        details: list[Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take what the client is told.
+
+        ``message`` defaults to the phrase of the status code; ``details`` may hold
+        anything that has a JSON form, and is left out of the answer when empty.
+        """
+        super().__init__(status_code, detail=message, headers=headers)
+        self.details = details

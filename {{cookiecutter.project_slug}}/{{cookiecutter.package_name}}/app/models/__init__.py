@@ -1,0 +1,1 @@
+"""Models hold the domain: what is true, and what may happen."""

@@ -1,0 +1,71 @@
+"""The HTTP client of the whole application."""
+
+from typing import Any, ClassVar
+
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
+
+from ...config import get_settings
+
+
+class AiohttpClient:
+    """One connection pool per process, opened and closed with the application.
+
+    Works from anywhere, without an instance::
+
+        response = await AiohttpClient.get("https://example.com/planets")
+        planets = await response.json()
+
+    The methods take aiohttp's own request options, such as ``params``, ``json``,
+    ``headers`` and ``raise_for_status``, and raise aiohttp's own errors. A request
+    that takes longer than ``FASTAPI_AIOHTTP_TIMEOUT`` seconds raises
+    ``TimeoutError``. Bodies are read before the answer is returned; to stream one,
+    use the session that :meth:`get_aiohttp_client` returns.
+    """
+
+    aiohttp_client: ClassVar[ClientSession | None] = None
+
+    @classmethod
+    def get_aiohttp_client(cls) -> ClientSession:
+        """Return the session, made at the first call, which needs a running loop."""
+        if cls.aiohttp_client is None:
+            timeout = ClientTimeout(total=get_settings().aiohttp_timeout)
+            cls.aiohttp_client = ClientSession(timeout=timeout)
+        return cls.aiohttp_client
+
+    @classmethod
+    async def close_aiohttp_client(cls) -> None:
+        """Close all connections; does nothing when the session is not open."""
+        client, cls.aiohttp_client = cls.aiohttp_client, None
+        if client is not None:
+            await client.close()
+
+    @classmethod
+    async def get(cls, url: str, **options: Any) -> ClientResponse:
+        """Send a GET request."""
+        return await cls._request("GET", url, **options)
+
+    @classmethod
+    async def post(cls, url: str, **options: Any) -> ClientResponse:
+        """Send a POST request."""
+        return await cls._request("POST", url, **options)
+
+    @classmethod
+    async def put(cls, url: str, **options: Any) -> ClientResponse:
+        """Send a PUT request."""
+        return await cls._request("PUT", url, **options)
+
+    @classmethod
+    async def patch(cls, url: str, **options: Any) -> ClientResponse:
+        """Send a PATCH request."""
+        return await cls._request("PATCH", url, **options)
+
+    @classmethod
+    async def delete(cls, url: str, **options: Any) -> ClientResponse:
+        """Send a DELETE request."""
+        return await cls._request("DELETE", url, **options)
+
+    @classmethod
+    async def _request(cls, method: str, url: str, **options: Any) -> ClientResponse:
+        async with cls.get_aiohttp_client().request(method, url, **options) as response:
+            await response.read()
+        return response

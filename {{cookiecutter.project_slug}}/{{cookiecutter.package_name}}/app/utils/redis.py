@@ -1,0 +1,126 @@
+"""The Redis client of the whole application."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, ClassVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ...config import get_settings
+from ..exceptions.dependency import DependencyError
+
+logger = logging.getLogger(__name__)
+Value = str | int | float
+
+
+class RedisClient:
+    """One connection pool per process, opened and closed with the application.
+
+    Works from anywhere, without an instance: ``await RedisClient.get("key")``. Keys
+    and values are text. Each method raises :class:`.DependencyError` when Redis does
+    not answer within ``FASTAPI_REDIS_TIMEOUT`` seconds. For everything that has no
+    method here, :meth:`open_redis_client` returns redis-py's own client.
+    """
+
+    redis_client: ClassVar[Redis | None] = None
+
+    @classmethod
+    def open_redis_client(cls) -> Redis:
+        """Return the client, made at the first call; it connects when first used."""
+        if cls.redis_client is None:
+            cls.redis_client = cls._make()
+        return cls.redis_client
+
+    @classmethod
+    async def close_redis_client(cls) -> None:
+        """Close all connections; does nothing when the client is not open."""
+        client, cls.redis_client = cls.redis_client, None
+        if client is not None:
+            await client.aclose()
+
+    @classmethod
+    async def check_readiness(cls) -> None:
+        """Do nothing when Redis answers or is not in use.
+
+        Raises:
+            DependencyError: when Redis is in use and does not answer.
+        """
+        if get_settings().use_redis and not await cls.ping():
+            raise DependencyError("Redis")
+
+    @classmethod
+    async def ping(cls) -> bool:
+        """Return whether Redis answers; never raises because it does not."""
+        try:
+            return bool(await cls._call(cls.open_redis_client().ping()))
+        except DependencyError as error:
+            logger.warning("%s: %r", error, error.__cause__)
+            return False
+
+    @classmethod
+    async def set(cls, key: str, value: Value, ex: int | None = None) -> bool:
+        """Set ``key``, which expires ``ex`` seconds from now, or never."""
+        return bool(await cls._call(cls.open_redis_client().set(key, value, ex=ex)))
+
+    @classmethod
+    async def get(cls, key: str) -> str | None:
+        """Return the value of ``key``, or None when it does not exist."""
+        value: str | None = await cls._call(cls.open_redis_client().get(key))
+        return value
+
+    @classmethod
+    async def rpush(cls, key: str, *values: Value) -> int:
+        """Append to the list at ``key``; return its new length."""
+        return int(await cls._call(cls.open_redis_client().rpush(key, *values)))
+
+    @classmethod
+    async def lrange(cls, key: str, start: int = 0, end: int = -1) -> list[str]:
+        """Return the elements from ``start`` to ``end``, both inclusive."""
+        return list(await cls._call(cls.open_redis_client().lrange(key, start, end)))
+
+    @classmethod
+    async def exists(cls, *keys: str) -> int:
+        """Return how many of ``keys`` exist."""
+        return int(await cls._call(cls.open_redis_client().exists(*keys)))
+
+    @staticmethod
+    async def _call(command: Awaitable[Any]) -> Any:
+        try:
+            # The client's own time-out is per read: a fail-over, which asks several
+            # Sentinels one after the other, would add them up.
+            async with asyncio.timeout(get_settings().redis_timeout):
+                return await command
+        except (RedisConnectionError, RedisTimeoutError, TimeoutError) as error:
+            raise DependencyError("Redis") from error
+
+    @staticmethod
+    def _make() -> Redis:
+        settings = get_settings()
+        options: dict[str, Any] = {
+            "username": settings.redis_username or None,
+            "password": settings.redis_password.get_secret_value() or None,
+            "decode_responses": True,
+            "socket_timeout": settings.redis_timeout,
+            "socket_connect_timeout": settings.redis_timeout,
+            # A restarted Redis leaves stale connections in the pool: try once more on
+            # a new one. A time-out is not tried again, or the wait would double.
+            "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        }
+        if not settings.redis_use_sentinel:
+            return Redis(host=settings.redis_host, port=settings.redis_port, **options)
+        sentinel = Sentinel(
+            settings.sentinel_addresses(),
+            sentinel_kwargs={
+                "socket_timeout": settings.redis_timeout,
+                "socket_connect_timeout": settings.redis_timeout,
+            },
+            **options,
+        )
+        client: Redis = sentinel.master_for(settings.redis_sentinel_master)
+        return client

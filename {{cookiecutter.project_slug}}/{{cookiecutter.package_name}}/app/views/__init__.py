@@ -1,0 +1,1 @@
+"""Views are the shapes of answers."""

@@ -1,0 +1,65 @@
+"""The command that serves the application in production."""
+
+import os
+
+import click
+
+from ..config import ENV_PREFIX, SettingsError, get_settings
+from ..wsgi import Server
+
+
+def _pairs(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for key, equals, value in pairs:
+        if not key or not equals:
+            raise click.BadParameter(f"`{key}{equals}{value}` is not KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
+
+
+@click.command()
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    help="HOST:PORT or unix:PATH to listen on; FASTAPI_BIND is the default.",
+)
+@click.option(
+    "-w",
+    "--workers",
+    metavar="N",
+    help="Number of worker processes; FASTAPI_WORKERS is the default.",
+)
+@click.option("-D", "--daemon", is_flag=True, help="Run in the background.")
+@click.option(
+    "-e",
+    "--env",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="Set an environment variable; may be repeated.",
+)
+@click.option(
+    "--pid",
+    type=click.Path(dir_okay=False),
+    help="Write the number of the master process to this file.",
+)
+def serve(
+    bind: str | None,
+    workers: str | None,
+    daemon: bool,
+    env: dict[str, str],
+    pid: str | None,
+) -> None:
+    """Serve the application with gunicorn and uvicorn workers."""
+    os.environ.update(env)
+    # Options travel as variables, so that one place validates and explains.
+    for name, value in (("BIND", bind), ("WORKERS", workers)):
+        if value is not None:
+            os.environ[f"{ENV_PREFIX}{name}"] = value
+    try:
+        settings = get_settings()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    options = {**settings.gunicorn_options(), "daemon": daemon, "pidfile": pid}
+    Server(options, settings.root_path).run()

@@ -1,0 +1,69 @@
+"""Settings of gunicorn and its uvicorn workers."""
+
+import os
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt
+from pydantic_settings import BaseSettings
+
+from .types import UrlPath
+
+
+def _bind(value: str) -> str:
+    if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):\d{1,5}", value):
+        raise ValueError("must be HOST:PORT or unix:PATH")
+    return value
+
+
+Bind = Annotated[str, AfterValidator(_bind)]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+
+class GunicornSettings(BaseSettings):
+    """How the service is served; time-outs are in seconds."""
+
+    bind: Bind = "127.0.0.1:8000"
+    root_path: UrlPath = ""
+    workers: PositiveInt = 2
+    worker_class: str = "uvicorn_worker.UvicornWorker"
+    worker_timeout: NonNegativeInt = 30
+    graceful_timeout: NonNegativeInt = 30
+    # Longer than the 60 seconds after which nginx and common load balancers drop an
+    # idle connection: who closes first must not be the server, or requests are lost.
+    keepalive: NonNegativeInt = 65
+    forwarded_allow_ips: str = "127.0.0.1,::1"
+    access_log: bool = False
+    gunicorn_log_level: LogLevel = "info"
+    gunicorn_log_format: str = (
+        "%(asctime)s [%(process)d] [%(levelname)s] %(name)s: %(message)s"
+    )
+
+    def gunicorn_options(self) -> dict[str, Any]:
+        """Return these settings under the names that gunicorn gives them."""
+        return {
+            "bind": self.bind,
+            "workers": self.workers,
+            "worker_class": self.worker_class,
+            "timeout": self.worker_timeout,
+            "graceful_timeout": self.graceful_timeout,
+            "keepalive": self.keepalive,
+            "forwarded_allow_ips": self.forwarded_allow_ips,
+            "loglevel": self.gunicorn_log_level,
+            "accesslog": "-" if self.access_log else None,
+            "logconfig_dict": self._logging(),
+            # Workers prove that they live by touching a file: keep it in memory, where
+            # it also works on a read-only root file system.
+            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+            "control_socket_disable": True,
+        }
+
+    def _logging(self) -> dict[str, Any]:
+        """Send the loggers of gunicorn and of the application the same way."""
+        level = self.gunicorn_log_level.upper()
+        console = {"level": level, "handlers": ["error_console"], "propagate": False}
+        return {
+            "root": {"level": level, "handlers": ["error_console"]},
+            "loggers": {"gunicorn.error": console},
+            "formatters": {"generic": {"format": self.gunicorn_log_format}},
+        }
