@@ -1,0 +1,48 @@
+# Two commands for a fresh machine: `make demo` and `make test`. See `make help`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CODE := hooks wrapper tests hatch_build.py docs/conf.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo install test test-fast lint types docs bench bake clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+
+demo: install ## Create a project, install it, start it, ask it
+	$(BIN)/python tests/demo.py
+
+install: $(VENV)/.complete ## Install the command and the tools of its developers
+$(VENV)/.complete: pyproject.toml hatch_build.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --editable . --group dev --group docs
+	touch $@
+
+test: install ## Run all tests
+	$(BIN)/pytest --numprocesses=auto $(ARGS)
+
+test-fast: install ## Run the tests that take less than two minutes in all
+	$(BIN)/pytest --numprocesses=auto -m "not slow" $(ARGS)
+
+lint: install ## Check the style of this repository's own code
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: install ## Check the types of this repository's own code
+	$(BIN)/mypy
+
+docs: install ## Build the documentation into docs/_build/
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+
+bench: install ## Measure the command and the service
+	$(BIN)/python tests/bench.py
+
+bake: install ## Create the project with everything in it in bake/
+	rm -rf bake
+	$(BIN)/cookiecutter . --no-input --output-dir bake
+
+clean: ## Remove what the other verbs made
+	rm -rf $(VENV) bake dist docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,118 @@
+"""Fixtures: bakes that are shared, projects that are not, and what was really run."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import QUESTIONS, ROOT, Baked, Project, Service, label, uv
+
+Bake = Callable[..., Baked]
+MakeProject = Callable[..., Project]
+EXECUTED = "executed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: Any) -> Bake:
+    """Bake the template of the work tree with ``answers``, once for each set of them."""
+    baked: dict[str, Baked] = {}
+
+    def bake(**answers: Any) -> Baked:
+        unknown = answers.keys() - QUESTIONS.keys()
+        assert not unknown, f"no such questions: {unknown}"
+        key = repr(sorted(answers.items()))
+        if key not in baked:
+            result = cookies_session.bake(extra_context=answers, template=str(ROOT))
+            assert result.exception is None, result.exception
+            baked[key] = Baked(result.project_path, result.context)
+        return baked[key]
+
+    return bake
+
+
+@pytest.fixture
+def project(bake: Bake, tmp_path: Path) -> MakeProject:
+    """Copy a bake into the test's own folder and give it an environment."""
+
+    def project(python: str | None = None, **answers: Any) -> Project:
+        baked = bake(**answers)
+        copy = Project(tmp_path / baked.path.name, baked.answers)
+        shutil.copytree(baked.path, copy.path)
+        install(copy, python)
+        return copy
+
+    return project
+
+
+@pytest.fixture(scope="session")
+def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project with everything in it; its tests must leave its files alone."""
+    baked = bake()
+    copy = Project(tmp_path_factory.mktemp("full") / baked.path.name, baked.answers)
+    shutil.copytree(baked.path, copy.path)
+    install(copy)
+    return copy
+
+
+def install(project: Project, python: str | None = None) -> None:
+    """Do what ``make install`` does, without a lock file and in a few seconds."""
+    options = ["--python", python] if python else []
+    uv("venv", "--quiet", *options, ".venv", cwd=project.path)
+    uv(
+        *("pip", "install", "--quiet", "--python", ".venv/bin/python"),
+        *("--requirements", "pyproject.toml", "--group", "dev", "--editable", "."),
+        cwd=project.path,
+    )
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    """Start services of a project; whatever still runs is killed after the test."""
+    services: list[Service] = []
+
+    def serve(project: Project, *arguments: str, **variables: str) -> Service:
+        package = project.answers["package_name"]
+        services.append(Service(project.python, package, *arguments, **variables))
+        return services[-1]
+
+    yield serve
+    for service in services:
+        service.kill()
+
+
+@pytest.fixture
+def executed(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Note for the summary that a verb was really run for a combination."""
+
+    def executed(answers: dict[str, Any], verb: str) -> None:
+        record_property(EXECUTED, (label(answers), verb))
+
+    return executed
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print which verbs were executed for which combinations."""
+    table: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == EXECUTED:
+                table[value[0]].append(value[1])
+    if table:
+        terminalreporter.section("executed")
+    for combination, verbs in sorted(table.items()):
+        terminalreporter.write_line(f"{combination}: {', '.join(verbs)}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Make a skip a failure, where the command line says so."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = bool(reporter and reporter.stats.get("skipped"))
+    if skipped and session.config.getoption("--no-skips") and not exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

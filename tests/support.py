@@ -1,0 +1,211 @@
+"""What several test modules share: bakes, environments, processes, ports."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPConnection
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MVC = Path(sys.executable).with_name("mvc")
+SECONDS = 30
+
+QUESTIONS: dict[str, Any] = {
+    key: value
+    for key, value in json.loads((ROOT / "cookiecutter.json").read_text("utf-8")).items()
+    if not key.startswith("_")
+}
+
+
+def load(path: Path) -> Any:
+    """Import a Python file that is in no package, such as a hook."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FEATURES: dict[tuple[str, Any], list[str]] = load(ROOT / "hooks/post_gen_project.py").FEATURES
+
+
+def combinations() -> list[dict[str, Any]]:
+    """Return every combination of answers that decides which files there are."""
+    deciding = {key for key, _ in FEATURES}
+    choices = {
+        key: [True, False] if isinstance(value, bool) else value
+        for key, value in QUESTIONS.items()
+        if isinstance(value, bool) or key in deciding
+    }
+    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+
+
+def label(answers: dict[str, Any]) -> str:
+    """Name a combination for people: ``+redis -aiohttp poetry``."""
+    signs = {True: "+", False: "-"}
+    return " ".join(
+        signs[value] + key if isinstance(value, bool) else value for key, value in answers.items()
+    )
+
+
+@dataclass(frozen=True)
+class Baked:
+    """A project that was baked; shared by tests, so that nobody may write into it."""
+
+    path: Path
+    answers: dict[str, Any]
+
+    @property
+    def package(self) -> Path:
+        """The folder of the project's package."""
+        return self.path / self.answers["package_name"]
+
+    def files(self) -> dict[str, Path]:
+        """Return every file by its path in the project."""
+        return {
+            file.relative_to(self.path).as_posix(): file
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file()
+        }
+
+
+@dataclass(frozen=True)
+class Project(Baked):
+    """A project of its own for one test, with an environment in which everything runs."""
+
+    def make(self, *words: str, **variables: str) -> str:
+        """Run make verbs, which must succeed; return what they printed."""
+        return run("make", *words, cwd=self.path, **variables)
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the project's environment."""
+        return self.path / ".venv/bin/python"
+
+
+class Service:
+    """A service that was started from a project's environment."""
+
+    def __init__(self, python: Path, package: str, *arguments: str, **variables: str) -> None:
+        """Start ``python -m package serve`` on a free port, or as ``arguments`` say."""
+        self.port = free_port()
+        binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{self.port}"]
+        self.process = subprocess.Popen(
+            [python, "-m", package, "serve", *binding, *arguments],
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def get(self, path: str, timeout: float = SECONDS) -> tuple[int, str]:
+        """Return the status code and the body."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def answers(self, path: str = "/api/live", status: int = 200) -> bool:
+        """Return whether the service answers ``path`` with ``status``."""
+        assert self.process.poll() is None, f"the service exited {self.process.returncode}"
+        try:
+            return self.get(path)[0] == status
+        except OSError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal to the master; return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def kill(self) -> None:
+        """End the master and its workers, whatever state they are in."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Return when ``condition`` holds; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition} did not hold in {seconds} seconds"
+        time.sleep(0.02)
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    """Run a command that must succeed; return all that it printed."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, f"{command} exited {done.returncode} in {cwd}:\n{done.stdout}"
+    return done.stdout
+
+
+@cache
+def package_index() -> str:
+    """Return the URL of the package index that pip is configured for."""
+    code = (
+        "from pip._internal.commands import create_command as command;"
+        "print(command('install').parse_args([])[0].index_url)"
+    )
+    return run(sys.executable, "-c", code, cwd=ROOT).splitlines()[-1]
+
+
+def uv(*arguments: str | Path, cwd: Path) -> str:
+    """Run uv with the package index of pip."""
+    tool = Path(sys.executable).with_name("uv")
+    return run(tool, *arguments, cwd=cwd, UV_DEFAULT_INDEX=package_index())
+
+
+def environment(folder: Path, *packages: str | Path, python: str = sys.executable) -> Path:
+    """Make an environment in ``folder`` and install into it; return its interpreter."""
+    uv("venv", "--quiet", "--python", python, folder, cwd=ROOT)
+    interpreter = folder / "bin/python"
+    uv("pip", "install", "--quiet", "--python", interpreter, *packages, cwd=folder)
+    return interpreter
+
+
+@cache
+def interpreters() -> dict[str, str]:
+    """Return the Pythons of this machine that the project supports, by version."""
+    found = {}
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        candidates = [
+            shutil.which(f"python{version}"),
+            *Path.home().glob(f".pyenv/versions/{version}.*/bin/python"),
+        ]
+        for candidate in filter(None, candidates):
+            done = subprocess.run([candidate, "-V"], capture_output=True, text=True)
+            if done.stdout.startswith(f"Python {version}."):
+                found[version] = str(candidate)
+                break
+    return found

@@ -1,0 +1,1 @@
+"""Creates, updates and grows FastAPI services in MVC layout."""

@@ -1,0 +1,155 @@
+"""The command line: signatures, help and exit codes; what they do is elsewhere.
+
+Modules that load cookiecutter, cruft or Rich are imported by the commands that need
+them, so that ``mvc --help`` answers at once.
+"""
+
+import signal
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mvc.errors import MvcError
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    failed; one sentence on standard error says why
+  2    the words of the command line make no sense
+  130  interrupted
+"""
+
+
+class Commands(TyperGroup):
+    """The commands, whose failures end in one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the command line names."""
+        try:
+            return super().invoke(ctx)
+        except MvcError as error:
+            if str(error):
+                typer.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except OSError as error:
+            typer.echo(f"Error: {error.strerror}: `{error.filename}`.", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            sys.exit(130)
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Create, update and grow FastAPI services in MVC layout.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# One pair of options for each feature, shared by every command that can set them.
+Redis = Annotated[bool | None, typer.Option("--redis/--no-redis", " /-R", help="Redis client.")]
+Aiohttp = Annotated[
+    bool | None, typer.Option("--aiohttp/--no-aiohttp", " /-A", help="HTTP client.")
+]
+
+
+def main() -> None:
+    """Run the command line; a termination request cleans up like an interrupt."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    app(prog_name="mvc")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version_of("fastapi-mvc-template"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    directory: Annotated[
+        Path,
+        typer.Option("-C", metavar="DIR", help="Look for the project from here.", exists=True),
+    ] = Path(),
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take what concerns every command."""
+    ctx.obj = directory
+
+
+@app.command()
+def new(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
+    ],
+    redis: Redis = None,
+    aiohttp: Aiohttp = None,
+    package_manager: Annotated[
+        str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
+    ] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="SPDX identifier, or none.")
+    ] = None,
+    repo_url: Annotated[str | None, typer.Option(metavar="URL", help="Repository URL.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(metavar="SRC", envvar="MVC_TEMPLATE", help="Repository of the template."),
+    ] = None,
+    checkout: Annotated[
+        str | None, typer.Option(metavar="REF", help="Tag, branch or commit of the template.")
+    ] = None,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", "-n", help="Ask nothing, take the defaults.")
+    ] = False,
+    skip_install: Annotated[
+        bool, typer.Option("--skip-install", "-I", help="Do not run `make install`.")
+    ] = False,
+    no_git: Annotated[bool, typer.Option("--no-git", help="Make no repository.")] = False,
+) -> None:
+    """Create a project."""
+    from mvc import console
+    from mvc import new as creation
+
+    chosen = {
+        "redis": redis,
+        "aiohttp": aiohttp,
+        "package_manager": package_manager,
+        "license": license_,
+        "repo_url": repo_url,
+    }
+    options = creation.Options(
+        path=path,
+        chosen=chosen,
+        assignments=assignments or [],
+        template=template,
+        checkout=checkout,
+        interactive=not no_input and console.is_interactive(),
+    )
+    creation.run(options, install=not skip_install, version_control=not no_git)
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Run the development server with reload."""
+    from mvc import project
+
+    project.run(project.find(ctx.obj), host, port)

@@ -1,0 +1,181 @@
+"""Creates a project: asks, renders aside, moves into place, then sets it up."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mvc import console, engine, git, template
+from mvc import project as living
+from mvc.errors import Interrupted, MvcError, UsageError
+
+COMMIT_MESSAGE = "Create the project from its template"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said.
+
+    ``chosen`` holds the answers of options such as ``--no-redis``, ``assignments`` the
+    texts of ``--set``.
+    """
+
+    path: Path
+    chosen: dict[str, Any] = field(default_factory=dict)
+    assignments: list[str] = field(default_factory=list)
+    template: str | None = None
+    checkout: str | None = None
+    interactive: bool = False
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that exists, and the answers it was made of."""
+
+    path: Path
+    answers: engine.Answers
+
+
+def run(options: Options, *, install: bool, version_control: bool) -> None:
+    """Create the project, set it up, and say what to type next.
+
+    Raises:
+        Interrupted: during the installation; the project stays.
+        MvcError: as :func:`create` does, or when the set-up failed; the project stays.
+    """
+    project = create(options, console.say)
+    path = options.path
+    advice = f"The project is created, but not installed. Run `make install` in `{path}`."
+    try:
+        if install:
+            with console.progress("Installing") as progress:
+                living.install(project.path, progress)
+    except MvcError as error:
+        raise MvcError(f"{advice} What failed: {error}") from error
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"Interrupted. {advice}") from error
+    finally:
+        if version_control:
+            commit(project)
+    console.say(f"Created {project.path.name} in {path}", style="bold green")
+    console.say("\nNext:")
+    for command in [f"cd {path}", *([] if install else ["make install"]), "mvc run", "make test"]:
+        console.say(f"  {command}")
+    console.say("\nThen open http://127.0.0.1:8000/docs. `make help` lists the rest.")
+
+
+def create(options: Options, say: Callable[[str], None]) -> Project:
+    """Create the project at ``options.path``, or leave everything as it was.
+
+    ``say`` is told the answers that nobody was asked for.
+
+    Raises:
+        UsageError: when options contradict each other, or answer what is not asked.
+        MvcError: when the path cannot be used, or the template refuses or fails.
+    """
+    target = _vacant(options.path)
+    source = template.find(options.template)
+    with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
+        clone = Path(folder, "template")
+        ref = template.clone(source, options.checkout, clone)
+        answers = _answers(options, engine.questions(clone), say)
+        # Beside the target, so that the move is one step of the file system.
+        with tempfile.TemporaryDirectory(prefix=".mvc-", dir=target.parent) as aside:
+            rendered = engine.create(clone, answers, Path(aside))
+            engine.record(rendered, source.url, ref)
+            _move(rendered, target)
+    return Project(target, answers)
+
+
+def commit(project: Project) -> None:
+    """Put the project under version control, unless it is already inside a repository.
+
+    Raises:
+        MvcError: when git fails.
+    """
+    if git.is_inside_repository(project.path):
+        return
+    git.init(project.path)
+    git.commit_all(
+        project.path,
+        COMMIT_MESSAGE,
+        project.answers.get("author", "mvc"),
+        project.answers.get("email", "mvc@localhost"),
+    )
+
+
+def _vacant(path: Path) -> Path:
+    """Return the absolute path, where a project can be created."""
+    target = path.absolute()
+    if target.is_dir():
+        if any(target.iterdir()):
+            raise MvcError(f"Directory `{path}` is not empty. Choose another path or remove it.")
+    elif os.path.lexists(target):
+        raise MvcError(f"`{path}` is not a directory. Choose another path or remove it.")
+    elif not target.parent.is_dir():
+        raise MvcError(f"Directory `{target.parent}` does not exist. Create it first.")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise MvcError(f"Directory `{target.parent}` is not writable. Choose another path.")
+    return target
+
+
+def _answers(
+    options: Options, questions: engine.Answers, say: Callable[[str], None]
+) -> engine.Answers:
+    given = _given(options, questions)
+    defaults = {
+        "project_name": _human_name(options.path),
+        "author": git.setting("user.name"),
+        "email": git.setting("user.email"),
+    }
+    for key, value in defaults.items():
+        if key in questions and value:
+            questions[key] = value
+    _refuse_jinja({**defaults, **given})
+    answers = engine.ask(questions, given, options.interactive)
+    _refuse_jinja(answers)
+    assumed = {key: value for key, value in answers.items() if key not in given}
+    if assumed and not options.interactive:
+        say("Defaults: " + ", ".join(f"{key}={value}" for key, value in assumed.items()))
+    return answers
+
+
+def _given(options: Options, questions: engine.Answers) -> engine.Answers:
+    """Return the answers that the command line holds, each valid by its question."""
+    given = {key: value for key, value in options.chosen.items() if value is not None}
+    for assignment in options.assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
+        value = engine.parse(key, text, questions)
+        if given.get(key, value) != value:
+            raise UsageError(f"`--set {assignment}` contradicts another option.")
+        given[key] = value
+    for key, value in given.items():
+        engine.parse(key, value, questions)
+    return given
+
+
+def _human_name(path: Path) -> str:
+    """Turn ``galactic-empire`` into ``Galactic Empire``."""
+    words = re.split(r"[-_.\s]+", path.absolute().name)
+    return " ".join(word[:1].upper() + word[1:] for word in words if word)
+
+
+def _refuse_jinja(answers: engine.Answers) -> None:
+    # Cookiecutter evaluates answers, the template's hook sees only what came of it.
+    for key, value in answers.items():
+        if isinstance(value, str) and re.search(r"\{[{%#]", value):
+            raise MvcError(f"`{key}` must not hold a brace before a brace, % or #.")
+
+
+def _move(project: Path, target: Path) -> None:
+    if not target.exists():
+        project.rename(target)
+        return
+    # An empty directory stays the one it is: somebody's shell may be in it.
+    for entry in project.iterdir():
+        entry.rename(target / entry.name)

@@ -1,0 +1,71 @@
+"""A living project: where it is, and its own make verbs."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from mvc.errors import MvcError
+
+STATE = ".cruft.json"
+NO_MAKE = "make was not found on PATH. Install it and try again."
+
+
+def find(start: Path) -> Path:
+    """Return the project that ``start`` is in: the nearest folder with a state file.
+
+    Raises:
+        MvcError: when there is none up to the root.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / STATE).is_file():
+            return folder
+    raise MvcError(f"`{STATE}` not found in `{start}`. Run `mvc new` or change directory.")
+
+
+def run(project: Path, host: str, port: int) -> NoReturn:
+    """Become the project's ``make run``.
+
+    Raises:
+        MvcError: when make is missing.
+    """
+    os.chdir(project)
+    try:
+        os.execvp("make", ["make", "run", f"HOST={host}", f"PORT={port}"])
+    except FileNotFoundError as error:
+        raise MvcError(NO_MAKE) from error
+
+
+def install(project: Path, progress: Callable[[str], None]) -> None:
+    """Run the project's ``make install``; ``progress`` is told each line it prints.
+
+    Raises:
+        MvcError: when make is missing or fails, with the last line it printed.
+    """
+    line = "make printed nothing."
+    try:
+        process = subprocess.Popen(
+            ["make", "install"],
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except FileNotFoundError as error:
+        raise MvcError(NO_MAKE) from error
+    with process:
+        try:
+            for line in process.stdout or ():
+                progress(line.rstrip())
+        except BaseException:
+            # An interrupt at the terminal reaches make as well; one that is sent to this
+            # process alone does not.
+            process.terminate()
+            raise
+    if process.returncode:
+        raise MvcError(line.strip())

@@ -1,0 +1,90 @@
+"""Where the template comes from, and under which name a project remembers it."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from mvc import engine
+from mvc.errors import MvcError
+from mvc.git import git
+
+DISTRIBUTION = "fastapi-mvc-template"
+# The repository as it was when the wheel was built.
+BUNDLE = Path(__file__).with_name("template.bundle")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A git repository: what to clone here, and what to write down."""
+
+    source: str
+    url: str
+
+
+def find(explicit: str | None) -> Template:
+    """Return the template that the user named, or else the one of this command.
+
+    Raises:
+        MvcError: when this command carries no template of its own.
+    """
+    if explicit:
+        source = engine.expand(explicit)
+        if Path(source).exists():
+            source = str(Path(source).resolve())
+        return Template(source, source)
+    origin = _origin()
+    checkout = _checkout(origin)
+    if checkout:
+        return Template(str(checkout), str(checkout))
+    if not BUNDLE.exists():
+        raise MvcError("This installation carries no template. Name one with `--template`.")
+    url = origin["url"] if "vcs_info" in origin else _public_url()
+    return Template(str(BUNDLE), url)
+
+
+def clone(template: Template, ref: str | None, folder: Path) -> str | None:
+    """Clone ``ref``, or HEAD, into ``folder``; return the name to write down for it.
+
+    That is ``ref`` itself, or the release tag of what this command carries.
+
+    Raises:
+        MvcError: when the repository or the ref cannot be had.
+    """
+    try:
+        git("clone", "--quiet", template.source, str(folder))
+    except MvcError as error:
+        raise MvcError(f"Cannot clone the template `{template.source}`: {error}") from error
+    if ref:
+        try:
+            git("checkout", "--quiet", ref, "--", cwd=folder)
+        except MvcError as error:
+            raise MvcError(f"The template `{template.url}` has no `{ref}`.") from error
+        return ref
+    if template.source == str(BUNDLE):
+        tags = git("tag", "--points-at", "HEAD", "--sort=-version:refname", cwd=folder)
+        return tags.splitlines()[0] if tags else None
+    return None
+
+
+def _origin() -> dict[str, Any]:
+    """Return what PEP 610 recorded of where this command was installed from."""
+    text = distribution(DISTRIBUTION).read_text("direct_url.json")
+    origin: dict[str, Any] = json.loads(text) if text else {}
+    return origin
+
+
+def _checkout(origin: dict[str, Any]) -> Path | None:
+    if "dir_info" not in origin:
+        return None
+    path = Path(url2pathname(urlsplit(origin["url"]).path))
+    return path if (path / ".git").exists() else None
+
+
+def _public_url() -> str:
+    entries = distribution(DISTRIBUTION).metadata.get_all("Project-URL") or []
+    urls: dict[str, str] = dict(entry.split(", ", 1) for entry in entries)
+    return urls["Repository"]
