@@ -70,7 +70,7 @@ class Baked:
     @property
     def package(self) -> Path:
         """The folder of the project's package."""
-        return self.path / self.answers["package_name"]
+        return self.path / str(self.answers["package_name"])
 
     def files(self) -> dict[str, Path]:
         """Return every file by its path in the project."""
@@ -204,7 +204,7 @@ def interpreters() -> dict[str, str]:
             *Path.home().glob(f".pyenv/versions/{version}.*/bin/python"),
         ]
         for candidate in filter(None, candidates):
-            done = subprocess.run([candidate, "-V"], capture_output=True, text=True)
+            done = subprocess.run([str(candidate), "-V"], capture_output=True, text=True)
             if done.stdout.startswith(f"Python {version}."):
                 found[version] = str(candidate)
                 break
