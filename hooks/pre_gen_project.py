@@ -8,11 +8,13 @@ import json
 import keyword
 import re
 import sys
-import unicodedata
 
 # Text that people may type freely; every other answer has a narrower form.
-FREE_TEXT = ("project_name", "project_description", "author")
+FREE_TEXT = ("project_name", "project_description")
 MAX_LENGTH = 100
+# Control characters, line breaks, surrogates, marks that reorder what is read, and the
+# two characters that YAML cannot hold.
+UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 FORMS = {
     "project_slug": (
@@ -23,13 +25,14 @@ FORMS = {
         r"[a-z][a-z0-9_]*",
         "must be lower-case letters, digits and underscores, and begin with a letter",
     ),
+    "author": (r"[^<>]+", "must not hold < or >, which enclose the e-mail address"),
     "email": (r"[^\s@<>\"\\,]+@[^\s@<>\"\\,]+", "must look like name@example.com"),
     "version": (
-        r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?",
+        r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?",
         "must be a version such as 0.1.0",
     ),
     "repo_url": (r"https?://[^\s\"<>\\]+", "must be an http or https URL"),
-    "copyright_year": (r"\d{4}", "must be a year of four digits"),
+    "copyright_year": (r"[0-9]{4}", "must be a year of four digits"),
 }
 MAX_NAME = {
     # The longest release name that Helm accepts; Kubernetes takes 63 characters.
@@ -38,60 +41,42 @@ MAX_NAME = {
     "package_name": 40,
 }
 
-# Packages that the project depends on: one of its own by that name would hide them.
+# Modules and distributions in the project's environment: one of its own by that name
+# would hide them, or depend on itself.
 DEPENDENCIES = frozenset(
+    """
+    a11y_pygments accessible_pygments aiohappyeyeballs aiohttp aiosignal alabaster
+    annotated_doc annotated_types anyio ast_serialize attr attrs babel beautifulsoup4
+    bs4 certifi charset_normalizer click coverage docutils dotenv fastapi frozenlist
+    furo gunicorn h11 httpcore2 httptools httpx2 idna imagesize iniconfig jinja2 librt
+    markdown_it markdown_it_py markupsafe mdit_py_plugins mdurl multidict mypy
+    mypy_extensions mypyc myst_parser opentelemetry opentelemetry_api packaging pathspec
+    pluggy poetry_core propcache py pydantic pydantic_core pydantic_settings pygments
+    pytest python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer soupsieve
+    sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp sphinxcontrib_devhelp
+    sphinxcontrib_htmlhelp sphinxcontrib_jsmath sphinxcontrib_qthelp
+    sphinxcontrib_serializinghtml starlette truststore types_gunicorn typing_extensions
+    typing_inspection urllib3 uvicorn uvicorn_worker uvloop yaml yarl
+    """.split()  # noqa: SIM905
+)
+# Commands that the project's verbs run: one of its own by that name would replace them.
+COMMANDS = frozenset({"activate", "pip", "poetry", "python", "python3", "sphinx_build", "uv"})
+# What stands beside the package, in lower case: not every file system tells it apart.
+BESIDE = frozenset(
     {
-        "aiohttp",
-        "annotated_doc",
-        "annotated_types",
-        "anyio",
-        "attr",
-        "attrs",
-        "black",
-        "click",
-        "coverage",
-        "fastapi",
-        "furo",
-        "gunicorn",
-        "h11",
-        "httpcore",
-        "httpcore2",
-        "httptools",
-        "httpx",
-        "httpx2",
-        "idna",
-        "iniconfig",
-        "jinja2",
-        "multidict",
-        "mypy",
-        "myst_parser",
-        "packaging",
-        "pip",
-        "pluggy",
-        "poetry",
-        "propcache",
-        "pydantic",
-        "pydantic_core",
-        "pydantic_settings",
-        "pygments",
-        "pytest",
-        "redis",
-        "ruff",
-        "setuptools",
-        "sphinx",
-        "starlette",
-        "typing_extensions",
-        "typing_inspection",
-        "uv",
-        "uvicorn",
-        "uvicorn_worker",
-        "uvloop",
-        "wheel",
-        "yarl",
+        "build",
+        "charts",
+        "dist",
+        "dockerfile",
+        "docs",
+        "lib",
+        "license",
+        "makefile",
+        "scripts",
+        "tests",
+        "vagrantfile",
     }
 )
-# Folders that stand beside the package.
-FOLDERS = frozenset({"tests", "docs", "scripts", "charts", "lib", "dist", "build", "site"})
 
 
 def main() -> None:
@@ -103,62 +88,54 @@ def main() -> None:
 
 def refusals(answers):
     """Yield one sentence for each answer that cannot be used."""
-    for key in FREE_TEXT:
-        flaw = flaw_of_text(answers[key])
+    for key in (*FREE_TEXT, *FORMS):
+        text = answers[key]
+        flaw = flaw_of_text(text) or flaw_of_form(key, text) or flaw_of_name(key, text)
         if flaw:
             yield f"`{key}` {flaw}."
-    if re.search("[<>]", answers["author"]):
-        yield "`author` must not hold < or >, which enclose the e-mail address."
-    for key, (pattern, rule) in FORMS.items():
-        if len(answers[key]) > MAX_LENGTH:
-            yield f"`{key}` must not be longer than {MAX_LENGTH} characters."
-        elif not re.fullmatch(pattern, answers[key], re.ASCII):
-            yield f"`{key}` is `{printable(answers[key])}` and {rule}."
-    for key, limit in MAX_NAME.items():
-        if len(answers[key]) > limit:
-            yield f"`{key}` must not be longer than {limit} characters."
-        flaw = flaw_of_name(answers[key].replace("-", "_"))
-        if flaw:
-            yield f"`{key}` is `{answers[key]}`, which {flaw}."
 
 
 def flaw_of_text(text):
-    """Say what keeps free text from arriving intact in every file, or return None."""
-    if len(text) > MAX_LENGTH:
-        return f"must not be longer than {MAX_LENGTH} characters"
+    """Say what keeps text from arriving intact in every file, or return None."""
     if not text.strip():
         return "must not be empty"
     if text != text.strip():
         return "must not begin or end with white space"
+    if len(text) > MAX_LENGTH:
+        return f"must not be longer than {MAX_LENGTH} characters"
     if any("{" + mark in text for mark in ("{", "%", "#")):
         return "must not hold a brace before a brace, % or #: cookiecutter would evaluate it"
-    for character in text:
-        # Control characters, line breaks, surrogates, code points without a meaning,
-        # and the marks that reorder what is read (allowed: joiners, as in emoji).
-        category = unicodedata.category(character)
-        if category in {"Cc", "Cn", "Co", "Cs", "Zl", "Zp"} or (
-            category == "Cf" and character not in "\u200c\u200d"
-        ):
-            return f"must not hold the character U+{ord(character):04X}"
+    unfit = UNFIT.search(text)
+    if unfit:
+        return f"must not hold the character U+{ord(unfit.group()):04X}"
     return None
 
 
-def flaw_of_name(name):
+def flaw_of_form(key, text):
+    """Say what keeps text from being the answer to ``key``, or return None."""
+    pattern, rule = FORMS.get(key, (".*", ""))
+    if not re.fullmatch(pattern, text):
+        return f"is `{text}` and {rule}"
+    return None
+
+
+def flaw_of_name(key, text):
     """Say what keeps a name from being the name of a package, or return None."""
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        return "is a keyword of Python"
-    if name in sys.stdlib_module_names:
-        return "is a module of the standard library"
-    if name in DEPENDENCIES:
-        return "is a package that the project depends on"
-    if name in FOLDERS:
-        return "is a folder of the project"
+    if key not in MAX_NAME:
+        return None
+    name = text.replace("-", "_")
+    if len(name) > MAX_NAME[key]:
+        return f"must not be longer than {MAX_NAME[key]} characters"
+    for names, what in (
+        ((*keyword.kwlist, *keyword.softkwlist), "a keyword of Python"),
+        ({*sys.stdlib_module_names, "test"}, "a module of the standard library"),
+        (DEPENDENCIES, "what the project depends on"),
+        (COMMANDS, "a command that the project needs"),
+        (BESIDE, "a file or folder of the project"),
+    ):
+        if name in names:
+            return f"is `{text}`, which is {what}"
     return None
-
-
-def printable(text):
-    """Make text fit for a sentence on a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPMessage
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 MVC = Path(sys.executable).with_name("mvc")
@@ -96,26 +96,50 @@ class Project(Baked):
 
 
 class Service:
-    """A service that was started from a project's environment."""
+    """A running service, with its workers in a process group of their own."""
 
-    def __init__(self, python: Path, package: str, *arguments: str, **variables: str) -> None:
-        """Start ``python -m package serve`` on a free port, or as ``arguments`` say."""
-        self.port = free_port()
-        binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{self.port}"]
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        port: int,
+        variables: Mapping[str, str],
+        cwd: Path | None = None,
+    ) -> None:
+        """Start ``command``, which is to listen on ``port``."""
+        self.port = port
         self.process = subprocess.Popen(
-            [python, "-m", package, "serve", *binding, *arguments],
+            command,
+            cwd=cwd,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
 
+    @classmethod
+    def of(cls, python: Path, package: str, *arguments: str, **variables: str) -> Self:
+        """Serve a package on a free port, unless ``arguments`` bind it elsewhere."""
+        port = free_port()
+        binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{port}"]
+        return cls([python, "-m", package, "serve", *binding, *arguments], port, variables)
+
     def get(self, path: str, timeout: float = SECONDS) -> tuple[int, str]:
         """Return the status code and the body."""
+        return self.request("GET", path, timeout=timeout)[:2]
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = SECONDS,
+    ) -> tuple[int, str, HTTPMessage]:
+        """Return the status code, the body and the headers."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return response.status, response.read().decode()
+            return response.status, response.read().decode(), response.headers
         finally:
             connection.close()
 
@@ -139,6 +163,60 @@ class Service:
         self.process.wait()
 
 
+class RedisServer:
+    """A redis-server, or a Sentinel, that can be hung, ended and brought back."""
+
+    process: subprocess.Popen[bytes]
+
+    def __init__(self, folder: Path, *lines: str, sentinel: bool = False) -> None:
+        """Choose a port and write the configuration, of which ``lines`` are a part."""
+        self.port = free_port()
+        # A Sentinel keeps its state in this file; it refuses what is about data.
+        data = [] if sentinel else ['save ""', "repl-diskless-sync-delay 0"]
+        settings = [f"port {self.port}", "bind 127.0.0.1", f'dir "{folder}"', *data, *lines]
+        file = folder / "redis.conf"
+        file.write_text("\n".join(settings) + "\n", "utf-8")
+        self.command: list[str | Path] = ["redis-server", file]
+        if sentinel:
+            self.command.append("--sentinel")
+
+    def start(self) -> None:
+        """Start it, for the first time or again; return when it listens."""
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_until(self.listens)
+
+    def listens(self) -> bool:
+        """Return whether it accepts connections."""
+        assert self.process.poll() is None, f"redis-server exited {self.process.returncode}"
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    def send(self, *words: str) -> str:
+        """Send a command; return the answer as people read it."""
+        return run("redis-cli", "-p", str(self.port), *words, cwd=ROOT)
+
+    def hang(self) -> None:
+        """Make it accept connections but answer none, until :meth:`resume`."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after :meth:`hang`."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, also while it hangs."""
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings of a service that uses it."""
+        return {"FASTAPI_USE_REDIS": "true", "FASTAPI_REDIS_PORT": str(self.port)}
+
+
 def free_port() -> int:
     """Return a TCP port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -152,6 +230,20 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
     while not condition():
         assert time.monotonic() < deadline, f"{condition} did not hold in {seconds} seconds"
         time.sleep(0.02)
+
+
+def with_controller(project: Project, folder: Path, code: str) -> dict[str, str]:
+    """Copy the package into ``folder`` and add a controller ``planets`` as users do.
+
+    Return the variables that make a service of ``project`` run the copy, which needs no
+    environment of its own.
+    """
+    app = shutil.copytree(project.package, folder / project.package.name) / "app"
+    (app / "controllers/planets.py").write_text(code, "utf-8")
+    with (app / "router.py").open("a", encoding="utf-8") as router:
+        router.write("\nfrom .controllers import planets\n")
+        router.write("root_api_router.include_router(planets.router)\n")
+    return {"PYTHONPATH": str(folder)}
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
@@ -168,6 +260,13 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     )
     assert done.returncode == 0, f"{command} exited {done.returncode} in {cwd}:\n{done.stdout}"
     return done.stdout
+
+
+def commit(repository: Path, message: str) -> None:
+    """Commit everything in a work tree, as somebody who does not matter."""
+    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    run("git", "add", "--all", cwd=repository)
+    run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
 
 
 @cache
