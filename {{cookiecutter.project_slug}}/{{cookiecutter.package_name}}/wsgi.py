@@ -12,8 +12,8 @@ class UnixPeer:
 
     Such a peer has no address, so uvicorn cannot find it in
     ``FASTAPI_FORWARDED_ALLOW_IPS`` and would ignore its ``X-Forwarded-*`` headers.
-    Whoever may open the socket file is trusted; entries that a client forged are
-    still skipped, as they are over TCP.
+    Whoever may open the socket file is trusted. As over TCP, entries that a client
+    forged are skipped, unless all peers are trusted.
     """
 
     NAME = "unix"

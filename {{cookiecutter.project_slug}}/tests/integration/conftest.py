@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
@@ -69,6 +70,7 @@ def serve() -> Iterator[Callable[..., Service]]:
         process = subprocess.Popen(
             [sys.executable, "-m", PACKAGE, "serve", "--bind", f"127.0.0.1:{port}"],
             env={**os.environ, **variables},
+            start_new_session=True,
         )
         service = Service(process, port)
         services.append(service)
@@ -77,5 +79,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 
     yield start
     for service in services:
-        service.process.kill()
+        # The workers, too: they would outlive a master that is killed.
+        with suppress(ProcessLookupError):
+            os.killpg(service.process.pid, signal.SIGKILL)
         service.process.wait()

@@ -2,8 +2,11 @@
 
 import os
 import re
+from ipaddress import ip_network
+from logging import Formatter
 from typing import Annotated, Any, Literal
 
+from gunicorn.util import load_class
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 from pydantic_settings import BaseSettings
 
@@ -11,12 +14,36 @@ from .types import UrlPath
 
 
 def _bind(value: str) -> str:
-    if not re.fullmatch(r"unix:.+|(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):\d{1,5}", value):
+    match = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):(\d{1,5})", value)
+    if not match or int(match[1] or 0) > 65535:
         raise ValueError("must be HOST:PORT or unix:PATH")
     return value
 
 
+def _worker_class(value: str) -> str:
+    try:
+        load_class(value)
+    except RuntimeError:
+        raise ValueError("must be a worker class that can be imported") from None
+    return value
+
+
+def _peers(value: str) -> str:
+    if value != "*":
+        for peer in value.split(","):
+            ip_network(peer.strip())
+    return value
+
+
+def _log_format(value: str) -> str:
+    Formatter(value)
+    return value
+
+
 Bind = Annotated[str, AfterValidator(_bind)]
+WorkerClass = Annotated[str, AfterValidator(_worker_class)]
+Peers = Annotated[str, AfterValidator(_peers)]
+LogFormat = Annotated[str, AfterValidator(_log_format)]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -26,16 +53,16 @@ class GunicornSettings(BaseSettings):
     bind: Bind = "127.0.0.1:8000"
     root_path: UrlPath = ""
     workers: PositiveInt = 2
-    worker_class: str = "uvicorn_worker.UvicornWorker"
+    worker_class: WorkerClass = "uvicorn_worker.UvicornWorker"
     worker_timeout: NonNegativeInt = 30
     graceful_timeout: NonNegativeInt = 30
     # Longer than the 60 seconds after which nginx and common load balancers drop an
     # idle connection: who closes first must not be the server, or requests are lost.
     keepalive: NonNegativeInt = 65
-    forwarded_allow_ips: str = "127.0.0.1,::1"
+    forwarded_allow_ips: Peers = "127.0.0.1,::1"
     access_log: bool = False
     gunicorn_log_level: LogLevel = "info"
-    gunicorn_log_format: str = (
+    gunicorn_log_format: LogFormat = (
         "%(asctime)s [%(process)d] [%(levelname)s] %(name)s: %(message)s"
     )
 

@@ -18,7 +18,11 @@ def test_environment_overrides_the_default(settings: pytest.MonkeyPatch) -> None
         ("WORKERS", "zero", "Input should be a valid integer"),
         ("WORKERS", "0", "Input should be greater than 0"),
         ("BIND", "nowhere", "must be HOST:PORT or unix:PATH"),
+        ("BIND", ":65536", "must be HOST:PORT or unix:PATH"),
         ("ROOT_PATH", "empire/", "must be empty, or begin with a slash"),
+        ("WORKER_CLASS", "nonsense", "must be a worker class"),
+        ("FORWARDED_ALLOW_IPS", "127.0.0.1,localhost", "'localhost' does not appear"),
+        ("GUNICORN_LOG_FORMAT", "%(nope", "Invalid format"),
         ("GUNICORN_LOG_LEVEL", "loud", "Input should be 'debug', 'info'"),
     ],
 )
@@ -27,8 +31,10 @@ def test_bad_value_is_refused_by_name(
 ) -> None:
     settings.setenv(f"FASTAPI_{name}", value)
 
-    with pytest.raises(SettingsError, match=f"^FASTAPI_{name}='{value}': {reason}"):
+    with pytest.raises(SettingsError) as error:
         get_settings()
+
+    assert str(error.value).startswith(f"FASTAPI_{name}='{value}': {reason}")
 
 
 def test_every_bad_value_is_named(settings: pytest.MonkeyPatch) -> None:

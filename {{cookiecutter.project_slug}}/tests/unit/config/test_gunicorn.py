@@ -15,6 +15,13 @@ def test_bind_takes_every_kind_of_address(
     assert get_settings().gunicorn_options()["bind"] == bind
 
 
+@pytest.mark.parametrize("peers", ["*", "10.0.0.0/8, ::1"])
+def test_proxies_are_addresses_or_all(settings: pytest.MonkeyPatch, peers: str) -> None:
+    settings.setenv("FASTAPI_FORWARDED_ALLOW_IPS", peers)
+
+    assert get_settings().gunicorn_options()["forwarded_allow_ips"] == peers
+
+
 @pytest.mark.parametrize(("switch", "log"), [("true", "-"), ("false", None)])
 def test_access_log_is_a_switch(
     settings: pytest.MonkeyPatch, switch: str, log: str | None

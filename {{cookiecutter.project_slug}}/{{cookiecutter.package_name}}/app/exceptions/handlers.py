@@ -1,7 +1,8 @@
 """Turns every exception that reaches the client into one shape of answer."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
+from http.client import responses
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -9,6 +10,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 
 from ..views.error import ErrorResponse
 from .dependency import DependencyError
@@ -35,7 +37,29 @@ def _answer(
     return JSONResponse(body.model_dump(exclude_none=True), code, headers)
 
 
-async def _http_error(_request: Request, exc: Exception) -> Response:
+def _headers(
+    request: Request, error: StarletteHTTPException
+) -> Mapping[str, str] | None:
+    """Return the headers of the error; ``Allow`` names the methods of every route.
+
+    A route that refuses a method knows only its own, not those of its neighbours at
+    the same path.
+    """
+    if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return error.headers
+    allowed = {
+        method
+        for method in HTTPMethod
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+    # A controller refused, not a route; or the routes have methods of their own making.
+    if request.method in allowed or not allowed:
+        return error.headers
+    return {**(error.headers or {}), "Allow": ", ".join(sorted(allowed))}
+
+
+async def _http_error(request: Request, exc: Exception) -> Response:
     error = cast(StarletteHTTPException, exc)
     if error.status_code in BODILESS:
         return Response(status_code=error.status_code, headers=error.headers)
@@ -44,8 +68,8 @@ async def _http_error(_request: Request, exc: Exception) -> Response:
     if not isinstance(message, str):
         # FastAPI's own HTTPException lets the detail be any JSON value.
         details = [message]
-        message = HTTPStatus(error.status_code).phrase
-    return _answer(error.status_code, message, details, error.headers)
+        message = responses.get(error.status_code, "Error")
+    return _answer(error.status_code, message, details, _headers(request, error))
 
 
 async def _invalid_request(_request: Request, exc: Exception) -> Response:

@@ -1,6 +1,5 @@
 """What it means for the service to be alive and to be ready."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -25,5 +24,6 @@ class Health:
         Raises:
             DependencyError: naming the first dependency that did not answer.
         """
-        await asyncio.gather(*(check() for check in READINESS_CHECKS))
+        for check in READINESS_CHECKS:
+            await check()
         return cls()

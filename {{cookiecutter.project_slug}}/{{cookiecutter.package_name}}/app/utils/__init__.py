@@ -25,7 +25,7 @@ CLIENTS: tuple[tuple[OpenClient, CloseClient], ...] = (
 {% endif -%}
 )
 
-#: Asked by ``/api/ready``, all at once; each raises ``DependencyError`` when not ready.
+#: Asked by ``/api/ready``; each raises ``DependencyError`` when it is not ready.
 READINESS_CHECKS: tuple[ReadinessCheck, ...] = (
     {%- if cookiecutter.redis %}RedisClient.check_readiness,{% endif -%}
 )

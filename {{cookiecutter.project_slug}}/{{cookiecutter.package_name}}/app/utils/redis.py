@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ...config import get_settings
@@ -56,11 +57,11 @@ class RedisClient:
 
     @classmethod
     async def ping(cls) -> bool:
-        """Return whether Redis answers; never raises because it does not."""
+        """Return whether Redis answers well; never raises because it does not."""
         try:
             return bool(await cls._call(cls.open_redis_client().ping()))
-        except DependencyError as error:
-            logger.warning("%s: %r", error, error.__cause__)
+        except (DependencyError, RedisError) as error:
+            logger.warning("Redis is not ready: %r", error.__cause__ or error)
             return False
 
     @classmethod
@@ -114,11 +115,16 @@ class RedisClient:
         }
         if not settings.redis_use_sentinel:
             return Redis(host=settings.redis_host, port=settings.redis_port, **options)
+        addresses = settings.sentinel_addresses()
+        # Sentinels are asked one after the other: each gets a share of the time, or one
+        # that is dead would leave none for the others and the master.
+        share = settings.redis_timeout / (len(addresses) + 1)
         sentinel = Sentinel(
-            settings.sentinel_addresses(),
+            addresses,
             sentinel_kwargs={
-                "socket_timeout": settings.redis_timeout,
-                "socket_connect_timeout": settings.redis_timeout,
+                "socket_timeout": share,
+                "socket_connect_timeout": share,
+                "retry": options["retry"],
             },
             **options,
         )

@@ -25,6 +25,7 @@ from {{ cookiecutter.package_name }}.app.exceptions import (
             "BAD_REQUEST",
             [{"a": 1}],
         ),
+        (fastapi.HTTPException(499, detail=["a"]), 499, "Error", "UNKNOWN", [["a"]]),
         (DependencyError("X"), 502, "Could not connect to X", "BAD_GATEWAY", None),
         (
             RuntimeError("secret"),
@@ -86,6 +87,26 @@ def test_wrong_method_names_the_right_one(client: TestClient) -> None:
 
     assert response.json()["error"]["status"] == "METHOD_NOT_ALLOWED"
     assert response.headers["Allow"] == "GET"
+
+
+def test_wrong_method_names_those_of_all_routes(
+    app: FastAPI, client: TestClient
+) -> None:
+    @app.put("/planets")
+    async def put() -> None: ...
+
+    @app.get("/planets")
+    async def get() -> None: ...
+
+    assert client.post("/planets").headers["Allow"] == "GET, PUT"
+
+
+def test_controller_may_refuse_its_own_method(app: FastAPI, client: TestClient) -> None:
+    @app.get("/raise")
+    async def controller() -> None:
+        raise HTTPException(405, headers={"Allow": "PATCH"})
+
+    assert client.get("/raise").headers["Allow"] == "PATCH"
 
 
 def test_invalid_request_tells_where_but_not_what(

@@ -74,6 +74,22 @@ async def test_sentinels_are_asked_for_the_master(settings: pytest.MonkeyPatch) 
     assert len(pool.sentinel_manager.sentinels) == 2
 
 
+async def test_dead_sentinel_leaves_time_for_the_others(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_REDIS_USE_SENTINEL", "true")
+    settings.setenv("FASTAPI_REDIS_SENTINELS", "one:1,two:2")
+    settings.setenv("FASTAPI_REDIS_TIMEOUT", "3")
+
+    pool = RedisClient.open_redis_client().connection_pool
+
+    assert isinstance(pool, SentinelConnectionPool)
+    for sentinel in pool.sentinel_manager.sentinels:
+        options = sentinel.get_connection_kwargs()
+        assert options["socket_timeout"] == options["socket_connect_timeout"] == 1
+        assert options["retry"].get_retries() == 1
+
+
 async def test_commands_pass_their_arguments(redis: AsyncMock) -> None:
     redis.set.return_value = True
     redis.get.return_value = "Alderaan"
@@ -125,11 +141,14 @@ async def test_error_that_redis_answers_is_raised_as_it_is(redis: AsyncMock) -> 
         await RedisClient.get("planet")
 
 
-async def test_ping_tells_whether_redis_answers(redis: AsyncMock) -> None:
+@pytest.mark.parametrize("error", [RedisConnectionError, ResponseError("NOPERM")])
+async def test_ping_tells_whether_redis_answers(
+    redis: AsyncMock, error: Exception
+) -> None:
     redis.ping.return_value = True
     assert await RedisClient.ping() is True
 
-    redis.ping.side_effect = RedisConnectionError
+    redis.ping.side_effect = error
     assert await RedisClient.ping() is False
 
 

@@ -1,0 +1,219 @@
+"""The service beside a real Redis that hangs, dies, comes back and fails over."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Serve, StartRedis
+from support import Project, RedisServer, Service, wait_until, with_controller
+
+pytestmark = pytest.mark.slow
+
+OK = (200, '{"status":"ok"}')
+LOST = (
+    502,
+    '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
+)
+
+# Where a test is not about time: so long that a busy machine does not decide it.
+PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20"}
+
+CONTROLLER = """
+from typing import Any
+
+from fastapi import APIRouter
+
+from ..utils import RedisClient
+
+router = APIRouter(prefix="/planets")
+
+
+@router.get("")
+async def index() -> list[Any]:
+    return [
+        await RedisClient.set("planet", "Tatooine", ex=60),
+        await RedisClient.get("planet"),
+        await RedisClient.get("moon"),
+        await RedisClient.rpush("planets", "Hoth", 4),
+        await RedisClient.lrange("planets"),
+        await RedisClient.exists("planet", "planets", "moon"),
+        await RedisClient.open_redis_client().delete("planet", "planets"),
+    ]
+"""
+
+
+def is_ready(service: Service) -> Callable[[], bool]:
+    return lambda: service.answers("/api/ready")
+
+
+def test_ready_follows_redis_and_live_does_not(
+    full: Project, serve: Serve, redis_server: StartRedis
+) -> None:
+    redis = redis_server()
+    service = serve(full, **redis.variables)
+    wait_until(is_ready(service))
+
+    # A Redis that hangs keeps its connections: only a time-out ends the wait, here the
+    # default of one second. The client gives up much later, which would fail the test.
+    redis.hang()
+    assert service.get("/api/ready", timeout=20) == LOST
+    assert service.get("/api/live") == OK
+    redis.resume()
+    wait_until(is_ready(service))
+
+    redis.kill()
+    assert service.get("/api/ready") == LOST
+    assert service.get("/api/live") == OK
+    redis.start()
+    wait_until(is_ready(service))
+
+
+def test_quick_restart_of_redis_is_not_noticed(
+    full: Project, serve: Serve, redis_server: StartRedis
+) -> None:
+    redis = redis_server()
+    service = serve(full, **redis.variables, **PATIENT, FASTAPI_WORKERS="2")
+    wait_until(service.answers)
+    answers = []
+
+    def every_worker_asked() -> bool:
+        # Asked one after the other, each worker opens one connection; one is redis-cli's.
+        answers.append(service.get("/api/ready"))
+        return len(redis.send("client", "list").splitlines()) == 3
+
+    for _ in range(3):
+        wait_until(every_worker_asked)
+        # What the workers now hold in their pools is stale when Redis is back.
+        redis.kill()
+        redis.start()
+    wait_until(every_worker_asked)
+
+    assert set(answers) == {OK}
+
+
+def test_service_that_starts_without_redis_recovers(
+    full: Project, serve: Serve, redis_server: StartRedis
+) -> None:
+    redis = redis_server()
+    redis.kill()
+    service = serve(full, **redis.variables)
+    wait_until(service.answers)
+
+    assert service.get("/api/ready") == LOST
+    assert service.get("/api/live") == OK
+
+    redis.start()
+    wait_until(is_ready(service))
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "answer"),
+    [
+        ("", "grand", OK),
+        ("", "wrong", LOST),
+        ("", "", LOST),
+        ("tarkin", "moff", OK),
+        ("tarkin", "grand", LOST),
+        # Redis knows this user, and answers with an error: it may not ping.
+        ("vader", "sith", LOST),
+    ],
+)
+def test_credentials_decide(
+    full: Project, serve: Serve, redis_server: StartRedis, name: str, password: str, answer: object
+) -> None:
+    redis = redis_server(
+        "requirepass grand", "user tarkin on >moff ~* +@all", "user vader on >sith ~* +@all -ping"
+    )
+    credentials = {"FASTAPI_REDIS_USERNAME": name, "FASTAPI_REDIS_PASSWORD": password}
+    service = serve(full, **redis.variables, **credentials, **PATIENT, FASTAPI_WORKERS="1")
+    wait_until(service.answers)
+
+    assert service.get("/api/ready") == answer
+
+
+@pytest.fixture
+def replicated(redis_server: StartRedis) -> tuple[RedisServer, RedisServer, list[RedisServer]]:
+    """Start a master, its replica, and three Sentinels that know of each other."""
+    master = redis_server()
+    replica = redis_server(f"replicaof 127.0.0.1 {master.port}")
+    lines = (
+        f"sentinel monitor mymaster 127.0.0.1 {master.port} 2",
+        "sentinel down-after-milliseconds mymaster 500",
+        "sentinel failover-timeout mymaster 5000",
+    )
+    sentinels = [redis_server(*lines, sentinel=True) for _ in range(3)]
+
+    def complete() -> bool:
+        states = [sentinel.send("sentinel", "master", "mymaster") for sentinel in sentinels]
+        return all(
+            "num-slaves\n1\n" in state and "num-other-sentinels\n2\n" in state for state in states
+        )
+
+    wait_until(complete)
+    wait_until(lambda: "master_link_status:up" in replica.send("info", "replication"))
+    return master, replica, sentinels
+
+
+def through(sentinels: list[RedisServer]) -> dict[str, str]:
+    """The settings of a service that asks these Sentinels for the master."""
+    return {
+        "FASTAPI_USE_REDIS": "true",
+        "FASTAPI_REDIS_USE_SENTINEL": "true",
+        "FASTAPI_REDIS_SENTINELS": ",".join(f"127.0.0.1:{it.port}" for it in sentinels),
+    }
+
+
+def test_fail_over_needs_no_restart(
+    full: Project,
+    serve: Serve,
+    replicated: tuple[RedisServer, RedisServer, list[RedisServer]],
+) -> None:
+    master, replica, sentinels = replicated
+    service = serve(full, **through(sentinels))
+    wait_until(is_ready(service))
+
+    master.kill()
+    assert service.get("/api/ready") == LOST
+
+    wait_until(is_ready(service), seconds=60)
+    assert replica.send("role").startswith("master")
+
+
+@pytest.mark.parametrize("fail", [RedisServer.hang, RedisServer.kill])
+def test_one_sentinel_that_answers_is_enough(
+    full: Project,
+    serve: Serve,
+    replicated: tuple[RedisServer, RedisServer, list[RedisServer]],
+    fail: Callable[[RedisServer], None],
+) -> None:
+    sentinels = replicated[-1]
+    for sentinel in sentinels[:-1]:
+        fail(sentinel)
+    # Two time-outs of two hung Sentinels leave half of this for what does answer.
+    service = serve(full, **through(sentinels), FASTAPI_REDIS_TIMEOUT="4", FASTAPI_WORKERS="1")
+    wait_until(service.answers)
+
+    assert service.get("/api/ready") == OK
+
+
+def test_commands_of_a_controller(
+    full: Project, serve: Serve, redis_server: StartRedis, tmp_path: Path
+) -> None:
+    redis = redis_server()
+    service = serve(full, **redis.variables, **with_controller(full, tmp_path, CONTROLLER))
+    wait_until(is_ready(service))
+    expected = [True, "Tatooine", None, 2, ["Hoth", "4"], 2, 2]
+
+    status, body = service.get("/api/planets")
+    assert (status, json.loads(body)) == (200, expected)
+
+    redis.hang()
+    assert service.get("/api/planets", timeout=20) == LOST
+    redis.resume()
+    # The answer to the command that was given up must not become that of another.
+    wait_until(lambda: service.answers("/api/planets"))
+    assert json.loads(service.get("/api/planets")[1]) == expected
+
+    redis.kill()
+    assert service.get("/api/planets") == LOST
