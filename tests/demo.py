@@ -8,9 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from support import free_port
-
-MVC = Path(sys.executable).with_name("mvc")
+from support import MVC, free_port
 
 
 def main() -> None:

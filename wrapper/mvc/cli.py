@@ -6,14 +6,13 @@ them, so that ``mvc --help`` answers at once.
 
 import signal
 import sys
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from mvc.errors import MvcError
+from mvc.errors import MvcError, UsageError
 
 EXIT_CODES = """\b
 Exit codes:
@@ -38,7 +37,7 @@ class Commands(TyperGroup):
         except OSError as error:
             typer.echo(f"Error: {error.strerror}: `{error.filename}`.", err=True)
             sys.exit(1)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EOFError):
             typer.echo("Interrupted.", err=True)
             sys.exit(130)
 
@@ -69,6 +68,8 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version as version_of
+
         typer.echo(version_of("fastapi-mvc-template"))
         raise typer.Exit
 
@@ -91,7 +92,7 @@ def options(
 @app.command()
 def new(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
+        str, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
     ],
     redis: Redis = None,
     aiohttp: Aiohttp = None,
@@ -122,6 +123,12 @@ def new(
     no_git: Annotated[bool, typer.Option("--no-git", help="Make no repository.")] = False,
 ) -> None:
     """Create a project."""
+    from mvc import git
+
+    if not path:
+        raise UsageError("PATH must not be empty.")
+    # Loading cruft fails where there is no git.
+    git.require()
     from mvc import console
     from mvc import new as creation
 
@@ -133,7 +140,7 @@ def new(
         "repo_url": repo_url,
     }
     options = creation.Options(
-        path=path,
+        path=Path(path),
         chosen=chosen,
         assignments=assignments or [],
         template=template,

@@ -21,12 +21,12 @@ from cookiecutter.prompt import (
     read_user_yes_no,
     render_variable,
 )
-from cookiecutter.repository import expand_abbreviations
 from cookiecutter.utils import create_env_with_context
 from cruft.exceptions import CruftError
 from jinja2 import TemplateError
 
 from mvc.errors import MvcError, UsageError
+from mvc.git import git
 
 Answers = dict[str, Any]
 
@@ -36,22 +36,25 @@ logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
 
 def expand(template: str) -> str:
     """Turn ``gh:``, ``gl:`` and ``bb:`` into URLs; leave everything else alone."""
+    # Loads what downloads templates, which costs a start as much as all of Typer.
+    from cookiecutter.repository import expand_abbreviations
+
     expanded: str = expand_abbreviations(template, BUILTIN_ABBREVIATIONS)
     return expanded
 
 
-def questions(template: Path) -> Answers:
-    """Return what the template asks, with its defaults as they are written.
+def questions(template: Path, commit: str) -> Answers:
+    """Return what a commit of the template asks, with the defaults as they are written.
 
     A default is text (which may be a Jinja template of earlier answers), a boolean, or
     a list of choices.
 
     Raises:
-        MvcError: when ``template`` holds no template.
+        MvcError: when that is no template.
     """
     try:
-        content = json.loads((template / "cookiecutter.json").read_text("utf-8"))
-    except FileNotFoundError as error:
+        content = json.loads(git("show", f"{commit}:cookiecutter.json", cwd=template))
+    except MvcError as error:
         raise MvcError("The template has no `cookiecutter.json`.") from error
     except json.JSONDecodeError as error:
         raise MvcError(f"The template's `cookiecutter.json` is broken: {error}.") from error
@@ -81,7 +84,11 @@ def parse(key: str, value: Any, questions: Mapping[str, Any]) -> Any:
 
 
 def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answers:
-    """Return an answer to every question, those in ``given`` without asking."""
+    """Return an answer to every question, those in ``given`` without asking.
+
+    Raises:
+        MvcError: when a default cannot be rendered.
+    """
     environment = create_env_with_context({"cookiecutter": dict(questions)})
     prompts = questions.get("__prompts__", {})
     public = [key for key in questions if not key.startswith("_")]
@@ -91,7 +98,8 @@ def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answ
         if key in given:
             answers[key] = given[key]
             continue
-        default = render_variable(environment, questions[key], answers)
+        with _translated():
+            default = render_variable(environment, questions[key], answers)
         prefix = f"  [dim]\\[{open_keys.index(key) + 1}/{len(open_keys)}][/] "
         if not interactive:
             answers[key] = default[0] if isinstance(default, list) else default
@@ -104,7 +112,7 @@ def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answ
     return answers
 
 
-def create(template: Path, answers: Answers, folder: Path) -> Path:
+def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     """Create the project in ``folder``, state file included; return its path.
 
     Nothing but ``answers`` and the template decides what it holds: the user's own
@@ -116,7 +124,11 @@ def create(template: Path, answers: Answers, folder: Path) -> Path:
     """
     with _translated():
         path: Path = cruft.create(
-            str(template), output_dir=folder, default_config=True, extra_context=answers
+            str(template),
+            output_dir=folder,
+            default_config=True,
+            extra_context=answers,
+            checkout=commit,
         )
     return path
 
@@ -138,6 +150,7 @@ def _translated() -> Iterator[None]:
     except FailedHookException as error:
         raise MvcError from error
     except (CookiecutterException, TemplateError) as error:
-        raise MvcError(f"The template is broken: {error}") from error
+        words = " ".join(str(error).split())
+        raise MvcError(f"The template is broken: {words}") from error
     except CruftError as error:
         raise MvcError(error.message) from error

@@ -1,23 +1,27 @@
 """Git, as far as the command needs it."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 from mvc.errors import MvcError
 
 
+def require() -> None:
+    """Raise :class:`~mvc.errors.MvcError` when git is missing."""
+    if not shutil.which("git"):
+        raise MvcError("git was not found on PATH. Install it and try again.")
+
+
 def git(*arguments: str, cwd: Path | None = None) -> str:
     """Run git in ``cwd`` and return what it printed, without the last line break.
 
     Raises:
-        MvcError: with git's own last words when it is missing or fails.
+        MvcError: with git's own last words when it fails.
     """
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=cwd, capture_output=True, text=True, encoding="utf-8"
-        )
-    except FileNotFoundError as error:
-        raise MvcError("git was not found on PATH. Install it and try again.") from error
+    done = subprocess.run(
+        ["git", *arguments], cwd=cwd, capture_output=True, text=True, encoding="utf-8"
+    )
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         verb = next(word for word in arguments if not word.startswith("-"))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,10 +61,11 @@ def run(options: Options, *, install: bool, version_control: bool) -> None:
     finally:
         if version_control:
             commit(project)
-    console.say(f"Created {project.path.name} in {path}", style="bold green")
-    console.say("\nNext:")
-    for command in [f"cd {path}", *([] if install else ["make install"]), "mvc run", "make test"]:
-        console.say(f"  {command}")
+    name = project.answers.get("project_name", project.path.name)
+    console.say(f"Created {name} in {path}", style="bold green")
+    first = [] if install else ["make install"]
+    commands = [f"cd {shlex.quote(str(path))}", *first, "make run"]
+    console.say("\nNext:\n  " + "\n  ".join(commands))
     console.say("\nThen open http://127.0.0.1:8000/docs. `make help` lists the rest.")
 
 
@@ -79,13 +81,13 @@ def create(options: Options, say: Callable[[str], None]) -> Project:
     target = _vacant(options.path)
     source = template.find(options.template)
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
-        clone = Path(folder, "template")
-        ref = template.clone(source, options.checkout, clone)
-        answers = _answers(options, engine.questions(clone), say)
+        clone = Path(folder, "template.git")
+        revision = template.fetch(source, options.checkout, clone)
+        answers = _answers(options, engine.questions(clone, revision.commit), say)
         # Beside the target, so that the move is one step of the file system.
         with tempfile.TemporaryDirectory(prefix=".mvc-", dir=target.parent) as aside:
-            rendered = engine.create(clone, answers, Path(aside))
-            engine.record(rendered, source.url, ref)
+            rendered = engine.create(clone, revision.commit, answers, Path(aside))
+            engine.record(rendered, source.url, revision.name)
             _move(rendered, target)
     return Project(target, answers)
 

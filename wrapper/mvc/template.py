@@ -25,6 +25,14 @@ class Template:
     url: str
 
 
+@dataclass(frozen=True)
+class Revision:
+    """A commit, by its full hash, and the name that it was asked for by, if any."""
+
+    commit: str
+    name: str | None
+
+
 def find(explicit: str | None) -> Template:
     """Return the template that the user named, or else the one of this command.
 
@@ -32,9 +40,8 @@ def find(explicit: str | None) -> Template:
         MvcError: when this command carries no template of its own.
     """
     if explicit:
-        source = engine.expand(explicit)
-        if Path(source).exists():
-            source = str(Path(source).resolve())
+        local = Path(explicit)
+        source = str(local.resolve()) if local.exists() else engine.expand(explicit)
         return Template(source, source)
     origin = _origin()
     checkout = _checkout(origin)
@@ -46,28 +53,27 @@ def find(explicit: str | None) -> Template:
     return Template(str(BUNDLE), url)
 
 
-def clone(template: Template, ref: str | None, folder: Path) -> str | None:
-    """Clone ``ref``, or HEAD, into ``folder``; return the name to write down for it.
+def fetch(template: Template, ref: str | None, folder: Path) -> Revision:
+    """Bring the template to ``folder``, as a bare repository; return what ``ref`` is there.
 
-    That is ``ref`` itself, or the release tag of what this command carries.
+    Without ``ref`` that is HEAD, under the name of its release tag where the template is
+    the one that this command carries.
 
     Raises:
         MvcError: when the repository or the ref cannot be had.
     """
     try:
-        git("clone", "--quiet", template.source, str(folder))
+        git("clone", "--quiet", "--bare", "--shared", template.source, str(folder))
     except MvcError as error:
         raise MvcError(f"Cannot clone the template `{template.source}`: {error}") from error
-    if ref:
-        try:
-            git("checkout", "--quiet", ref, "--", cwd=folder)
-        except MvcError as error:
-            raise MvcError(f"The template `{template.url}` has no `{ref}`.") from error
-        return ref
-    if template.source == str(BUNDLE):
-        tags = git("tag", "--points-at", "HEAD", "--sort=-version:refname", cwd=folder)
-        return tags.splitlines()[0] if tags else None
-    return None
+    try:
+        commit = git("rev-parse", "--verify", f"{ref or 'HEAD'}^{{commit}}", cwd=folder)
+    except MvcError as error:
+        raise MvcError(f"The template `{template.url}` has no `{ref or 'HEAD'}`.") from error
+    if not ref and template.source == str(BUNDLE):
+        tags = git("tag", "--points-at", commit, "--sort=-version:refname", cwd=folder)
+        ref = tags.splitlines()[0] if tags else None
+    return Revision(commit, ref)
 
 
 def _origin() -> dict[str, Any]:

@@ -1,0 +1,178 @@
+"""The command as people install it: wheel, source distribution, git URL."""
+
+import email
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import commit, environment, run, uv
+
+PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
+TAG = "v0.1.0"
+
+
+@pytest.fixture(scope="module")
+def released(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose HEAD is a release; one that came before is tagged as well."""
+    folder = tmp_path_factory.mktemp("released") / "repository"
+    shutil.copytree(repository, folder)
+    run("git", "tag", "v0.0.1", cwd=folder)
+    (folder / "CHANGELOG.md").write_text("# Changelog\n", "utf-8")
+    commit(folder, "Release")
+    run("git", "tag", TAG, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distributions(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel by way of the source distribution, as installers do."""
+    folder = tmp_path_factory.mktemp("dist")
+    uv("build", "--quiet", "--out-dir", folder, ".", cwd=released)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``mvc`` of a wheel in an environment that has nothing else."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    # From an index, so that nothing but the wheel says where it came from.
+    environment(folder, "--find-links", distributions, "fastapi-mvc-template")
+    return folder / "bin/mvc"
+
+
+def new(mvc: Path, folder: Path, *arguments: str | Path) -> dict[str, object]:
+    """Create a project without any network; return what cruft knows of it."""
+    # An address where nobody listens: whatever would fetch something fails.
+    proxy = "http://127.0.0.1:9"
+    run(
+        *(mvc, "new", "galactic-empire", "-n", "-I", *arguments),
+        cwd=folder,
+        **dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), proxy),
+    )
+    state: dict[str, object] = json.loads((folder / "galactic-empire/.cruft.json").read_text())
+    return state
+
+
+def head(repository: Path) -> str:
+    return run("git", "rev-parse", "HEAD", cwd=repository).strip()
+
+
+def test_project_of_a_wheel_remembers_the_public_release(
+    installed: Path, released: Path, tmp_path: Path
+) -> None:
+    state = new(installed, tmp_path)
+
+    assert state["template"] == PUBLIC_URL
+    assert state["commit"] == head(released)
+    assert state["checkout"] == TAG
+
+
+def test_project_of_a_wheel_is_the_one_of_the_repository(
+    installed: Path, repository: Path, tmp_path: Path
+) -> None:
+    answers = ["author=A", "email=a@example.com"]
+    new(installed, tmp_path, *(word for answer in answers for word in ("--set", answer)))
+    cookiecutter = Path(sys.executable).with_name("cookiecutter")
+    run(cookiecutter, repository, "--no-input", *answers, "-o", "plain", cwd=tmp_path)
+
+    files = {
+        file.relative_to(tmp_path / "plain/galactic-empire"): file
+        for file in (tmp_path / "plain/galactic-empire").rglob("*")
+        if file.is_file()
+    }
+
+    project = tmp_path / "galactic-empire"
+    tracked = run("git", "ls-files", cwd=project).split()
+    assert sorted(map(str, files)) == sorted(set(tracked) - {".cruft.json"})
+    for path, file in files.items():
+        assert (project / path).read_bytes() == file.read_bytes()
+        assert (project / path).stat().st_mode == file.stat().st_mode
+
+
+def test_plain_cruft_works_on_a_project_of_a_wheel(
+    installed: Path, released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new(installed, tmp_path)
+    config = tmp_path / "gitconfig"
+    config.write_text(f'[url "{released}"]\n  insteadOf = {PUBLIC_URL}\n', "utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    cruft = Path(sys.executable).with_name("cruft")
+
+    run(cruft, "check", cwd=tmp_path / "galactic-empire")
+
+    assert run(cruft, "diff", "--exit-code", cwd=tmp_path / "galactic-empire") == ""
+
+
+def test_distributions_carry_the_repository_once(distributions: Path) -> None:
+    wheel = next(distributions.glob("*.whl"))
+    sdist = next(distributions.glob("*.tar.gz"))
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    with tarfile.open(sdist) as archive_of_source:
+        source_names = archive_of_source.getnames()
+
+    assert names.count("mvc/template.bundle") == 1
+    assert not [name for name in names if "cookiecutter" in name]
+    assert [name for name in source_names if name.endswith("template.bundle")] == [
+        f"{sdist.name.removesuffix('.tar.gz')}/template.bundle"
+    ]
+
+
+def test_wheel_names_the_readme_and_the_licence(distributions: Path) -> None:
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Project-URL"] == f"Repository, {PUBLIC_URL}"
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_project_of_a_git_install_remembers_url_and_commit(released: Path, tmp_path: Path) -> None:
+    url = f"file://{released}"
+    environment(tmp_path / "venv", f"fastapi-mvc-template @ git+{url}@{TAG}")
+
+    state = new(tmp_path / "venv/bin/mvc", tmp_path)
+
+    assert (state["template"], state["commit"]) == (url, head(released))
+    assert state["checkout"] == TAG
+
+
+def test_project_of_a_checkout_remembers_the_checkout(released: Path, tmp_path: Path) -> None:
+    environment(tmp_path / "venv", "--editable", released)
+
+    state = new(tmp_path / "venv/bin/mvc", tmp_path)
+
+    assert (state["template"], state["commit"]) == (str(released), head(released))
+    assert state["checkout"] is None
+
+
+@pytest.mark.parametrize("flaw", ["shallow", "no repository"])
+def test_wheel_without_the_whole_repository_is_refused(
+    released: Path, tmp_path: Path, flaw: str
+) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", "--depth=1", f"file://{released}", clone, cwd=tmp_path)
+    if flaw == "no repository":
+        shutil.rmtree(clone / ".git")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+
+    assert done.returncode
+    assert {
+        "shallow": "Run `git fetch --unshallow` first.",
+        "no repository": "Build from a git clone or from a source distribution.",
+    }[flaw] in done.stderr

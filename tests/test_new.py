@@ -1,0 +1,466 @@
+"""``mvc new``: what it creates, what it refuses, and what it leaves behind."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pexpect
+import pytest
+from support import FEATURES, MVC, QUESTIONS, run, wait_until
+
+Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
+FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> Path:
+    """Work in an empty folder, as somebody who has configured nothing."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("MVC_TEMPLATE", str(repository))
+    (tmp_path / "home").mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def mvc(home: Path) -> Mvc:
+    def mvc(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [MVC, *arguments],
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    return mvc
+
+
+def answers_of(project: Path) -> dict[str, object]:
+    state = json.loads((project / ".cruft.json").read_text("utf-8"))
+    answers: dict[str, object] = state["context"]["cookiecutter"]
+    return answers
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    return run("git", *arguments, cwd=cwd).strip()
+
+
+def test_name_comes_from_the_path(mvc: Mvc, home: Path) -> None:
+    assert mvc("new", "sub-dir_of.Mine", "-I").returncode == 0
+
+    answers = answers_of(home / "sub-dir_of.Mine")
+    assert answers["project_name"] == "Sub Dir Of Mine"
+    assert answers["project_slug"] == "sub-dir-of-mine"
+    assert answers["package_name"] == "sub_dir_of_mine"
+
+
+def test_author_comes_from_git(mvc: Mvc, home: Path) -> None:
+    git("config", "--global", "user.name", "Wilhuff Tarkin", cwd=home)
+    git("config", "--global", "user.email", "tarkin@example.com", cwd=home)
+
+    mvc("new", "empire", "-n", "-I")
+
+    answers = answers_of(home / "empire")
+    assert (answers["author"], answers["email"]) == ("Wilhuff Tarkin", "tarkin@example.com")
+
+
+def test_without_terminal_the_defaults_are_taken_and_told(mvc: Mvc) -> None:
+    done = mvc("new", "empire", "-I", "--set", "version=2.0")
+
+    assert re.search(r"^Defaults: project_name=Empire, .*license=MIT", done.stdout, re.M)
+    assert "version=" not in done.stdout
+
+
+def test_every_feature_has_a_pair_of_options(mvc: Mvc, home: Path) -> None:
+    declined = [f"--no-{flag}" for flag in FLAGS]
+
+    assert mvc("new", "empire", "-n", "-I", *declined).returncode == 0
+
+    answers = answers_of(home / "empire")
+    assert [answers[flag] for flag in FLAGS] == [False] * len(FLAGS)
+    accepted = [f"--{flag}" for flag in FLAGS]
+    assert mvc("new", "other", "-n", "-I", *accepted).returncode == 0
+
+
+def test_short_options_decline(mvc: Mvc, home: Path) -> None:
+    mvc("new", "empire", "-n", "-I", "-R", "-A")
+
+    answers = answers_of(home / "empire")
+    assert (answers["redis"], answers["aiohttp"]) == (False, False)
+
+
+def test_options_and_assignments_are_answers(mvc: Mvc, home: Path) -> None:
+    done = mvc(
+        *("new", "empire", "-n", "-I", "--package-manager", "uv", "--license", "none"),
+        *("--repo-url", "https://example.com/x", "--set", "package_name=other"),
+        *("--set", "redis=no", "--no-redis", "--set", "author=A = B"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    answers = answers_of(home / "empire")
+    assert answers["package_manager"] == "uv"
+    assert answers["license"] == "none"
+    assert answers["repo_url"] == "https://example.com/x"
+    assert answers["package_name"] == "other"
+    assert answers["redis"] is False
+    assert answers["author"] == "A = B"
+
+
+def test_first_commit_is_made_without_a_git_identity(mvc: Mvc, home: Path) -> None:
+    mvc("new", "empire", "-n", "-I", "--set", "author=Ä", "--set", "email=a@example.com")
+
+    project = home / "empire"
+    assert git("log", "--format=%an <%ae>", cwd=project) == "Ä <a@example.com>"
+    assert git("status", "--porcelain", cwd=project) == ""
+    assert git("branch", "--show-current", cwd=project) == "main"
+
+
+def test_identity_and_branch_of_git_win(mvc: Mvc, home: Path) -> None:
+    git("config", "--global", "user.name", "Tarkin", cwd=home)
+    git("config", "--global", "user.email", "t@example.com", cwd=home)
+    git("config", "--global", "init.defaultBranch", "trunk", cwd=home)
+
+    mvc("new", "empire", "-n", "-I", "--set", "author=Other")
+
+    assert git("log", "--format=%an", cwd=home / "empire") == "Tarkin"
+    assert git("branch", "--show-current", cwd=home / "empire") == "trunk"
+
+
+def test_no_repository_inside_another(mvc: Mvc, home: Path) -> None:
+    git("init", "--quiet", cwd=home)
+
+    assert mvc("new", "empire", "-n", "-I").returncode == 0
+
+    assert not (home / "empire/.git").exists()
+
+
+def test_no_repository_when_declined(mvc: Mvc, home: Path) -> None:
+    mvc("new", "empire", "-n", "-I", "--no-git")
+
+    assert not (home / "empire/.git").exists()
+
+
+def test_empty_directory_is_filled_and_stays_the_same(mvc: Mvc, home: Path) -> None:
+    (home / "empire").mkdir()
+    inode = (home / "empire").stat().st_ino
+
+    assert mvc("new", "empire", "-n", "-I").returncode == 0
+
+    assert (home / "empire/pyproject.toml").exists()
+    assert (home / "empire").stat().st_ino == inode
+
+
+def test_checkout_takes_a_tag_a_branch_or_a_commit(
+    mvc: Mvc, home: Path, repository: Path, tmp_path: Path
+) -> None:
+    template = tmp_path / "repository"
+    shutil.copytree(repository, template)
+    first = git("rev-parse", "HEAD", cwd=template)
+    git("tag", "v1", cwd=template)
+    git("branch", "stable", cwd=template)
+    marker = template / "{{cookiecutter.project_slug}}/later.txt"
+    marker.write_text("later\n")
+    git("add", "--all", cwd=template)
+    git("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "Later", cwd=template)
+
+    for ref in ("v1", "stable", first, first[:10]):
+        done = mvc("new", ref, "-n", "-I", "--template", str(template), "--checkout", ref,
+                   "--set", "project_name=Empire")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        state = json.loads((home / ref / ".cruft.json").read_text())
+        assert (state["commit"], state["checkout"]) == (first, ref)
+        assert not (home / ref / "later.txt").exists()
+
+
+def test_user_configuration_of_cookiecutter_is_not_read(mvc: Mvc, home: Path) -> None:
+    (home.parent / "home/.cookiecutterrc").write_text("default_context:\n  license: ISC\n")
+
+    mvc("new", "empire", "-n", "-I")
+
+    assert answers_of(home / "empire")["license"] == "MIT"
+
+
+REFUSALS = [
+    (["new"], 2, "Missing argument 'PATH'"),
+    (["new", ""], 2, "PATH must not be empty."),
+    (["new", "full"], 1, "Directory `full` is not empty."),
+    (["new", "file"], 1, "`file` is not a directory."),
+    (["new", "missing/empire"], 1, "does not exist"),
+    (["new", "file/empire"], 1, "does not exist"),
+    (["new", "1abc"], 1, "`project_slug` is `1abc`"),
+    (["new", "class"], 1, "`project_slug` is `class`"),
+    (["new", "redis"], 1, "`project_slug` is `redis`"),
+    (["new", "tests"], 1, "`project_slug` is `tests`"),
+    (["new", "x" * 300], 1, "File name too long"),
+    (["new", "{{ x }}"], 1, "`project_name` must not hold a brace"),
+    (["new", "e", "--set", "author={% x %}"], 1, "`author` must not hold a brace"),
+    (["new", "e", "--set", "project_name="], 1, "`project_name` must not be empty"),
+    (["new", "e", "--set", "colour=red"], 2, "no question `colour`"),
+    (["new", "e", "--set", "_new_lines=x"], 2, "no question `_new_lines`"),
+    (["new", "e", "--set", "redis"], 2, "is not KEY=VALUE"),
+    (["new", "e", "--set", "redis=perhaps"], 2, "`perhaps` is no answer to `redis`"),
+    (["new", "e", "--license", "WTFPL"], 2, "`WTFPL` is no answer to `license`"),
+    (["new", "e", "--package-manager", "pip"], 2, "`pip` is no answer to `package_manager`"),
+    (["new", "e", "--redis", "--set", "redis=false"], 2, "contradicts another option"),
+    (["new", "e", "--set", "version=1", "--set", "version=2"], 2, "contradicts another option"),
+    (["new", "e", "--template", "nowhere"], 1, "Cannot clone the template `nowhere`"),
+    (["new", "e", "--checkout", "v99"], 1, "has no `v99`"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"), REFUSALS, ids=[" ".join(row[0])[:40] for row in REFUSALS]
+)
+def test_refusal_is_one_sentence_and_changes_nothing(
+    mvc: Mvc, home: Path, arguments: list[str], code: int, sentence: str
+) -> None:
+    (home / "full").mkdir()
+    (home / "full/kept.txt").write_text("kept")
+    (home / "file").touch()
+
+    done = mvc(*arguments, "-n", "-I")
+
+    assert done.returncode == code, done.stderr
+    error = done.stderr.splitlines()[-1]
+    assert sentence in error
+    # Only the usage errors of the command-line library have lines of their own before.
+    assert done.stderr.count("\n") == 1 or done.stderr.startswith("Usage: ")
+    assert sorted(path.name for path in home.rglob("*")) == ["file", "full", "kept.txt"]
+
+
+def test_directory_that_is_not_writable_is_refused(mvc: Mvc) -> None:
+    # Not even root may write there.
+    done = mvc("new", "/proc/empire", "-n", "-I")
+
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: .*`/proc.*\n", done.stderr)
+
+
+def test_missing_git_is_one_sentence(mvc: Mvc, home: Path) -> None:
+    done = mvc("new", "empire", "-n", "-I", PATH="/nowhere")
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: git was not found on PATH. Install it and try again.\n"
+    assert not list(home.iterdir())
+
+
+def test_broken_templates_are_one_sentence(mvc: Mvc, home: Path, tmp_path: Path) -> None:
+    broken = {
+        "`cookiecutter.json`": {"README": ""},
+        "is broken: Expecting": {"cookiecutter.json": "{"},
+        "has no attribute 'b'": {"cookiecutter.json": '{"a": "{{ cookiecutter.b }}"}'},
+        "locate a Cookiecutter template": {"cookiecutter.json": '{"a": "b"}'},
+        "unexpected '}'": {
+            "cookiecutter.json": '{"a": "b"}',
+            "{{cookiecutter.a}}/file": "{{ } }}",
+        },
+    }
+    for number, (sentence, files) in enumerate(broken.items()):
+        template = tmp_path / str(number)
+        for name, content in files.items():
+            (template / name).parent.mkdir(parents=True, exist_ok=True)
+            (template / name).write_text(content)
+        git("init", "-q", cwd=template)
+        git("add", "--all", cwd=template)
+        git("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "x", cwd=template)
+
+        done = mvc("new", "empire", "-n", "-I", "--template", str(template))
+
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert not list(home.iterdir())
+
+
+def test_output_without_terminal_is_plain(mvc: Mvc) -> None:
+    done = mvc("new", "empire", "-I", FORCE_COLOR="1", TERM="xterm-256color")
+
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "Next:\n  cd empire\n  make install\n" in done.stdout
+
+
+PROMPTS = [
+    "Project name",
+    "Directory, distribution and command name",
+    "Python package name",
+    "One-line description",
+    r"Author",
+    "Author's e-mail",
+    "First version",
+    "Repository URL",
+    "License",
+    "Copyright year",
+    "Package manager",
+    r"Add a Redis client\?",
+    r"Add an aiohttp client\?",
+]
+
+
+# The default, in colours, and a place to type.
+ASKED = r"\(\S.*\)(\x1b\[0m)?: "
+
+
+def spawn(*arguments: str) -> "pexpect.spawn[str]":
+    return pexpect.spawn(str(MVC), ["new", *arguments], encoding="utf-8", timeout=30)
+
+
+def test_every_question_is_asked_with_its_default(home: Path) -> None:
+    terminal = spawn("empire", "-I")
+
+    for number, prompt in enumerate(PROMPTS, 1):
+        terminal.expect(rf"\[{number}/{len(PROMPTS)}\].*{prompt}")
+        terminal.expect(ASKED)
+        terminal.sendline("n" if "Redis" in prompt else "")
+    terminal.expect("Created .* in empire")
+    terminal.expect("make install")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 0
+    assert answers_of(home / "empire")["redis"] is False
+
+
+def test_answered_questions_are_not_asked_again(home: Path) -> None:
+    given = [f"{key}=false" for key in FLAGS] + ["license=ISC", "project_name=Deathstar"]
+    sets = [word for pair in given for word in ("--set", pair)]
+    terminal = spawn("empire", "-I", *sets)
+
+    terminal.expect(r"\[1/\d+\].* Directory, distribution and command name.*\(deathstar\)")
+    for _ in range(len(QUESTIONS) - len(given)):
+        terminal.sendline("")
+    terminal.expect("Created .* in empire")
+    terminal.expect(pexpect.EOF)
+
+    assert answers_of(home / "empire")["license"] == "ISC"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(PROMPTS)), ids=PROMPTS)
+def test_interrupt_at_a_prompt_leaves_nothing(home: Path, number: int) -> None:
+    terminal = spawn("empire", "-I")
+    for prompt in PROMPTS[:number]:
+        terminal.expect(prompt)
+        terminal.expect(ASKED)
+        terminal.sendline("")
+    terminal.expect(PROMPTS[number])
+    terminal.expect(ASKED)
+    terminal.sendintr()
+    terminal.expect("Interrupted")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 130
+    assert not list(home.iterdir())
+
+
+def test_end_of_input_at_a_prompt_leaves_nothing(home: Path) -> None:
+    terminal = spawn("empire", "-I")
+    terminal.expect(PROMPTS[0])
+    terminal.sendeof()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 130
+    assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_rendering_leaves_nothing(
+    home: Path, repository: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    template = tmp_path / "repository"
+    shutil.copytree(repository, template)
+    started = tmp_path / "started"
+    hook = template / "hooks/post_gen_project.py"
+    hook.write_text(f"import time; open({str(started)!r}, 'w'); time.sleep(60)\n")
+    git("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qam", "x", cwd=template)
+    process = subprocess.Popen(
+        [MVC, "new", "empire", "-n", "-I", "--template", template],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(started.exists)
+
+    os.killpg(process.pid, number)
+
+    assert process.wait(30) == 128 + number
+    assert not list(home.iterdir())
+
+
+def test_interrupted_installation_leaves_the_project(home: Path) -> None:
+    process = subprocess.Popen(
+        [MVC, "new", "empire", "-n"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_until((home / "empire/.tools").exists)
+
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130
+    assert error == (
+        "Error: Interrupted. The project is created, but not installed. "
+        "Run `make install` in `empire`.\n"
+    )
+    assert git("log", "--format=%s", cwd=home / "empire") == "Create the project from its template"
+
+
+def test_failed_installation_leaves_the_project(mvc: Mvc, home: Path) -> None:
+    done = mvc("new", "empire", "-n", PYTHON="false")
+
+    assert done.returncode == 1
+    assert "The project is created, but not installed. Run `make install`" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert git("status", "--porcelain", cwd=home / "empire") == ""
+
+
+def test_run_outside_of_a_project_is_one_sentence(mvc: Mvc, home: Path) -> None:
+    done = mvc("run")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: `.cruft.json` not found in `{home}`. Run `mvc new` or change directory.\n"
+    )
+
+
+def test_missing_make_is_one_sentence(mvc: Mvc, home: Path) -> None:
+    (home / ".cruft.json").touch()
+
+    done = mvc("run", PATH="/nowhere")
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: make was not found on PATH. Install it and try again.\n"
+
+
+def test_help_loads_no_engine() -> None:
+    code = (
+        "import sys; from mvc.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('cookiecutter', 'cruft', 'rich', 'git') if m in sys.modules])"
+    )
+
+    output = run(sys.executable, "-c", code, "--help", cwd=Path.cwd())
+
+    assert output.endswith("[]\n")
+    assert "Exit codes:" in output
+
+
+def test_feature_options_are_the_questions(mvc: Mvc) -> None:
+    options = set(re.findall(r"--no-([a-z-]+)", mvc("new", "--help").stdout)) - {"input", "git"}
+
+    assert {option.replace("-", "_") for option in options} == set(FLAGS)
+
+
+def test_features_of_the_table_are_questions() -> None:
+    assert {key for key, _ in FEATURES} <= set(QUESTIONS)
+    assert set(FLAGS) <= {key for key, _ in FEATURES}
