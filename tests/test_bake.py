@@ -1,0 +1,189 @@
+"""What falls out of the template, in every combination of features."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Bake
+from support import FEATURES, MVC, QUESTIONS, Baked, combinations, label, run
+
+BIN = Path(sys.executable).parent
+FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
+everything = pytest.mark.parametrize("answers", combinations(), ids=label)
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the content and the mode of every file but cruft's own."""
+    return {
+        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mode)
+        for file in folder.rglob("*")
+        if file.is_file() and file.name != ".cruft.json" and ".git" not in file.parts
+    }
+
+
+def belongs(path: str, answers: dict[str, Any], package: str) -> bool:
+    """Return whether a file belongs to a project with these answers."""
+    return all(
+        answers[key] == value
+        for (key, value), listed in FEATURES.items()
+        for feature in (Path(entry.format(package=package)) for entry in listed)
+        if Path(path).is_relative_to(feature)
+    )
+
+
+@everything
+def test_files_are_those_of_the_chosen_features(bake: Bake, answers: dict[str, Any]) -> None:
+    union = set(chain.from_iterable(bake(**other).files() for other in combinations()))
+    baked = bake(**answers)
+
+    assert set(baked.files()) == {
+        path for path in union if belongs(path, answers, baked.package.name)
+    }
+    assert not [folder for folder in baked.path.rglob("*") if folder.is_dir() and empty(folder)]
+
+
+def empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
+@everything
+def test_declined_feature_is_not_mentioned(bake: Bake, answers: dict[str, Any]) -> None:
+    declined = [flag for flag in FLAGS if not answers[flag]]
+
+    mentions = [
+        (path, word)
+        for path, file in bake(**answers).files().items()
+        for word in declined
+        if word in f"{path}\n{file.read_text('utf-8')}".lower()
+    ]
+
+    assert not mentions
+
+
+@everything
+def test_formatter_and_linter_find_nothing(bake: Bake, answers: dict[str, Any]) -> None:
+    baked = bake(**answers)
+
+    for command in (
+        ["black", "--check", "--quiet", "."],
+        ["ruff", "check", "--no-cache", "."],
+        ["ruff", "format", "--check", "--no-cache", "."],
+    ):
+        run(BIN / command[0], *command[1:], cwd=baked.path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"project_slug": "x", "package_name": "x"},
+        {"project_slug": "x" * 53, "package_name": "x" * 40},
+    ],
+    ids=["shortest", "longest"],
+)
+def test_names_of_any_length_keep_the_format(bake: Bake, names: dict[str, str]) -> None:
+    test_formatter_and_linter_find_nothing(bake, names)
+
+
+@everything
+def test_text_files_are_tidy(bake: Bake, answers: dict[str, Any]) -> None:
+    for path, file in bake(**answers).files().items():
+        text = file.read_bytes().decode("utf-8")
+        assert "\r" not in text, path
+        assert not text or text.endswith("\n"), path
+        assert not text.endswith("\n\n"), path
+        assert not re.search(r"[ \t]$", text, re.M), path
+        assert not re.search(r"\{\{|\{%|\{#", text), path
+        assert "cookiecutter" not in text, path
+
+
+@everything
+def test_manifests_parse(bake: Bake, answers: dict[str, Any]) -> None:
+    for path, file in bake(**answers).files().items():
+        if path.endswith(".toml"):
+            tomllib.loads(file.read_text("utf-8"))
+        if path.endswith(".json"):
+            json.loads(file.read_text("utf-8"))
+
+
+def test_scripts_are_executable_and_nothing_else_is(bake: Bake) -> None:
+    for path, file in bake().files().items():
+        assert bool(file.stat().st_mode & 0o111) == path.startswith("scripts/"), path
+
+
+@pytest.mark.parametrize("license", QUESTIONS["license"])
+def test_license_is_in_the_file_and_in_the_metadata(bake: Bake, license: str) -> None:
+    baked = bake(license=license, author="Wilhuff Tarkin", copyright_year="1977")
+    project = tomllib.loads((baked.path / "pyproject.toml").read_text("utf-8"))["project"]
+    file = baked.path / "LICENSE"
+
+    if license == "none":
+        assert not file.exists()
+        assert not project.keys() & {"license", "license-files"}
+    else:
+        assert project["license"] == license
+        assert re.search(r"1977,? Wilhuff Tarkin", file.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        dict.fromkeys(FLAGS, False),
+        {"package_manager": "uv", "license": "none", "author": 'Ø "Quote" \\ back'},
+    ],
+    ids=["default", "minimal", "other"],
+)
+def test_three_ways_give_the_same_files(
+    repository: Path, tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    answers = {"author": "A", "email": "a@example.com", **answers}
+    pairs = [f"{key}={value}" for key, value in answers.items()]
+    run(BIN / "cookiecutter", repository, "--no-input", *pairs, "-o", "one", cwd=tmp_path)
+    extra = json.dumps(answers)
+    run(
+        *(BIN / "cruft", "create", repository, "--no-input"),
+        *("--extra-context", extra, "--output-dir", "two"),
+        cwd=tmp_path,
+    )
+    sets = [word for pair in pairs for word in ("--set", pair)]
+    (tmp_path / "three").mkdir()
+    new = ("new", "three/galactic-empire", "-n", "-I", "--template")
+    run(MVC, *new, repository, *sets, cwd=tmp_path)
+
+    one, two, three = (tree(tmp_path / way / "galactic-empire") for way in ("one", "two", "three"))
+
+    assert one == two == three
+
+
+def test_plain_cruft_finds_no_drift(repository: Path, tmp_path: Path) -> None:
+    run(MVC, "new", "galactic-empire", "-n", "-I", "--template", repository, cwd=tmp_path)
+    project = tmp_path / "galactic-empire"
+
+    run(BIN / "cruft", "check", cwd=project)
+    drift = run(BIN / "cruft", "diff", "--exit-code", cwd=project)
+
+    assert drift == ""
+
+
+def test_declined_dependency_is_not_installed(bake: Bake) -> None:
+    baked: Baked = bake(**dict.fromkeys(FLAGS, False))
+    project = tomllib.loads((baked.path / "pyproject.toml").read_text("utf-8"))["project"]
+
+    names = {re.split(r"\W", dependency)[0] for dependency in project["dependencies"]}
+
+    assert not names & set(FLAGS)
+
+
+def test_help_lists_every_verb(bake: Bake) -> None:
+    baked = bake()
+    verbs = re.findall(r"^([a-z-]+):", (baked.path / "Makefile").read_text(), re.M)
+
+    listed = subprocess.run(["make", "help"], cwd=baked.path, capture_output=True, text=True)
+
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == verbs

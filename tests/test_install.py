@@ -1,0 +1,99 @@
+"""``make install`` and every other verb, for real, with either package manager."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import MVC, QUESTIONS, Project, Service, environment, free_port, run, wait_until
+
+SERVERS = {"run", "serve"}
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    """Put a shell script on a PATH that begins with ``folder``."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manager", QUESTIONS["package_manager"])
+def test_every_verb_works_on_a_machine_without_package_manager(
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    executed: Callable[..., None],
+    manager: str,
+) -> None:
+    program(tmp_path / "bin", manager, "exit 127")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+    # What is active in the shell must not matter.
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "elsewhere"))
+    run(
+        *(MVC, "new", "galactic-empire", "-n", "--template", repository),
+        *("--package-manager", manager),
+        cwd=tmp_path,
+    )
+    project = Project(tmp_path / "galactic-empire", {"package_name": "galactic_empire"})
+    answers = {"package_manager": manager, "by": "make install"}
+    executed(answers, "new")
+
+    tracked = run("git", "ls-files", cwd=project.path).split()
+    assert f"{manager}.lock" in tracked
+    assert not [path for path in tracked if path.startswith((".venv", ".tools"))]
+
+    verbs = [line.split()[0] for line in project.make("help").splitlines()]
+    for verb in verbs:
+        if verb in SERVERS | {"clean"}:
+            continue
+        project.make(verb, PYTEST_ADDOPTS="-W error")
+        executed(answers, verb)
+    assert project.make("show-version") == "0.1.0\n"
+    for verb in [*SERVERS, "mvc run"]:
+        port = free_port()
+        binding = {"PORT": str(port), "FASTAPI_BIND": f"127.0.0.1:{port}"}
+        command: list[str | Path] = ["make", verb]
+        if verb == "mvc run":
+            # Anywhere inside the project will do.
+            command = [MVC, "-C", project.path / "docs", "run", "--port", str(port)]
+        server = Service(command, port, binding, cwd=project.path)
+        try:
+            wait_until(server.answers)
+        finally:
+            server.kill()
+        executed(answers, verb)
+
+    wheel = next((project.path / "dist").glob("*.whl"))
+    alone = environment(tmp_path / "alone", wheel)
+    service = Service.of(alone, "galactic_empire")
+    try:
+        wait_until(service.answers)
+        assert service.get("/api/ready") == (200, '{"status":"ok"}')
+        assert service.stop() == 0
+    finally:
+        service.kill()
+    executed(answers, "wheel alone serves")
+
+    project.make("clean")
+    executed(answers, "clean")
+    ignored = run("git", "status", "--porcelain", "--ignored", cwd=project.path)
+    assert set(re.findall(r"^!! (.*)$", ignored, re.M)) == {".tools/", ".venv/"}
+    assert not re.search("^[^!]", ignored, re.M)
+
+
+@pytest.mark.parametrize("manager", QUESTIONS["package_manager"])
+def test_package_manager_that_is_there_is_used_as_it_is(
+    bake: Callable[..., Project], tmp_path: Path, manager: str
+) -> None:
+    calls = tmp_path / "calls"
+    program(tmp_path / "bin", manager, f'echo "$@ $POETRY_PYPI_MIRROR_URL" >> {calls}')
+    baked = bake(package_manager=manager)
+    # Its folder is shared with other tests: only the script is called, and writes nothing.
+    path = f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"
+
+    run(baked.path / f"scripts/{manager}.sh", "lock", cwd=tmp_path, PATH=path)
+
+    assert calls.read_text().split() == ["--version", "lock"]
+    assert not (tmp_path / ".tools").exists()

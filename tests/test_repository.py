@@ -1,0 +1,119 @@
+"""The rules that keep the template simple and portable."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Bake
+from support import FEATURES, ROOT, run
+
+TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+# Only these may hold an if. What else is optional is a file of its own.
+MANIFESTS = {
+    "pyproject.toml",
+    "Makefile",
+    "README.md",
+    "docs/index.md",
+    "docs/settings.md",
+    "{{cookiecutter.package_name}}/config/__init__.py",
+    "{{cookiecutter.package_name}}/app/utils/__init__.py",
+}
+MAX_IFS = 40
+
+
+def tracked() -> dict[str, str]:
+    """Return every file of this repository, new ones included, and its mode in git."""
+    listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
+    return {
+        name: "100755" if (ROOT / name).stat().st_mode & 0o111 else "100644"
+        for name in filter(None, listed.split("\0"))
+        if (ROOT / name).exists()
+    }
+
+
+def templates() -> dict[str, str]:
+    """Return the text of every file that cookiecutter renders."""
+    return {
+        file.relative_to(TEMPLATE).as_posix(): file.read_text("utf-8")
+        for file in TEMPLATE.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+def test_only_manifests_hold_an_if() -> None:
+    holders = {name for name, text in templates().items() if re.search(r"\{%-? *if", text)}
+
+    assert holders <= MANIFESTS
+
+
+def test_ifs_are_few_and_never_nested() -> None:
+    count = 0
+    for name, text in templates().items():
+        depth = 0
+        for word in re.findall(r"\{%-? *(if|endif|raw)", text):
+            assert word != "raw", name
+            depth += 1 if word == "if" else -1
+            count += word == "if"
+            assert depth in (0, 1), f"{name} nests its ifs"
+
+    assert count <= MAX_IFS
+
+
+def test_one_file_name_is_conditional() -> None:
+    names = [name for name in templates() if "{%" in name]
+
+    assert names == ["{% if cookiecutter.license != 'none' %}LICENSE{% endif %}"]
+
+
+def test_names_are_legal_on_windows() -> None:
+    assert not [name for name in tracked() if re.search(r'[<>:"\\|?*]|[. ]$', name)]
+
+
+def test_no_file_is_a_symlink_or_taken_for_an_archive() -> None:
+    for name in tracked():
+        path = ROOT / name
+        assert not path.is_symlink(), name
+        assert not path.read_bytes().startswith(b"PACK"), name
+
+
+def test_line_ends_are_those_of_unix() -> None:
+    assert not [name for name in tracked() if b"\r\n" in (ROOT / name).read_bytes()]
+
+
+def test_only_scripts_are_executable() -> None:
+    executable = {name for name, mode in tracked().items() if mode == "100755"}
+
+    assert executable == {".ci/run", *(f"{TEMPLATE.name}/scripts/{p}.sh" for p in ("poetry", "uv"))}
+
+
+def test_no_file_of_the_template_is_ignored(bake: Bake, tmp_path: Path) -> None:
+    files = sorted(templates())
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"],
+        cwd=ROOT,
+        input="\n".join(f"{TEMPLATE.name}/{file}" for file in files),
+        capture_output=True,
+        text=True,
+    )
+    assert ignored.stdout == ""
+
+    baked = bake()
+    repository = ["git", f"--git-dir={tmp_path}/git", f"--work-tree={baked.path}"]
+    run("git", "init", "--quiet", "--bare", tmp_path / "git", cwd=tmp_path)
+    listed = run(*repository, "ls-files", "-co", "--exclude-standard", cwd=baked.path)
+    assert set(listed.splitlines()) == set(baked.files())
+
+
+def test_features_name_each_path_once() -> None:
+    paths = [path for listed in FEATURES.values() for path in listed]
+
+    assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize("verb", ["demo", "test"])
+def test_readme_promises_verbs_that_exist(verb: str) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+
+    assert re.search(rf"^{verb}:", makefile, re.M)
+    assert f"make {verb}" in (ROOT / "README.md").read_text("utf-8")
