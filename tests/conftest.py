@@ -29,6 +29,9 @@ EXECUTED = "executed"
 
 # Services start in a quarter of the time with the bytecode of their dependencies.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What a make above these tests tells the makes below it is not meant for projects.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,15 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 
+# Newer Pythons give these other names; an answer must not change with the interpreter.
+NAMES = {status.value: status.name for status in HTTPStatus} | {
+    413: "REQUEST_ENTITY_TOO_LARGE",
+    414: "REQUEST_URI_TOO_LONG",
+    416: "REQUESTED_RANGE_NOT_SATISFIABLE",
+    422: "UNPROCESSABLE_ENTITY",
+}
+
+
 class Error(BaseModel):
     """The code as a number and as a name, what to tell people, and perhaps more."""
 
@@ -23,8 +32,7 @@ class ErrorResponse(BaseModel):
     @classmethod
     def of(cls, code: int, message: str, details: list[Any] | None = None) -> Self:
         """Build the answer; codes that no standard registers are named ``UNKNOWN``."""
-        names = {status.value: status.name for status in HTTPStatus}
-        status = names.get(code, "UNKNOWN")
+        status = NAMES.get(code, "UNKNOWN")
         error = Error(code=code, message=message, status=status, details=details)
         return cls(error=error)
 

@@ -7,7 +7,12 @@ from {{ cookiecutter.package_name }}.app.views.error import ErrorResponse
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(404, "NOT_FOUND"), (502, "BAD_GATEWAY"), (499, "UNKNOWN")],
+    [
+        (404, "NOT_FOUND"),
+        (422, "UNPROCESSABLE_ENTITY"),
+        (502, "BAD_GATEWAY"),
+        (499, "UNKNOWN"),
+    ],
 )
 def test_status_is_the_name_of_the_code(code: int, status: str) -> None:
     assert ErrorResponse.of(code, "No").error.status == status
