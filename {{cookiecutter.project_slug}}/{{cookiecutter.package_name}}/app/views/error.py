@@ -5,7 +5,6 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-
 # Newer Pythons give these other names; an answer must not change with the interpreter.
 NAMES = {status.value: status.name for status in HTTPStatus} | {
     413: "REQUEST_ENTITY_TOO_LARGE",
