@@ -63,11 +63,12 @@ def fetch(template: Template, ref: str | None, folder: Path) -> Revision:
         MvcError: when the repository or the ref cannot be had.
     """
     try:
-        git("clone", "--quiet", "--bare", "--shared", template.source, str(folder))
+        git("clone", "--quiet", "--bare", "--shared", "--", template.source, str(folder))
     except MvcError as error:
         raise MvcError(f"Cannot clone the template `{template.source}`: {error}") from error
     try:
-        commit = git("rev-parse", "--verify", f"{ref or 'HEAD'}^{{commit}}", cwd=folder)
+        name = f"{ref or 'HEAD'}^{{commit}}"
+        commit = git("rev-parse", "--verify", "--end-of-options", name, cwd=folder)
     except MvcError as error:
         raise MvcError(f"The template `{template.url}` has no `{ref or 'HEAD'}`.") from error
     if not ref and template.source == str(BUNDLE):
