@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,29 @@ def test_ready_follows_redis_and_live_does_not(
     assert service.get("/api/live") == OK
     redis.start()
     wait_until(is_ready(service))
+
+
+def test_many_commands_at_a_time_are_no_failure(
+    full: Project, serve: Serve, redis_server: StartRedis
+) -> None:
+    redis = redis_server()
+    service = serve(full, **redis.variables, **PATIENT, FASTAPI_WORKERS="1")
+    wait_until(is_ready(service))
+
+    # More than redis-py allows by default; hung, so that all wait together.
+    redis.hang()
+    with ThreadPoolExecutor(150) as pool:
+        answers = [pool.submit(service.get, "/api/ready") for _ in range(150)]
+        wait_until(lambda: connections(redis) >= 150)
+        redis.resume()
+
+    assert {answer.result() for answer in answers} == {OK}
+
+
+def connections(redis: RedisServer) -> int:
+    """Return how many connections there are to its port, accepted or not."""
+    table = Path("/proc/net/tcp").read_text().splitlines()
+    return sum(f":{redis.port:04X} 01" in line for line in table)
 
 
 def test_quick_restart_of_redis_is_not_noticed(

@@ -32,6 +32,7 @@ PROBE = '''
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, Request, Response
 
@@ -43,11 +44,10 @@ def note(event: str) -> None:
         journal.write(event + "\\n")
 
 
-def open_probe() -> None:
+@asynccontextmanager
+async def probe():
     note("opened")
-
-
-async def close_probe() -> None:
+    yield
     note("closed")
 
 
@@ -127,7 +127,7 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
         file.write("root_api_router.include_router(probe.router)\n")
     with (app / "utils/__init__.py").open("a") as file:
         file.write("\nfrom ..controllers import probe\n")
-        file.write("CLIENTS += ((probe.open_probe, probe.close_probe),)\n")
+        file.write("CLIENTS += (probe.probe,)\n")
     return copy
 
 

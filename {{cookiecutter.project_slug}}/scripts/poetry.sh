@@ -12,7 +12,7 @@ if ! poetry --version >/dev/null 2>&1; then
         rm -rf "$home"
         "$python" -m venv "$home"
         "$home/bin/python" -m pip install --quiet \
-            "poetry>=2.2,<3" "poetry-plugin-pypi-mirror<1" "poetry-plugin-export<2"
+            "poetry>=2.2,<3" "poetry-plugin-pypi-mirror<1"
         touch "$home/.complete"
     fi
     poetry=$home/bin/poetry
@@ -25,7 +25,7 @@ print(command("install").parse_args([])[0].index_url)')}"
 fi
 
 export POETRY_VIRTUALENVS_IN_PROJECT=true
-if [ "${1:-}" = sync ] && [ ! -d .venv ]; then
-    "$poetry" env use --quiet "$python"
+if [ "${1:-}" != --version ] && [ ! -d .venv ]; then
+    "$poetry" env use "$python"
 fi
 exec "$poetry" "$@"

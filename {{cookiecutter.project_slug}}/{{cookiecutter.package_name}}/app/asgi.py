@@ -16,9 +16,8 @@ from .views.error import ERROR_RESPONSES
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     """Keep what the whole application shares open while it serves."""
     async with AsyncExitStack() as stack:
-        for open_client, close_client in CLIENTS:
-            open_client()
-            stack.push_async_callback(close_client)
+        for client in CLIENTS:
+            await stack.enter_async_context(client())
         yield
 
 

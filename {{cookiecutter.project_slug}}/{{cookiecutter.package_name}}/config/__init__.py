@@ -3,7 +3,9 @@
 from functools import cache
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettings
 
 {% if cookiecutter.aiohttp %}from .aiohttp_client import AiohttpSettings
 {% endif %}from .application import ApplicationSettings
@@ -42,13 +44,19 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from error
+        # Not chained: what pydantic says of the same error shows secrets.
+        raise SettingsError("; ".join(map(_explain, error.errors())) + ".") from None
+    except UnreadableSettings as error:
+        raise SettingsError(f"{error}.") from None
 
 
-def _explain(error: ValidationError) -> str:
-    refusals = (
-        f"{ENV_PREFIX}{str(problem['loc'][0]).upper()}={problem['input']!r}: "
-        + problem["msg"].removeprefix("Value error, ")
-        for problem in error.errors(include_url=False)
-    )
-    return "; ".join(refusals) + "."
+def _explain(problem: ErrorDetails) -> str:
+    """Name the variable and the reason; its value too, unless that may be secret."""
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return reason
+    name = str(problem["loc"][0])
+    variable = f"{ENV_PREFIX}{name.upper()}"
+    if problem["type"] == "missing" or "Secret" in str(Settings.model_fields[name]):
+        return f"{variable}: {reason}"
+    return f"{variable}={problem['input']!r}: {reason}"

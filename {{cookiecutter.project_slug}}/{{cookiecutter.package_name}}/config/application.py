@@ -1,11 +1,11 @@
 """Settings of the FastAPI application."""
 
-from importlib.metadata import version
+from importlib.metadata import version as installed_version
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from .types import UrlPath
+from .types import NonEmpty, UrlPath
 
 DISTRIBUTION = "{{ cookiecutter.project_slug }}"
 
@@ -14,6 +14,6 @@ class ApplicationSettings(BaseSettings):
     """What FastAPI is told when the application is built."""
 
     debug: bool = False
-    project_name: str = DISTRIBUTION
-    version: str = Field(default_factory=lambda: version(DISTRIBUTION))
+    project_name: NonEmpty = DISTRIBUTION
+    version: NonEmpty = Field(default_factory=lambda: installed_version(DISTRIBUTION))
     docs_url: UrlPath = "/docs"

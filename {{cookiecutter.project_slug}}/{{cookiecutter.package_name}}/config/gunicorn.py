@@ -3,7 +3,8 @@
 import os
 import re
 from ipaddress import ip_network
-from logging import Formatter
+from logging import Formatter, makeLogRecord
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gunicorn.util import load_class
@@ -17,14 +18,21 @@ def _bind(value: str) -> str:
     match = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):(\d{1,5})", value)
     if not match or int(match[1] or 0) > 65535:
         raise ValueError("must be HOST:PORT or unix:PATH")
+    if match[1] is None:
+        path = Path(value.removeprefix("unix:"))
+        if path.exists() and not path.is_socket():
+            raise ValueError("exists, and is no socket")
     return value
 
 
 def _worker_class(value: str) -> str:
     try:
-        load_class(value)
+        loaded = load_class(value)
     except RuntimeError:
-        raise ValueError("must be a worker class that can be imported") from None
+        loaded = None
+    speaking = tuple(map(load_class, ("uvicorn_worker.UvicornWorker", "asgi")))
+    if not isinstance(loaded, type) or not issubclass(loaded, speaking):
+        raise ValueError("must be a worker class that speaks ASGI")
     return value
 
 
@@ -36,7 +44,10 @@ def _peers(value: str) -> str:
 
 
 def _log_format(value: str) -> str:
-    Formatter(value)
+    try:
+        Formatter(value).format(makeLogRecord({}))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"is no format of a log line: {error}") from None
     return value
 
 

@@ -1,5 +1,6 @@
 """Settings of the Redis client."""
 
+import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PositiveFloat, SecretStr
@@ -10,8 +11,8 @@ def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     addresses = tuple(item.strip() for item in items if item.strip())
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
+        match = re.fullmatch(r"(?:[^\s:]+|\[[^\s\]]+\]):([0-9]{1,5})", address)
+        if not match or not 0 < int(match[1]) < 65536:
             raise ValueError("must be a list such as host:26379,other:26379")
     return addresses
 

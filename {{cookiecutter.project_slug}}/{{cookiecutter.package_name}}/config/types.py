@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 
 def _url_path(value: str) -> str:
@@ -11,4 +11,5 @@ def _url_path(value: str) -> str:
     return value
 
 
+NonEmpty = Annotated[str, Field(min_length=1)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]

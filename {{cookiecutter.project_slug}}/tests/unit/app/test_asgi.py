@@ -1,3 +1,6 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -35,16 +38,13 @@ def test_clients_are_open_while_the_application_serves(
 ) -> None:
     calls: list[str] = []
 
-    async def close_first() -> None:
-        calls.append("close first")
+    @asynccontextmanager
+    async def client(name: str) -> AsyncIterator[None]:
+        calls.append(f"open {name}")
+        yield
+        calls.append(f"close {name}")
 
-    async def close_second() -> None:
-        calls.append("close second")
-
-    clients = (
-        (lambda: calls.append("open first"), close_first),
-        (lambda: calls.append("open second"), close_second),
-    )
+    clients = (lambda: client("first"), lambda: client("second"))
     monkeypatch.setattr(asgi, "CLIENTS", clients)
 
     with TestClient(app):

@@ -22,6 +22,13 @@ def test_proxies_are_addresses_or_all(settings: pytest.MonkeyPatch, peers: str) 
     assert get_settings().gunicorn_options()["forwarded_allow_ips"] == peers
 
 
+@pytest.mark.parametrize("name", ["uvicorn_worker.UvicornH11Worker", "asgi"])
+def test_worker_class_may_be_another(settings: pytest.MonkeyPatch, name: str) -> None:
+    settings.setenv("FASTAPI_WORKER_CLASS", name)
+
+    assert get_settings().gunicorn_options()["worker_class"] == name
+
+
 @pytest.mark.parametrize(("switch", "log"), [("true", "-"), ("false", None)])
 def test_access_log_is_a_switch(
     settings: pytest.MonkeyPatch, switch: str, log: str | None

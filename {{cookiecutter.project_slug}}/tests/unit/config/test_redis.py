@@ -18,7 +18,9 @@ def test_sentinels_are_a_list(settings: pytest.MonkeyPatch) -> None:
     assert get_settings().sentinel_addresses() == [("one", 26379), ("::1", 26380)]
 
 
-@pytest.mark.parametrize("value", ["one", "one:", ":26379", "one:port"])
+@pytest.mark.parametrize(
+    "value", ["one", "one:", ":26379", "one:port", "one:0", "one:99999", "::1:26379"]
+)
 def test_bad_sentinel_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
     settings.setenv("FASTAPI_REDIS_SENTINELS", value)
 

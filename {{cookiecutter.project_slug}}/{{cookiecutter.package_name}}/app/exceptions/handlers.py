@@ -1,5 +1,6 @@
 """Turns every exception that reaches the client into one shape of answer."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
 from http.client import responses
@@ -14,6 +15,8 @@ from starlette.routing import Match
 
 from ..views.error import ErrorResponse
 from .dependency import DependencyError
+
+logger = logging.getLogger(__name__)
 
 # RFC 9110 forbids these a body.
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -68,8 +71,9 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     if not isinstance(message, str):
         # FastAPI's own HTTPException lets the detail be any JSON value.
         details = [message]
-        message = responses.get(error.status_code, "Error")
-    return _answer(error.status_code, message, details, _headers(request, error))
+        message = responses.get(error.status_code)
+    headers = _headers(request, error)
+    return _answer(error.status_code, message or "Error", details, headers)
 
 
 async def _invalid_request(_request: Request, exc: Exception) -> Response:
@@ -82,6 +86,7 @@ async def _invalid_request(_request: Request, exc: Exception) -> Response:
 
 
 async def _bad_gateway(_request: Request, exc: Exception) -> Response:
+    logger.warning("%s: %s", exc, exc.__cause__)
     return _answer(HTTPStatus.BAD_GATEWAY, str(exc))
 
 

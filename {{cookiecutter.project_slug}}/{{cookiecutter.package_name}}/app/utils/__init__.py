@@ -1,6 +1,7 @@
 """Clients that are open as long as the application, usable from anywhere in it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 {% if cookiecutter.aiohttp %}
 from .aiohttp_client import AiohttpClient
 {%- endif %}
@@ -9,26 +10,27 @@ from .redis import RedisClient
 {%- endif %}
 {%- if cookiecutter.aiohttp or cookiecutter.redis %}
 {% endif %}
-OpenClient = Callable[[], object]
-CloseClient = Callable[[], Awaitable[None]]
+Client = Callable[[], AbstractAsyncContextManager[None]]
 ReadinessCheck = Callable[[], Awaitable[None]]
 
-#: Opened when the application starts, closed in the reverse order when it stops.
-CLIENTS: tuple[tuple[OpenClient, CloseClient], ...] = (
+#: Entered when the application starts, left in the reverse order when it stops.
+CLIENTS: list[Client] = [
 {%- if cookiecutter.aiohttp %}
-    (AiohttpClient.get_aiohttp_client, AiohttpClient.close_aiohttp_client),
+    AiohttpClient.lifespan,
 {%- endif %}
 {%- if cookiecutter.redis %}
-    (RedisClient.open_redis_client, RedisClient.close_redis_client),
+    RedisClient.lifespan,
 {%- endif %}
 {%- if cookiecutter.aiohttp or cookiecutter.redis %}
 {% endif -%}
-)
+]
 
 #: Asked by ``/api/ready``; each raises ``DependencyError`` when it is not ready.
-READINESS_CHECKS: tuple[ReadinessCheck, ...] = (
-    {%- if cookiecutter.redis %}RedisClient.check_readiness,{% endif -%}
-)
+READINESS_CHECKS: list[ReadinessCheck] = [
+    {%- if cookiecutter.redis %}
+    RedisClient.check_readiness,
+{% endif -%}
+]
 
 __all__ = [
     "CLIENTS",

@@ -1,5 +1,7 @@
 """The HTTP client of the whole application."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
@@ -23,6 +25,16 @@ class AiohttpClient:
     """
 
     aiohttp_client: ClassVar[ClientSession | None] = None
+
+    @classmethod
+    @asynccontextmanager
+    async def lifespan(cls) -> AsyncIterator[None]:
+        """Keep the client open, as one of the ``CLIENTS`` of the application."""
+        cls.get_aiohttp_client()
+        try:
+            yield
+        finally:
+            await cls.close_aiohttp_client()
 
     @classmethod
     def get_aiohttp_client(cls) -> ClientSession:

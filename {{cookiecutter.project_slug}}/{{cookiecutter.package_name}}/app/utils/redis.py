@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import sys
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from redis.asyncio import Redis
@@ -30,6 +32,16 @@ class RedisClient:
     """
 
     redis_client: ClassVar[Redis | None] = None
+
+    @classmethod
+    @asynccontextmanager
+    async def lifespan(cls) -> AsyncIterator[None]:
+        """Keep the client open, as one of the ``CLIENTS`` of the application."""
+        cls.open_redis_client()
+        try:
+            yield
+        finally:
+            await cls.close_redis_client()
 
     @classmethod
     def open_redis_client(cls) -> Redis:
@@ -61,7 +73,7 @@ class RedisClient:
         try:
             return bool(await cls._call(cls.open_redis_client().ping()))
         except (DependencyError, RedisError) as error:
-            logger.warning("Redis is not ready: %r", error.__cause__ or error)
+            logger.warning("Redis is not ready: %s", error.__cause__ or error)
             return False
 
     @classmethod
@@ -107,6 +119,9 @@ class RedisClient:
             "username": settings.redis_username or None,
             "password": settings.redis_password.get_secret_value() or None,
             "decode_responses": True,
+            # By default redis-py refuses the 101st command at a time, as if Redis were
+            # away; how many there can be is the server's business.
+            "max_connections": sys.maxsize,
             "socket_timeout": settings.redis_timeout,
             "socket_connect_timeout": settings.redis_timeout,
             # A restarted Redis leaves stale connections in the pool: try once more on

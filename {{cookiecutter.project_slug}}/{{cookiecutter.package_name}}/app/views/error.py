@@ -15,7 +15,7 @@ NAMES = {status.value: status.name for status in HTTPStatus} | {
 
 
 class Error(BaseModel):
-    """The code as a number and as a name, what to tell people, and perhaps more."""
+    """The status code and its name, a message for people, and perhaps details."""
 
     code: int
     message: str

@@ -6,6 +6,6 @@ from pydantic import BaseModel
 
 
 class HealthResponse(BaseModel):
-    """``{"status": "ok"}``; every other state is told as an error."""
+    """The service is well; every other state is answered as an error."""
 
     status: Literal["ok"]

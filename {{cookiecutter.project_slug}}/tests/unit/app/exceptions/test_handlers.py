@@ -25,6 +25,7 @@ from {{ cookiecutter.package_name }}.app.exceptions import (
             "BAD_REQUEST",
             [{"a": 1}],
         ),
+        (HTTPException(499), 499, "Error", "UNKNOWN", None),
         (fastapi.HTTPException(499, detail=["a"]), 499, "Error", "UNKNOWN", [["a"]]),
         (DependencyError("X"), 502, "Could not connect to X", "BAD_GATEWAY", None),
         (

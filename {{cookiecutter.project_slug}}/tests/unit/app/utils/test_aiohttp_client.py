@@ -56,6 +56,13 @@ async def test_closed_session_is_made_anew() -> None:
     assert AiohttpClient.get_aiohttp_client() is not session
 
 
+async def test_client_is_open_in_its_lifespan() -> None:
+    async with AiohttpClient.lifespan():
+        assert AiohttpClient.aiohttp_client is not None
+
+    assert AiohttpClient.aiohttp_client is None
+
+
 async def test_closing_twice_does_nothing() -> None:
     await AiohttpClient.close_aiohttp_client()
     await AiohttpClient.close_aiohttp_client()

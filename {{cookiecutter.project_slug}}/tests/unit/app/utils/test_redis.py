@@ -43,6 +43,13 @@ async def test_closed_client_is_made_anew() -> None:
     assert RedisClient.open_redis_client() is not client
 
 
+async def test_client_is_open_in_its_lifespan() -> None:
+    async with RedisClient.lifespan():
+        assert RedisClient.redis_client is not None
+
+    assert RedisClient.redis_client is None
+
+
 async def test_closing_twice_does_nothing() -> None:
     await RedisClient.close_redis_client()
     await RedisClient.close_redis_client()
