@@ -39,7 +39,7 @@ class BundleHook(BuildHookInterface):  # type: ignore[type-arg]
         if self._git("rev-parse", "--is-shallow-repository") == "true":
             raise RuntimeError("The clone is shallow. Run `git fetch --unshallow` first.")
         bundle = Path(self._folder.name, NAME)
-        tags = self._git("tag", "--merged", "HEAD").split()
+        tags = self._git("tag", "--merged", "HEAD", "--format=%(refname)").split()
         self._git("bundle", "create", "--quiet", str(bundle), "HEAD", *tags)
         return bundle
 

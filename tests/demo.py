@@ -28,6 +28,7 @@ def main() -> None:
         url = f"http://{address}/api/ready"
         show(f"curl {url}")
         print(answer(url, server))
+        print(f"The project stays in {folder}; `rm -r {folder.parent}` removes it.")
     finally:
         server.terminate()
         server.wait()

@@ -25,7 +25,9 @@ def released(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run("git", "tag", "v0.0.1", cwd=folder)
     (folder / "CHANGELOG.md").write_text("# Changelog\n", "utf-8")
     commit(folder, "Release")
-    run("git", "tag", TAG, cwd=folder)
+    # Neither a branch of its name nor other tags of the commit may hide the release.
+    for arguments in (["tag", TAG], ["tag", f"{TAG}-rc1"], ["tag", "ünï"], ["branch", TAG]):
+        run("git", *arguments, cwd=folder)
     return folder
 
 
@@ -137,7 +139,7 @@ def test_wheel_names_the_readme_and_the_licence(distributions: Path) -> None:
 
 def test_project_of_a_git_install_remembers_url_and_commit(released: Path, tmp_path: Path) -> None:
     url = f"file://{released}"
-    environment(tmp_path / "venv", f"fastapi-mvc-template @ git+{url}@{TAG}")
+    environment(tmp_path / "venv", f"fastapi-mvc-template @ git+{url}@refs/tags/{TAG}")
 
     state = new(tmp_path / "venv/bin/mvc", tmp_path)
 

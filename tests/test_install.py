@@ -51,6 +51,8 @@ def test_every_verb_works_on_a_machine_without_package_manager(
         project.make(verb, PYTEST_ADDOPTS="-W error")
         executed(answers, verb)
     assert project.make("show-version") == "0.1.0\n"
+    python = os.environ.get("PYTHON", "python3")
+    assert run(project.python, "-V", cwd=tmp_path) == run(python, "-V", cwd=tmp_path)
     for verb in [*SERVERS, "mvc run"]:
         port = free_port()
         binding = {"PORT": str(port), "FASTAPI_BIND": f"127.0.0.1:{port}"}
@@ -89,6 +91,7 @@ def test_package_manager_that_is_there_is_used_as_it_is(
 ) -> None:
     calls = tmp_path / "calls"
     program(tmp_path / "bin", manager, f'echo "$@ $POETRY_PYPI_MIRROR_URL" >> {calls}')
+    (tmp_path / ".venv").mkdir()
     baked = bake(package_manager=manager)
     # Its folder is shared with other tests: only the script is called, and writes nothing.
     path = f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"

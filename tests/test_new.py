@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from support import FEATURES, MVC, QUESTIONS, run, wait_until
+from support import FEATURES, MVC, QUESTIONS, ROOT, run, wait_until
 
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
@@ -144,6 +144,59 @@ def test_no_repository_inside_another(mvc: Mvc, home: Path) -> None:
     assert not (home / "empire/.git").exists()
 
 
+def test_git_hook_of_another_repository_is_left_alone(mvc: Mvc, home: Path) -> None:
+    git("init", "--quiet", "other", cwd=home)
+
+    done = mvc("new", "empire", "-n", "-I", GIT_DIR=f"{home}/other/.git", GIT_WORK_TREE="other")
+
+    assert done.returncode == 0, done.stderr
+    assert git("log", "--format=%s", cwd=home / "empire") == "Create the project from its template"
+    assert "No commits yet" in git("status", cwd=home / "other")
+
+
+def test_hook_that_refuses_the_commit_is_told_with_the_remedy(mvc: Mvc, home: Path) -> None:
+    hook = home.parent / "hooks/pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\necho policy says no >&2\nexit 1\n")
+    hook.chmod(0o755)
+    git("config", "--global", "core.hooksPath", str(hook.parent), cwd=home)
+
+    done = mvc("new", "empire", "-n", "-I")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: The project is created, but not committed. Run `git commit` in `empire`. "
+        "What failed: `git commit` failed: policy says no\n"
+    )
+    assert mvc("new", "other", "-n", PYTHON="false").stderr.count("Run `make install` in") == 1
+
+
+def test_files_that_the_user_ignores_elsewhere_are_committed(mvc: Mvc, home: Path) -> None:
+    (home.parent / "ignore").write_text("*.md\nMakefile\n")
+    git("config", "--global", "core.excludesFile", str(home.parent / "ignore"), cwd=home)
+
+    mvc("new", "empire", "-n", "-I")
+
+    tracked = git("ls-files", cwd=home / "empire").splitlines()
+    assert {"README.md", "Makefile"} <= set(tracked)
+
+
+def test_terminal_that_cannot_show_a_name_is_no_failure(mvc: Mvc, home: Path) -> None:
+    done = mvc(
+        "new", "empire", "-n", "-I", "--set", "project_name=É 🚀 x", PYTHONIOENCODING="ascii"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert answers_of(home / "empire")["project_name"] == "É 🚀 x"
+
+
+def test_closed_streams_are_no_failure(home: Path) -> None:
+    command = f"{MVC} new empire -I <&- >&-"
+
+    assert subprocess.run(["sh", "-c", command]).returncode == 0
+    assert (home / "empire/pyproject.toml").exists()
+
+
 def test_no_repository_when_declined(mvc: Mvc, home: Path) -> None:
     mvc("new", "empire", "-n", "-I", "--no-git")
 
@@ -182,6 +235,15 @@ def test_checkout_takes_a_tag_a_branch_or_a_commit(
         assert not (home / ref / "later.txt").exists()
 
 
+def test_nothing_is_left_among_the_temporary_files(mvc: Mvc, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+
+    assert mvc("new", "empire", "-n", "-I", TMPDIR=str(tmp_path / "tmp")).returncode == 0
+    assert mvc("new", "class", "-n", "-I", TMPDIR=str(tmp_path / "tmp")).returncode == 1
+
+    assert not list((tmp_path / "tmp").iterdir())
+
+
 def test_user_configuration_of_cookiecutter_is_not_read(mvc: Mvc, home: Path) -> None:
     (home.parent / "home/.cookiecutterrc").write_text("default_context:\n  license: ISC\n")
 
@@ -205,6 +267,9 @@ REFUSALS = [
     (["new", "{{ x }}"], 1, "`project_name` must not hold a brace"),
     (["new", "e", "--set", "author={% x %}"], 1, "`author` must not hold a brace"),
     (["new", "e", "--set", "project_name="], 1, "`project_name` must not be empty"),
+    (["new", "e", "--set", "project_slug="], 1, "`project_slug` must be the name of a folder"),
+    (["new", "e", "--set", "project_slug=../../x/y"], 1, "`project_slug` must be the name"),
+    (["new", "e", "--set", f"project_slug={'x' * 300}"], 1, "`project_slug` must be the name"),
     (["new", "e", "--set", "colour=red"], 2, "no question `colour`"),
     (["new", "e", "--set", "_new_lines=x"], 2, "no question `_new_lines`"),
     (["new", "e", "--set", "redis"], 2, "is not KEY=VALUE"),
@@ -290,21 +355,9 @@ def test_output_without_terminal_is_plain(mvc: Mvc) -> None:
 
 
 PROMPTS = [
-    "Project name",
-    "Directory, distribution and command name",
-    "Python package name",
-    "One-line description",
-    r"Author",
-    "Author's e-mail",
-    "First version",
-    "Repository URL",
-    "License",
-    "Copyright year",
-    "Package manager",
-    r"Add a Redis client\?",
-    r"Add an aiohttp client\?",
+    re.escape(text["__prompt__"] if isinstance(text, dict) else text)
+    for text in json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["__prompts__"].values()
 ]
-
 
 # The default, in colours, and a place to type.
 ASKED = r"\(\S.*\)(\x1b\[0m)?: "
@@ -335,7 +388,7 @@ def test_answered_questions_are_not_asked_again(home: Path) -> None:
     sets = [word for pair in given for word in ("--set", pair)]
     terminal = spawn("empire", "-I", *sets)
 
-    terminal.expect(r"\[1/\d+\].* Directory, distribution and command name.*\(deathstar\)")
+    terminal.expect(r"\[1/\d+\].* Distribution and command name.*\(deathstar\)")
     for _ in range(len(QUESTIONS) - len(given)):
         terminal.sendline("")
     terminal.expect("Created .* in empire")
@@ -363,6 +416,26 @@ def test_interrupt_at_a_prompt_leaves_nothing(home: Path, number: int) -> None:
     assert not list(home.iterdir())
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_path_that_is_used_meanwhile_is_left_alone(home: Path, exists: bool) -> None:
+    if exists:
+        (home / "empire").mkdir()
+    terminal = spawn("empire", "-I", "--no-git")
+    terminal.expect(ASKED)
+    (home / "empire").mkdir(exist_ok=True)
+    (home / "empire/README.md").write_text("mine")
+
+    for _ in PROMPTS:
+        terminal.sendline("")
+    terminal.expect("is not empty any more")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 1
+    assert [path.name for path in home.rglob("*")] == ["empire", "README.md"]
+    assert (home / "empire/README.md").read_text() == "mine"
+
+
 def test_end_of_input_at_a_prompt_leaves_nothing(home: Path) -> None:
     terminal = spawn("empire", "-I")
     terminal.expect(PROMPTS[0])
@@ -374,7 +447,7 @@ def test_end_of_input_at_a_prompt_leaves_nothing(home: Path) -> None:
     assert not list(home.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_while_rendering_leaves_nothing(
     home: Path, repository: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -408,17 +481,17 @@ def test_interrupted_installation_leaves_the_project(home: Path) -> None:
 
     assert process.returncode == 130
     assert error == (
-        "Error: Interrupted. The project is created, but not installed. "
-        "Run `make install` in `empire`.\n"
+        "Interrupted. The project is created, but not installed. Run `make install` in `empire`.\n"
     )
     assert git("log", "--format=%s", cwd=home / "empire") == "Create the project from its template"
 
 
-def test_failed_installation_leaves_the_project(mvc: Mvc, home: Path) -> None:
-    done = mvc("new", "empire", "-n", PYTHON="false")
+def test_failed_installation_leaves_the_project_and_says_why(mvc: Mvc, home: Path) -> None:
+    done = mvc("new", "empire", "-n", PYTHON="/nowhere/python")
 
     assert done.returncode == 1
     assert "The project is created, but not installed. Run `make install`" in done.stderr
+    assert "/nowhere/python" in done.stderr
     assert done.stderr.count("\n") == 1
     assert git("status", "--porcelain", cwd=home / "empire") == ""
 

@@ -1,1 +1,1 @@
-"""Creates, updates and grows FastAPI services in MVC layout."""
+"""Creates FastAPI services in MVC layout."""

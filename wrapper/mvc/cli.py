@@ -6,13 +6,14 @@ them, so that ``mvc --help`` answers at once.
 
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from mvc.errors import MvcError, UsageError
+from mvc.errors import Interrupted, MvcError, UsageError
 
 EXIT_CODES = """\b
 Exit codes:
@@ -32,10 +33,12 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except MvcError as error:
             if str(error):
-                typer.echo(f"Error: {error}", err=True)
+                prefix = "" if isinstance(error, Interrupted) else "Error: "
+                typer.echo(f"{prefix}{error}", err=True)
             sys.exit(error.exit_code)
         except OSError as error:
-            typer.echo(f"Error: {error.strerror}: `{error.filename}`.", err=True)
+            place = f": `{error.filename}`" if error.filename else ""
+            typer.echo(f"Error: {error.strerror}{place}.", err=True)
             sys.exit(1)
         except (KeyboardInterrupt, EOFError):
             typer.echo("Interrupted.", err=True)
@@ -44,7 +47,7 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Create, update and grow FastAPI services in MVC layout.",
+    help="Create FastAPI services in MVC layout.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -62,7 +65,14 @@ Aiohttp = Annotated[
 
 def main() -> None:
     """Run the command line; a termination request cleans up like an interrupt."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows knows no SIGHUP, nohup ignores it.
+        if number and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show must not end the command.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="mvc")
 
 
@@ -128,7 +138,7 @@ def new(
     if not path:
         raise UsageError("PATH must not be empty.")
     # Loading cruft fails where there is no git.
-    git.require()
+    git.prepare()
     from mvc import console
     from mvc import new as creation
 

@@ -9,13 +9,15 @@ from rich.markup import escape
 
 # Without a terminal no escape code is printed, whatever the environment asks for.
 _console = Console(
-    force_terminal=None if sys.stdout.isatty() else False, highlight=False, soft_wrap=True
+    force_terminal=None if sys.stdout and sys.stdout.isatty() else False,
+    highlight=False,
+    soft_wrap=True,
 )
 
 
 def is_interactive() -> bool:
     """Return whether somebody can be asked."""
-    return sys.stdin.isatty() and _console.is_terminal
+    return bool(sys.stdin and sys.stdin.isatty() and _console.is_terminal)
 
 
 def say(text: str, style: str = "") -> None:

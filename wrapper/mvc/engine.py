@@ -6,6 +6,7 @@ Their exceptions leave it as :class:`~mvc.errors.MvcError`.
 import copy
 import json
 import logging
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def questions(template: Path, commit: str) -> Answers:
         MvcError: when that is no template.
     """
     try:
-        content = json.loads(git("show", f"{commit}:cookiecutter.json", cwd=template))
+        content = json.loads(git(f"--git-dir={template}", "show", f"{commit}:cookiecutter.json"))
     except MvcError as error:
         raise MvcError("The template has no `cookiecutter.json`.") from error
     except json.JSONDecodeError as error:
@@ -122,14 +123,19 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
         MvcError: when the template is broken; without a message when a hook refused,
             because the hook has said why.
     """
-    with _translated():
-        path: Path = cruft.create(
-            str(template),
-            output_dir=folder,
-            default_config=True,
-            extra_context=answers,
-            checkout=commit,
-        )
+    # Beside the template: cookiecutter leaves behind the hooks that it rendered.
+    usual, tempfile.tempdir = tempfile.tempdir, str(template.parent)
+    try:
+        with _translated():
+            path: Path = cruft.create(
+                str(template),
+                output_dir=folder,
+                default_config=True,
+                extra_context=answers,
+                checkout=commit,
+            )
+    finally:
+        tempfile.tempdir = usual
     return path
 
 
@@ -149,8 +155,6 @@ def _translated() -> Iterator[None]:
         yield
     except FailedHookException as error:
         raise MvcError from error
-    except (CookiecutterException, TemplateError) as error:
+    except (CookiecutterException, TemplateError, CruftError) as error:
         words = " ".join(str(error).split())
         raise MvcError(f"The template is broken: {words}") from error
-    except CruftError as error:
-        raise MvcError(error.message) from error

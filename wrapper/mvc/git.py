@@ -1,5 +1,6 @@
 """Git, as far as the command needs it."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,25 +8,39 @@ from pathlib import Path
 from mvc.errors import MvcError
 
 
-def require() -> None:
-    """Raise :class:`~mvc.errors.MvcError` when git is missing."""
+def prepare() -> None:
+    """Make sure that there is git, and that it works on the folders it is told.
+
+    Raises:
+        MvcError: when git is missing.
+    """
     if not shutil.which("git"):
         raise MvcError("git was not found on PATH. Install it and try again.")
+    # Inside a hook of git these variables point every git at that hook's repository.
+    for name in git("rev-parse", "--local-env-vars").split():
+        if not name.startswith("GIT_CONFIG"):
+            os.environ.pop(name, None)
 
 
-def git(*arguments: str, cwd: Path | None = None) -> str:
+def git(*arguments: str, cwd: Path | None = None, **variables: str) -> str:
     """Run git in ``cwd`` and return what it printed, without the last line break.
 
     Raises:
-        MvcError: with git's own last words when it fails.
+        MvcError: with git's own reason when it fails.
     """
     done = subprocess.run(
-        ["git", *arguments], cwd=cwd, capture_output=True, text=True, encoding="utf-8"
+        ["git", *arguments],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     if done.returncode:
-        words = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
+        lines = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
+        reasons = [line for line in lines if line.startswith("fatal: ")] or lines[-1:]
         verb = next(word for word in arguments if not word.startswith("-"))
-        raise MvcError(f"`git {verb}` failed: {words[-1]}")
+        raise MvcError(f"`git {verb}` failed: {reasons[0].removeprefix('fatal: ')}")
     return done.stdout.rstrip("\n")
 
 
@@ -53,11 +68,12 @@ def init(folder: Path) -> None:
 
 def commit_all(folder: Path, message: str, name: str, email: str) -> None:
     """Commit everything; ``name`` and ``email`` serve where git knows none."""
-    identity = [
-        option
-        for key, value in (("user.name", name), ("user.email", email))
+    identity = {
+        f"GIT_{role}_{what}": value
+        for key, what, value in (("user.name", "NAME", name), ("user.email", "EMAIL", email))
         if not setting(key)
-        for option in ("-c", f"{key}={value}")
-    ]
-    git("add", "--all", cwd=folder)
-    git(*identity, "commit", "--quiet", f"--message={message}", cwd=folder)
+        for role in ("AUTHOR", "COMMITTER")
+    }
+    # The project has its own list of what to ignore; the user's may name its files.
+    git("-c", "core.excludesFile=", "add", "--all", cwd=folder)
+    git("commit", "--quiet", f"--message={message}", cwd=folder, **{**identity, **os.environ})

@@ -60,11 +60,12 @@ def run(options: Options, *, install: bool, version_control: bool) -> None:
         raise Interrupted(f"Interrupted. {advice}") from error
     finally:
         if version_control:
-            commit(project)
+            commit(project, path)
     name = project.answers.get("project_name", project.path.name)
     console.say(f"Created {name} in {path}", style="bold green")
     first = [] if install else ["make install"]
-    commands = [f"cd {shlex.quote(str(path))}", *first, "make run"]
+    folder = f"./{path}" if str(path).startswith("-") else str(path)
+    commands = [f"cd {shlex.quote(folder)}", *first, "make run"]
     console.say("\nNext:\n  " + "\n  ".join(commands))
     console.say("\nThen open http://127.0.0.1:8000/docs. `make help` lists the rest.")
 
@@ -84,29 +85,32 @@ def create(options: Options, say: Callable[[str], None]) -> Project:
         clone = Path(folder, "template.git")
         revision = template.fetch(source, options.checkout, clone)
         answers = _answers(options, engine.questions(clone, revision.commit), say)
-        # Beside the target, so that the move is one step of the file system.
-        with tempfile.TemporaryDirectory(prefix=".mvc-", dir=target.parent) as aside:
+        # Where the target is, so that the move is one step of the file system.
+        with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as aside:
             rendered = engine.create(clone, revision.commit, answers, Path(aside))
             engine.record(rendered, source.url, revision.name)
             _move(rendered, target)
     return Project(target, answers)
 
 
-def commit(project: Project) -> None:
+def commit(project: Project, path: Path) -> None:
     """Put the project under version control, unless it is already inside a repository.
 
     Raises:
-        MvcError: when git fails.
+        MvcError: when git fails; together with what failed before, if anything did.
     """
     if git.is_inside_repository(project.path):
         return
-    git.init(project.path)
-    git.commit_all(
-        project.path,
-        COMMIT_MESSAGE,
-        project.answers.get("author", "mvc"),
-        project.answers.get("email", "mvc@localhost"),
-    )
+    name = project.answers.get("author", "mvc")
+    email = project.answers.get("email", "mvc@localhost")
+    try:
+        git.init(project.path)
+        git.commit_all(project.path, COMMIT_MESSAGE, name, email)
+    except MvcError as error:
+        before = error.__context__
+        advice = f"The project is created, but not committed. Run `git commit` in `{path}`."
+        words = f"{advice} What failed: {error}"
+        raise MvcError(f"{before} {words}" if before else words) from error
 
 
 def _vacant(path: Path) -> Path:
@@ -119,9 +123,14 @@ def _vacant(path: Path) -> Path:
         raise MvcError(f"`{path}` is not a directory. Choose another path or remove it.")
     elif not target.parent.is_dir():
         raise MvcError(f"Directory `{target.parent}` does not exist. Create it first.")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise MvcError(f"Directory `{target.parent}` is not writable. Choose another path.")
+    if not os.access(_place(target), os.W_OK | os.X_OK):
+        raise MvcError(f"Directory `{_place(target)}` is not writable. Choose another path.")
     return target
+
+
+def _place(target: Path) -> Path:
+    """Return the folder to write into: an empty target may be a file system of its own."""
+    return target if target.is_dir() else target.parent
 
 
 def _answers(
@@ -139,6 +148,7 @@ def _answers(
     _refuse_jinja({**defaults, **given})
     answers = engine.ask(questions, given, options.interactive)
     _refuse_jinja(answers)
+    _refuse_path(answers)
     assumed = {key: value for key, value in answers.items() if key not in given}
     if assumed and not options.interactive:
         say("Defaults: " + ", ".join(f"{key}={value}" for key, value in assumed.items()))
@@ -174,10 +184,20 @@ def _refuse_jinja(answers: engine.Answers) -> None:
             raise MvcError(f"`{key}` must not hold a brace before a brace, % or #.")
 
 
+def _refuse_path(answers: engine.Answers) -> None:
+    # Cookiecutter makes the folder before the template's hook sees the answer.
+    slug = answers.get("project_slug", "x")
+    if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", slug):
+        raise MvcError("`project_slug` must be the name of a folder, in 1 to 100 characters.")
+
+
 def _move(project: Path, target: Path) -> None:
     if not target.exists():
         project.rename(target)
         return
+    # Answering questions takes a while, in which others may have used the path.
+    if set(target.iterdir()) - {project.parent}:
+        raise MvcError(f"Directory `{target}` is not empty any more. Choose another path.")
     # An empty directory stays the one it is: somebody's shell may be in it.
     for entry in project.iterdir():
         entry.rename(target / entry.name)

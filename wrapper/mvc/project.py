@@ -42,7 +42,7 @@ def install(project: Path, progress: Callable[[str], None]) -> None:
     """Run the project's ``make install``; ``progress`` is told each line it prints.
 
     Raises:
-        MvcError: when make is missing or fails, with the last line it printed.
+        MvcError: when make is missing or fails, with the last line of what failed.
     """
     line = "make printed nothing."
     try:
@@ -60,8 +60,11 @@ def install(project: Path, progress: Callable[[str], None]) -> None:
         raise MvcError(NO_MAKE) from error
     with process:
         try:
-            for line in process.stdout or ():
-                progress(line.rstrip())
+            for printed in process.stdout or ():
+                progress(printed.rstrip())
+                # What make itself says last is only that something failed.
+                if printed.strip() and not printed.startswith("make"):
+                    line = printed
         except BaseException:
             # An interrupt at the terminal reaches make as well; one that is sent to this
             # process alone does not.

@@ -1,6 +1,7 @@
 """Where the template comes from, and under which name a project remembers it."""
 
 import json
+import re
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -66,15 +67,16 @@ def fetch(template: Template, ref: str | None, folder: Path) -> Revision:
         git("clone", "--quiet", "--bare", "--shared", "--", template.source, str(folder))
     except MvcError as error:
         raise MvcError(f"Cannot clone the template `{template.source}`: {error}") from error
+    bare = f"--git-dir={folder}"
     try:
         name = f"{ref or 'HEAD'}^{{commit}}"
-        commit = git("rev-parse", "--verify", "--end-of-options", name, cwd=folder)
+        commit = git(bare, "rev-parse", "--verify", "--end-of-options", name)
     except MvcError as error:
         raise MvcError(f"The template `{template.url}` has no `{ref or 'HEAD'}`.") from error
     if not ref and template.source == str(BUNDLE):
-        tags = git("tag", "--points-at", commit, "--sort=-version:refname", cwd=folder)
-        ref = tags.splitlines()[0] if tags else None
-    return Revision(commit, ref)
+        tags = git(bare, "tag", "--points-at", commit, "--sort=-version:refname").split()
+        ref = next((tag for tag in tags if re.fullmatch(r"v?\d+\.\d+\.\d+", tag)), None)
+    return Revision(commit, ref or None)
 
 
 def _origin() -> dict[str, Any]:
