@@ -51,8 +51,8 @@ async def probe():
     note("closed")
 
 
-@router.get("/work/{number}")
-async def work(number: int, seconds: float) -> Response:
+@router.get("/job/{number}")
+async def job(number: int, seconds: float) -> Response:
     note(f"begun {number}")
     await asyncio.sleep(seconds)
     return Response(f"{number:50000}")
@@ -226,7 +226,7 @@ class Load:
             while not self.enough.is_set():
                 number = next(self.numbers)
                 try:
-                    connection.request("GET", f"/api/work/{number}?seconds={self.seconds}")
+                    connection.request("GET", f"/api/job/{number}?seconds={self.seconds}")
                     response = connection.getresponse()
                 except ConnectionRefusedError:
                     self.refused.add(number)
