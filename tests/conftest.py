@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +17,9 @@ from support import (
     RedisServer,
     Service,
     commit,
+    environment,
     label,
     run,
-    uv,
 )
 
 Bake = Callable[..., Baked]
@@ -60,7 +61,7 @@ def bake(cookies_session: Any) -> Bake:
 def project(bake: Bake, tmp_path: Path) -> MakeProject:
     """Copy a bake into the test's own folder and give it an environment."""
 
-    def project(python: str | None = None, **answers: Any) -> Project:
+    def project(python: str = sys.executable, **answers: Any) -> Project:
         baked = bake(**answers)
         copy = Project(tmp_path / baked.path.name, baked.answers)
         shutil.copytree(baked.path, copy.path)
@@ -95,15 +96,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def install(project: Project, python: str | None = None) -> None:
+def install(project: Project, python: str = sys.executable) -> None:
     """Do what ``make install`` does, without a lock file and in a few seconds."""
-    options = ["--python", python] if python else []
-    uv("venv", "--quiet", *options, ".venv", cwd=project.path)
-    uv(
-        *("pip", "install", "--quiet", "--python", ".venv/bin/python"),
-        *("--requirements", "pyproject.toml", "--group", "dev", "--editable", "."),
-        cwd=project.path,
-    )
+    manifest = project.path / "pyproject.toml"
+    packages = ("--requirements", manifest, "--group", f"{manifest}:dev")
+    environment(project.path / ".venv", *packages, "--editable", project.path, python=python)
+    (project.path / ".venv/.complete").touch()
 
 
 @pytest.fixture

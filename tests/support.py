@@ -53,7 +53,7 @@ def combinations() -> list[dict[str, Any]]:
 
 
 def label(answers: dict[str, Any]) -> str:
-    """Name a combination for people: ``+redis -aiohttp poetry``."""
+    """Name a combination for people: ``poetry +redis -aiohttp``."""
     signs = {True: "+", False: "-"}
     return " ".join(
         signs[value] + key if isinstance(value, bool) else value for key, value in answers.items()
@@ -151,9 +151,9 @@ class Service:
         except OSError:
             return False
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal to the master; return its exit code."""
-        self.process.send_signal(number)
+    def stop(self) -> int:
+        """Ask the master to stop; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
 
     def kill(self) -> None:
@@ -232,17 +232,22 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
         time.sleep(0.02)
 
 
+def add_controller(package: Path, name: str, code: str) -> None:
+    """Add a controller to a package, as users do."""
+    (package / f"app/controllers/{name}.py").write_text(code, "utf-8")
+    with (package / "app/router.py").open("a", encoding="utf-8") as router:
+        router.write(f"\nfrom .controllers import {name}\n")
+        router.write(f"root_api_router.include_router({name}.router)\n")
+
+
 def with_controller(project: Project, folder: Path, code: str) -> dict[str, str]:
-    """Copy the package into ``folder`` and add a controller ``planets`` as users do.
+    """Copy the package into ``folder`` and add a controller ``planets``.
 
     Return the variables that make a service of ``project`` run the copy, which needs no
     environment of its own.
     """
-    app = shutil.copytree(project.package, folder / project.package.name) / "app"
-    (app / "controllers/planets.py").write_text(code, "utf-8")
-    with (app / "router.py").open("a", encoding="utf-8") as router:
-        router.write("\nfrom .controllers import planets\n")
-        router.write("root_api_router.include_router(planets.router)\n")
+    package = shutil.copytree(project.package, folder / project.package.name)
+    add_controller(package, "planets", code)
     return {"PYTHONPATH": str(folder)}
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,10 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     finally:
         service.kill()
     executed(answers, "wheel alone serves")
+
+    # An environment that nothing was installed into counts as none.
+    shutil.rmtree(project.path / ".venv")
+    project.make("lock", "metrics")
 
     project.make("clean")
     executed(answers, "clean")

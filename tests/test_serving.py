@@ -18,9 +18,9 @@ from threading import Event
 from typing import Any
 
 import pytest
-from support import SECONDS, Project, Service, free_port, wait_until
+from conftest import Serve
+from support import SECONDS, Project, Service, add_controller, free_port, wait_until
 
-Serve = Callable[..., Service]
 Nginx = Callable[[str], int]
 
 CLIENT = "127.0.0.2"
@@ -120,12 +120,8 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
     monkeypatch.setenv("PYTHONPATH", str(copy.path))
     monkeypatch.setenv("JOURNAL", str(copy.journal))
     copy.journal.touch()
-    app = copy.package / "app"
-    (app / "controllers/probe.py").write_text(PROBE)
-    with (app / "router.py").open("a") as file:
-        file.write("\nfrom .controllers import probe\n")
-        file.write("root_api_router.include_router(probe.router)\n")
-    with (app / "utils/__init__.py").open("a") as file:
+    add_controller(copy.package, "probe", PROBE)
+    with (copy.package / "app/utils/__init__.py").open("a") as file:
         file.write("\nfrom ..controllers import probe\n")
         file.write("CLIENTS += (probe.probe,)\n")
     return copy

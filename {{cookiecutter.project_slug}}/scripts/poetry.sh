@@ -25,7 +25,7 @@ print(command("install").parse_args([])[0].index_url)')}"
 fi
 
 export POETRY_VIRTUALENVS_IN_PROJECT=true
-if [ "${1:-}" != --version ] && [ ! -d .venv ]; then
+if [ ! -d .venv ]; then
     "$poetry" env use "$python"
 fi
 exec "$poetry" "$@"

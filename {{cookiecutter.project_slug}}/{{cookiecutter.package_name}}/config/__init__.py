@@ -57,6 +57,6 @@ def _explain(problem: ErrorDetails) -> str:
         return reason
     name = str(problem["loc"][0])
     variable = f"{ENV_PREFIX}{name.upper()}"
-    if problem["type"] == "missing" or "Secret" in str(Settings.model_fields[name]):
+    if problem["type"] == "missing" or "Secret" in str(Settings.model_fields.get(name)):
         return f"{variable}: {reason}"
     return f"{variable}={problem['input']!r}: {reason}"
