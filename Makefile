@@ -1,8 +1,7 @@
 # Two commands for a fresh machine: `make demo` and `make test`. See `make help`.
 
 PYTHON ?= python3
-VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
 CODE := hooks wrapper tests hatch_build.py docs/conf.py
 
 .DEFAULT_GOAL := help
@@ -14,9 +13,9 @@ help: ## Show this help
 demo: install ## Create a project, install it, start it, ask it
 	$(BIN)/python tests/demo.py
 
-install: $(VENV)/.complete ## Install the command and the tools of its developers
-$(VENV)/.complete: pyproject.toml hatch_build.py
-	$(PYTHON) -m venv $(VENV)
+install: .venv/.complete ## Install the command and the tools of its developers
+.venv/.complete: pyproject.toml hatch_build.py
+	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/pip install --quiet --editable . --group dev --group docs
 	touch $@
@@ -45,4 +44,4 @@ bake: install ## Create the project with everything in it in bake/
 	$(BIN)/cookiecutter . --no-input --output-dir bake
 
 clean: ## Remove what the other verbs made
-	rm -rf $(VENV) bake dist docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv bake dist docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

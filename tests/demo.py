@@ -1,53 +1,35 @@
 """What the first command of the README does: from nothing to an answering service."""
 
 import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from support import MVC, free_port
+from support import MVC, Service, free_port, wait_until
 
 
 def main() -> None:
     """Create a project with the command, install it, serve it, ask it."""
     folder = Path(tempfile.mkdtemp(prefix="mvc-demo-")) / "galactic-empire"
-    show(f"mvc new {folder}")
+    show(f"mvc new {folder} --no-input")
     subprocess.run([MVC, "new", folder, "--no-input"], check=True)
-    address = f"127.0.0.1:{free_port()}"
+    port = free_port()
     show(f"cd {folder}")
-    show(f"galactic-empire serve --bind {address}")
-    server = subprocess.Popen(
-        [".venv/bin/galactic-empire", "serve", "--bind", address],
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-    )
+    show(f".venv/bin/galactic-empire serve --bind 127.0.0.1:{port}")
+    command = [".venv/bin/galactic-empire", "serve", "--bind", f"127.0.0.1:{port}"]
+    quiet = {"FASTAPI_GUNICORN_LOG_LEVEL": "warning"}
+    service = Service(command, port, quiet, cwd=folder)
     try:
-        url = f"http://{address}/api/ready"
-        show(f"curl {url}")
-        print(answer(url, server))
-        print(f"The project stays in {folder}; `rm -r {folder.parent}` removes it.")
+        wait_until(service.answers)
+        show(f"curl http://127.0.0.1:{port}/api/ready")
+        print(service.get("/api/ready")[1])
     finally:
-        server.terminate()
-        server.wait()
+        service.kill()
+    print(f"The project stays in {folder}; `rm -r {folder.parent}` removes it.")
 
 
 def show(command: str) -> None:
     """Print a command as if somebody had typed it."""
     print(f"$ {command}", flush=True)
-
-
-def answer(url: str, server: subprocess.Popen[bytes]) -> str:
-    """Return the body of the first answer, or end with the server."""
-    while server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return str(response.read().decode())
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    sys.exit("The service did not start.")
 
 
 if __name__ == "__main__":

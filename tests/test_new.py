@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from support import FEATURES, MVC, QUESTIONS, ROOT, run, wait_until
+from support import FEATURES, MVC, QUESTIONS, ROOT, commit, run, wait_until
 
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
@@ -223,12 +223,11 @@ def test_checkout_takes_a_tag_a_branch_or_a_commit(
     git("branch", "stable", cwd=template)
     marker = template / "{{cookiecutter.project_slug}}/later.txt"
     marker.write_text("later\n")
-    git("add", "--all", cwd=template)
-    git("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "Later", cwd=template)
+    commit(template, "Later")
 
     for ref in ("v1", "stable", first, first[:10]):
-        done = mvc("new", ref, "-n", "-I", "--template", str(template), "--checkout", ref,
-                   "--set", "project_name=Empire")  # fmt: skip
+        options = ("--template", str(template), "--checkout", ref)
+        done = mvc("new", ref, "-n", "-I", "--set", "project_name=Empire", *options)
         assert done.returncode == 0, done.stderr
         state = json.loads((home / ref / ".cruft.json").read_text())
         assert (state["commit"], state["checkout"]) == (first, ref)
@@ -336,8 +335,7 @@ def test_broken_templates_are_one_sentence(mvc: Mvc, home: Path, tmp_path: Path)
             (template / name).parent.mkdir(parents=True, exist_ok=True)
             (template / name).write_text(content)
         git("init", "-q", cwd=template)
-        git("add", "--all", cwd=template)
-        git("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "x", cwd=template)
+        commit(template, "Broken")
 
         done = mvc("new", "empire", "-n", "-I", "--template", str(template))
 
@@ -456,7 +454,7 @@ def test_signal_while_rendering_leaves_nothing(
     started = tmp_path / "started"
     hook = template / "hooks/post_gen_project.py"
     hook.write_text(f"import time; open({str(started)!r}, 'w'); time.sleep(60)\n")
-    git("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qam", "x", cwd=template)
+    commit(template, "Hang")
     process = subprocess.Popen(
         [MVC, "new", "empire", "-n", "-I", "--template", template],
         stderr=subprocess.DEVNULL,

@@ -84,7 +84,8 @@ def test_line_ends_are_those_of_unix() -> None:
 def test_only_scripts_are_executable() -> None:
     executable = {name for name, mode in tracked().items() if mode == "100755"}
 
-    assert executable == {".ci/run", *(f"{TEMPLATE.name}/scripts/{p}.sh" for p in ("poetry", "uv"))}
+    scripts = {f"{TEMPLATE.name}/{name}" for name in templates() if name.startswith("scripts/")}
+    assert executable == {".ci/run", *scripts}
 
 
 def test_no_file_of_the_template_is_ignored(bake: Bake, tmp_path: Path) -> None:

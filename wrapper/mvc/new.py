@@ -49,18 +49,16 @@ def run(options: Options, *, install: bool, version_control: bool) -> None:
     """
     project = create(options, console.say)
     path = options.path
-    advice = f"The project is created, but not installed. Run `make install` in `{path}`."
-    try:
-        if install:
-            with console.progress("Installing") as progress:
-                living.install(project.path, progress)
-    except MvcError as error:
-        raise MvcError(f"{advice} What failed: {error}") from error
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"Interrupted. {advice}") from error
-    finally:
-        if version_control:
-            commit(project, path)
+    failures: list[MvcError] = []
+    # What fails does not keep the next step from being tried.
+    for wanted, step in ((install, _install), (version_control, _commit)):
+        try:
+            if wanted:
+                step(project, path)
+        except MvcError as error:
+            failures.append(error)
+    if failures:
+        raise type(failures[0])(" ".join(map(str, failures)))
     name = project.answers.get("project_name", project.path.name)
     console.say(f"Created {name} in {path}", style="bold green")
     first = [] if install else ["make install"]
@@ -93,12 +91,18 @@ def create(options: Options, say: Callable[[str], None]) -> Project:
     return Project(target, answers)
 
 
-def commit(project: Project, path: Path) -> None:
-    """Put the project under version control, unless it is already inside a repository.
+def _install(project: Project, path: Path) -> None:
+    advice = f"The project is created, but not installed. Run `make install` in `{path}`."
+    try:
+        with console.progress("Installing") as progress:
+            living.install(project.path, progress)
+    except MvcError as error:
+        raise MvcError(f"{advice} What failed: {error}") from error
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"Interrupted. {advice}") from error
 
-    Raises:
-        MvcError: when git fails; together with what failed before, if anything did.
-    """
+
+def _commit(project: Project, path: Path) -> None:
     if git.is_inside_repository(project.path):
         return
     name = project.answers.get("author", "mvc")
@@ -107,10 +111,8 @@ def commit(project: Project, path: Path) -> None:
         git.init(project.path)
         git.commit_all(project.path, COMMIT_MESSAGE, name, email)
     except MvcError as error:
-        before = error.__context__
         advice = f"The project is created, but not committed. Run `git commit` in `{path}`."
-        words = f"{advice} What failed: {error}"
-        raise MvcError(f"{before} {words}" if before else words) from error
+        raise MvcError(f"{advice} What failed: {error}") from error
 
 
 def _vacant(path: Path) -> Path:
@@ -142,10 +144,9 @@ def _answers(
         "author": git.setting("user.name"),
         "email": git.setting("user.email"),
     }
-    for key, value in defaults.items():
-        if key in questions and value:
-            questions[key] = value
-    _refuse_jinja({**defaults, **given})
+    known = {key: value for key, value in defaults.items() if key in questions and value}
+    questions = {**questions, **known}
+    _refuse_jinja({**known, **given})
     answers = engine.ask(questions, given, options.interactive)
     _refuse_jinja(answers)
     _refuse_path(answers)
@@ -157,7 +158,11 @@ def _answers(
 
 def _given(options: Options, questions: engine.Answers) -> engine.Answers:
     """Return the answers that the command line holds, each valid by its question."""
-    given = {key: value for key, value in options.chosen.items() if value is not None}
+    given = {
+        key: engine.parse(key, value, questions)
+        for key, value in options.chosen.items()
+        if value is not None
+    }
     for assignment in options.assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -166,8 +171,6 @@ def _given(options: Options, questions: engine.Answers) -> engine.Answers:
         if given.get(key, value) != value:
             raise UsageError(f"`--set {assignment}` contradicts another option.")
         given[key] = value
-    for key, value in given.items():
-        engine.parse(key, value, questions)
     return given
 
 
