@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := hooks wrapper tests hatch_build.py docs/conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-fast lint types docs bench bake clean
+.PHONY: help demo install test test-fast lint types docs bench pairs kills bake clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,12 @@ docs: install ## Build the documentation into docs/_build/
 
 bench: install ## Measure the command and the service
 	$(BIN)/python tests/bench.py
+
+pairs: install ## Update between all projects that differ in one answer
+	$(BIN)/python tests/pairs.py
+
+kills: install ## Kill updates at ARGS (100) random moments
+	$(BIN)/python tests/kills.py $(ARGS)
 
 bake: install ## Create the project with everything in it in bake/
 	rm -rf bake

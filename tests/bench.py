@@ -32,6 +32,7 @@ def main() -> None:
         print(f"{'what':38} {'measured':>12} {'plain':>12} {'ratio':>6}  budget")
         start_up(folder)
         creation(folder)
+        updating(folder)
         requests(folder)
 
 
@@ -59,6 +60,27 @@ def creation(folder: Path) -> None:
         lambda: aside(BIN / "cruft", "create", ROOT, "--no-input"),
     )
     report("mvc new -n -I --no-git / cruft create", ours, plain, "s", "at most 1.2")
+
+
+def updating(folder: Path) -> None:
+    """How long the command takes to add a feature, next to plain cruft."""
+    project = folder / "update/galactic-empire"
+    project.parent.mkdir()
+    run(MVC, "new", project, "-n", "-I", "-R", "--template", ROOT, cwd=folder)
+
+    def renewed(*command: str | Path) -> float:
+        taken = seconds(*command, cwd=project)
+        run("git", "reset", "--quiet", "--hard", cwd=project)
+        run("git", "clean", "--quiet", "-fd", cwd=project)
+        return taken
+
+    answer = '{"redis": true}'
+    ours, plain = interleaved(
+        11,
+        lambda: renewed(MVC, "update", "-n", "-I", "--redis"),
+        lambda: renewed(BIN / "cruft", "update", "-y", "--variables-to-update", answer),
+    )
+    report("mvc update --redis / cruft update", ours, plain, "s", "at most 1.5")
 
 
 def requests(folder: Path) -> None:

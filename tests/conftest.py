@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from support import (
+    MVC,
     QUESTIONS,
     ROOT,
     Baked,
@@ -23,6 +25,7 @@ from support import (
 )
 
 Bake = Callable[..., Baked]
+Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
 StartRedis = Callable[..., RedisServer]
@@ -102,6 +105,33 @@ def install(project: Project, python: str = sys.executable) -> None:
     packages = ("--requirements", manifest, "--group", f"{manifest}:dev")
     environment(project.path / ".venv", *packages, "--editable", project.path, python=python)
     (project.path / ".venv/.complete").touch()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> Path:
+    """Work in an empty folder, as somebody who has configured nothing."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("MVC_TEMPLATE", str(repository))
+    (tmp_path / "home").mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def mvc(home: Path) -> Mvc:
+    def mvc(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [MVC, *arguments],
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    return mvc
 
 
 @pytest.fixture

@@ -267,11 +267,79 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     return done.stdout
 
 
+def git(*arguments: str, cwd: Path) -> str:
+    """Run git, which must succeed; return what it printed."""
+    return run("git", *arguments, cwd=cwd).strip()
+
+
 def commit(repository: Path, message: str) -> None:
     """Commit everything in a work tree, as somebody who does not matter."""
     identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
     run("git", "add", "--all", cwd=repository)
     run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the content and the mode of every file, but for those of git."""
+    return {
+        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mode)
+        for file in folder.rglob("*")
+        if file.is_file() and ".git" not in file.parts
+    }
+
+
+def sets(answers: Mapping[str, Any]) -> list[str]:
+    """Return the options that give these answers to ``mvc``."""
+    return [word for key, value in answers.items() for word in ("--set", f"{key}={value}")]
+
+
+def differences_after_update(
+    template: Path, folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[str]:
+    """Create a project with answers, update it to others, and create one with those.
+
+    Return the paths in which the two differ.
+    """
+    updated, created = (folder / side / "galactic-empire" for side in ("updated", "created"))
+    for project, answers in ((updated, before), (created, after)):
+        project.parent.mkdir(parents=True)
+        new = ("new", project, "-n", "-I", "--template", template)
+        run(MVC, *new, *sets(answers), cwd=folder)
+    changed = {key: value for key, value in after.items() if before[key] != value}
+    run(MVC, "update", "-n", "-I", *sets(changed), cwd=updated)
+    one, other = tree(updated), tree(created)
+    return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
+
+
+def release(
+    template: Path,
+    tag: str | None,
+    files: Mapping[str, str | bytes | None],
+    questions: Mapping[str, Any] | None = None,
+) -> str:
+    """Commit a version of a small template, and tag it; return the commit.
+
+    ``files`` are those of the project; None removes one. ``questions`` are added to the
+    template's questions, which begin with `project_slug`.
+    """
+    manifest = template / "cookiecutter.json"
+    if not template.exists():
+        template.mkdir(parents=True)
+        git("init", "--quiet", "--initial-branch=main", cwd=template)
+        manifest.write_text(json.dumps({"project_slug": "empire"}), "utf-8")
+    known = json.loads(manifest.read_text("utf-8"))
+    manifest.write_text(json.dumps({**known, **(questions or {})}), "utf-8")
+    for name, content in files.items():
+        file = template / "{{cookiecutter.project_slug}}" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+    commit(template, tag or "Go on")
+    if tag:
+        git("tag", tag, cwd=template)
+    return git("rev-parse", "HEAD", cwd=template)
 
 
 @cache

@@ -15,6 +15,8 @@ from support import commit, environment, run, uv
 
 PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 TAG = "v0.1.0"
+# An address where nobody listens: whatever would fetch something fails.
+OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +52,20 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def new(mvc: Path, folder: Path, *arguments: str | Path) -> dict[str, object]:
     """Create a project without any network; return what cruft knows of it."""
-    # An address where nobody listens: whatever would fetch something fails.
-    proxy = "http://127.0.0.1:9"
-    run(
-        *(mvc, "new", "galactic-empire", "-n", "-I", *arguments),
-        cwd=folder,
-        **dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), proxy),
-    )
-    state: dict[str, object] = json.loads((folder / "galactic-empire/.cruft.json").read_text())
+    run(mvc, "new", "galactic-empire", "-n", "-I", *arguments, cwd=folder, **OFFLINE)
+    return state_of(folder / "galactic-empire")
+
+
+def state_of(project: Path) -> dict[str, object]:
+    state: dict[str, object] = json.loads((project / ".cruft.json").read_text("utf-8"))
     return state
+
+
+def redirect(folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let git take a local repository for the public one."""
+    config = folder / "gitconfig"
+    config.write_text(f'[url "{target}"]\n  insteadOf = {PUBLIC_URL}\n', "utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
 
 
 def head(repository: Path) -> str:
@@ -101,9 +108,7 @@ def test_plain_cruft_works_on_a_project_of_a_wheel(
     installed: Path, released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new(installed, tmp_path)
-    config = tmp_path / "gitconfig"
-    config.write_text(f'[url "{released}"]\n  insteadOf = {PUBLIC_URL}\n', "utf-8")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    redirect(tmp_path, released, monkeypatch)
     cruft = Path(sys.executable).with_name("cruft")
 
     run(cruft, "check", cwd=tmp_path / "galactic-empire")
@@ -154,6 +159,61 @@ def test_project_of_a_checkout_remembers_the_checkout(released: Path, tmp_path: 
 
     assert (state["template"], state["commit"]) == (str(released), head(released))
     assert state["checkout"] is None
+
+
+@pytest.mark.parametrize("way", ["checkout", "git URL", "wheel"])
+def test_project_is_updated_by_the_installation_that_made_it(
+    installed: Path,
+    released: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    redirect(tmp_path, released, monkeypatch)
+    requirement = f"fastapi-mvc-template @ git+file://{released}@refs/tags/{TAG}"
+    packages = ["--editable", str(released)] if way == "checkout" else [requirement]
+    mvc = installed
+    if way != "wheel":
+        mvc = environment(tmp_path / "venv", *packages).with_name("mvc")
+    project = tmp_path / "galactic-empire"
+    before = new(mvc, tmp_path)
+    assert (project / "docs/redis.md").exists()
+
+    checked = subprocess.run([mvc, "check"], cwd=project, capture_output=True, text=True)
+    run(mvc, "update", "--no-redis", "-n", "-I", cwd=project)
+
+    name = TAG if way != "checkout" else head(released)[:12]
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout == f"Up to date: {name} of {before['template']}.\n"
+    assert not (project / "docs/redis.md").exists()
+    after = state_of(project)
+    assert after.pop("context") != before.pop("context")
+    assert after == before
+
+
+def test_bundle_stands_in_for_a_repository_that_cannot_be_reached(
+    installed: Path, released: Path, tmp_path: Path
+) -> None:
+    new(installed, tmp_path)
+    project = tmp_path / "galactic-empire"
+
+    for arguments in (["check"], ["diff", "--exit-code"], ["update", "--no-redis", "-n", "-I"]):
+        done = subprocess.run(
+            [installed, *arguments],
+            cwd=project,
+            env={**os.environ, **OFFLINE},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == (
+            f"`{PUBLIC_URL}` cannot be reached. Taking the template that this command carries.\n"
+        )
+
+    assert not (project / "docs/redis.md").exists()
+    state = state_of(project)
+    assert (state["template"], state["checkout"]) == (PUBLIC_URL, TAG)
+    assert state["commit"] == head(released)
 
 
 @pytest.mark.parametrize("flaw", ["shallow", "no repository"])

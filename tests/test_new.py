@@ -7,52 +7,20 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
 import pytest
-from support import FEATURES, MVC, QUESTIONS, ROOT, commit, run, wait_until
+from conftest import Mvc
+from support import FEATURES, MVC, QUESTIONS, ROOT, commit, git, run, wait_until
 
-Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> Path:
-    """Work in an empty folder, as somebody who has configured nothing."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("MVC_TEMPLATE", str(repository))
-    (tmp_path / "home").mkdir()
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    return work
-
-
-@pytest.fixture
-def mvc(home: Path) -> Mvc:
-    def mvc(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [MVC, *arguments],
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-
-    return mvc
 
 
 def answers_of(project: Path) -> dict[str, object]:
     state = json.loads((project / ".cruft.json").read_text("utf-8"))
     answers: dict[str, object] = state["context"]["cookiecutter"]
     return answers
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    return run("git", *arguments, cwd=cwd).strip()
 
 
 def test_name_comes_from_the_path(mvc: Mvc, home: Path) -> None:

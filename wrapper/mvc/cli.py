@@ -20,8 +20,11 @@ Exit codes:
   0    done
   1    failed; one sentence on standard error says why
   2    the words of the command line make no sense
+  3    somebody must act: the template is ahead, the project differs, files conflict
   130  interrupted
 """
+# The exit code of an outdated project, a difference, or a conflict.
+NEEDS_SOMEBODY = 3
 
 
 class Commands(TyperGroup):
@@ -61,6 +64,14 @@ Redis = Annotated[bool | None, typer.Option("--redis/--no-redis", " /-R", help="
 Aiohttp = Annotated[
     bool | None, typer.Option("--aiohttp/--no-aiohttp", " /-A", help="HTTP client.")
 ]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
+]
+Checkout = Annotated[
+    str | None, typer.Option(metavar="REF", help="Tag, branch or commit of the template.")
+]
+NoInput = Annotated[bool, typer.Option("--no-input", "-n", help="Ask nothing, take the defaults.")]
 
 
 def main() -> None:
@@ -113,20 +124,13 @@ def new(
         str | None, typer.Option("--license", metavar="ID", help="SPDX identifier, or none.")
     ] = None,
     repo_url: Annotated[str | None, typer.Option(metavar="URL", help="Repository URL.")] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
-    ] = None,
+    assignments: Assignments = None,
     template: Annotated[
         str | None,
         typer.Option(metavar="SRC", envvar="MVC_TEMPLATE", help="Repository of the template."),
     ] = None,
-    checkout: Annotated[
-        str | None, typer.Option(metavar="REF", help="Tag, branch or commit of the template.")
-    ] = None,
-    no_input: Annotated[
-        bool, typer.Option("--no-input", "-n", help="Ask nothing, take the defaults.")
-    ] = False,
+    checkout: Checkout = None,
+    no_input: NoInput = False,
     skip_install: Annotated[
         bool, typer.Option("--skip-install", "-I", help="Do not run `make install`.")
     ] = False,
@@ -141,6 +145,7 @@ def new(
     git.prepare()
     from mvc import console
     from mvc import new as creation
+    from mvc.answers import Options
 
     chosen = {
         "redis": redis,
@@ -149,15 +154,93 @@ def new(
         "license": license_,
         "repo_url": repo_url,
     }
-    options = creation.Options(
-        path=Path(path),
+    options = Options(
         chosen=chosen,
         assignments=assignments or [],
         template=template,
         checkout=checkout,
         interactive=not no_input and console.is_interactive(),
     )
-    creation.run(options, install=not skip_install, version_control=not no_git)
+    creation.run(Path(path), options, install=not skip_install, version_control=not no_git)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell whether the template is ahead of the project."""
+    from mvc import git, project
+
+    git.prepare()
+    from mvc import update as updating
+
+    standing = updating.check(project.find(ctx.obj))
+    typer.echo(standing.as_json() if as_json else standing)
+    if not standing.is_current:
+        raise typer.Exit(NEEDS_SOMEBODY)
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 3 when there is a difference.")
+    ] = False,
+) -> None:
+    """Show what the project changed since its template."""
+    from mvc import git, project
+
+    git.prepare()
+    from mvc import update as updating
+
+    if updating.diff(project.find(ctx.obj)) and exit_code:
+        raise typer.Exit(NEEDS_SOMEBODY)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    redis: Redis = None,
+    aiohttp: Aiohttp = None,
+    assignments: Assignments = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="SRC", help="Where the template is from now on.")
+    ] = None,
+    checkout: Checkout = None,
+    no_input: NoInput = False,
+    skip_install: Annotated[
+        bool, typer.Option("--skip-install", "-I", help="Do not run `make lock`.")
+    ] = False,
+    pretend: Annotated[bool, typer.Option("--pretend", help="Show only, write nothing.")] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take back an update that conflicts or was killed.")
+    ] = False,
+) -> None:
+    """Merge what is new in the template, or other answers, into the project."""
+    from mvc import git, project
+
+    git.prepare()
+    from mvc import console
+    from mvc import update as updating
+    from mvc.answers import Options
+
+    chosen = {"redis": redis, "aiohttp": aiohttp}
+    if abort:
+        if pretend or template or checkout or assignments or set(chosen.values()) != {None}:
+            raise UsageError("`--abort` takes back what there is, and no other option.")
+        updating.abort(ctx.obj)
+        return
+    options = Options(
+        chosen=chosen,
+        assignments=assignments or [],
+        template=template,
+        checkout=checkout,
+        interactive=not no_input and console.is_interactive(),
+    )
+    found = project.find(ctx.obj)
+    if updating.run(found, options, pretend=pretend, refresh=not skip_install):
+        raise typer.Exit(NEEDS_SOMEBODY)
 
 
 @app.command()

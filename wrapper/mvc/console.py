@@ -25,6 +25,11 @@ def say(text: str, style: str = "") -> None:
     _console.print(text, style=style, markup=False)
 
 
+def warn(text: str) -> None:
+    """Print a line to standard error, beside what the command was asked for."""
+    print(text, file=sys.stderr)
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str], None]]:
     """Show that something goes on, and the latest line of what it prints."""

@@ -6,15 +6,19 @@ Their exceptions leave it as :class:`~mvc.errors.MvcError`.
 import copy
 import json
 import logging
+import os
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 import cruft
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
-from cookiecutter.exceptions import CookiecutterException, FailedHookException
+from cookiecutter.exceptions import FailedHookException
 from cookiecutter.generate import apply_overwrites_to_context
 from cookiecutter.prompt import (
     read_user_choice,
@@ -23,11 +27,10 @@ from cookiecutter.prompt import (
     render_variable,
 )
 from cookiecutter.utils import create_env_with_context
-from cruft.exceptions import CruftError
-from jinja2 import TemplateError
 
 from mvc.errors import MvcError, UsageError
 from mvc.git import git
+from mvc.project import STATE
 
 Answers = dict[str, Any]
 
@@ -59,6 +62,8 @@ def questions(template: Path, commit: str) -> Answers:
         raise MvcError("The template has no `cookiecutter.json`.") from error
     except json.JSONDecodeError as error:
         raise MvcError(f"The template's `cookiecutter.json` is broken: {error}.") from error
+    if not isinstance(content, dict):
+        raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
     asked: Answers = content
     return asked
 
@@ -78,7 +83,7 @@ def parse(key: str, value: Any, questions: Mapping[str, Any]) -> Any:
     except ValueError as error:
         choices = questions[key] if isinstance(questions[key], list) else ["true", "false"]
         raise UsageError(
-            f"`{value}` is no answer to `{key}`. Choose from: {', '.join(choices)}."
+            f"`{value}` is no answer to `{key}`. Choose from: {', '.join(map(str, choices))}."
         ) from error
     parsed = context[key]
     return parsed[0] if isinstance(parsed, list) else parsed
@@ -90,7 +95,8 @@ def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answ
     Raises:
         MvcError: when a default cannot be rendered.
     """
-    environment = create_env_with_context({"cookiecutter": dict(questions)})
+    with _translated():
+        environment = create_env_with_context({"cookiecutter": dict(questions)})
     prompts = questions.get("__prompts__", {})
     public = [key for key in questions if not key.startswith("_")]
     open_keys = [key for key in public if key not in given]
@@ -101,9 +107,10 @@ def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answ
             continue
         with _translated():
             default = render_variable(environment, questions[key], answers)
+            first = default[0] if isinstance(default, list) else default
         prefix = f"  [dim]\\[{open_keys.index(key) + 1}/{len(open_keys)}][/] "
         if not interactive:
-            answers[key] = default[0] if isinstance(default, list) else default
+            answers[key] = first
         elif isinstance(default, list):
             answers[key] = read_user_choice(key, default, prompts, prefix)
         elif isinstance(default, bool):
@@ -113,6 +120,114 @@ def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answ
     return answers
 
 
+@dataclass(frozen=True)
+class State:
+    """What cruft keeps about a project: its template, and the answers it was made of."""
+
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, project: Path) -> "State":
+        """Return the state of a project.
+
+        Raises:
+            MvcError: when its file was not written by cruft.
+        """
+        try:
+            content = json.loads((project / STATE).read_text("utf-8"))
+            texts = [content["template"], content["commit"], content.get("checkout") or "HEAD"]
+            answers, skip = content["context"]["cookiecutter"], content.get("skip", [])
+            sound = _are_texts(texts) and all(texts) and _are_texts(skip)
+            if not (sound and isinstance(answers, dict)):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MvcError(
+                f"`{STATE}` is broken. Restore it, for example with `git checkout`."
+            ) from error
+        return cls(content)
+
+    @property
+    def template(self) -> str:
+        """The repository of the template."""
+        template: str = self.content["template"]
+        return template
+
+    @property
+    def commit(self) -> str:
+        """The commit of the template that the project follows."""
+        commit: str = self.content["commit"]
+        return commit
+
+    @property
+    def name(self) -> str | None:
+        """The name that the commit was asked for by, if any."""
+        return self.content.get("checkout")
+
+    @property
+    def answers(self) -> Answers:
+        """The answers to the template's questions."""
+        context = self.content["context"]["cookiecutter"]
+        return {key: value for key, value in context.items() if not key.startswith("_")}
+
+    def following(self, url: str, name: str | None, before: "State | None" = None) -> "State":
+        """Return the state of a project that follows the template at ``url``.
+
+        Cruft was given a clone of it. ``name`` is what its commit was asked for by, and
+        what ``before`` knew besides stays.
+        """
+        content = copy.deepcopy({**(before.content if before else {}), **self.content})
+        content["template"] = content["context"]["cookiecutter"]["_template"] = url
+        content["checkout"] = name
+        return State(content)
+
+    @property
+    def text(self) -> str:
+        """The content of the file, as cruft writes it."""
+        return json.dumps(self.content, ensure_ascii=False, indent=2, separators=(",", ": ")) + "\n"
+
+
+def skipped(state: State, project: Path, render: Path) -> list[PurePosixPath]:
+    """Return the files and folders of a render that the project's owner looks after.
+
+    They are named in the state file or under ``[tool.cruft]`` in pyproject.toml, as
+    paths or, with an asterisk, as patterns.
+
+    Raises:
+        MvcError: when one of the two cannot be read.
+    """
+    manifest = project / "pyproject.toml"
+    try:
+        content = tomllib.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
+        own = content.get("tool", {}).get("cruft", {}).get("skip", [])
+        if not _are_texts(own):
+            raise ValueError("`skip` under `[tool.cruft]` must be a list of texts")
+        patterns = [*state.content.get("skip", []), *own]
+        found = [
+            path.relative_to(render).as_posix()
+            for pattern in patterns
+            if "*" in pattern
+            for path in render.glob(pattern)
+        ]
+    except (ValueError, AttributeError, NotImplementedError) as error:
+        raise MvcError(f"The paths to skip cannot be read: {error}.") from error
+    plain = [pattern for pattern in patterns if "*" not in pattern]
+    return [PurePosixPath(path) for path in (*found, *plain)]
+
+
+def is_current(template: Path, recorded: str, target: str) -> bool:
+    """Return whether a project of the commit ``recorded`` has all that ``target`` has.
+
+    Raises:
+        MvcError: when cruft cannot tell.
+    """
+    with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
+        state = {"template": str(template), "commit": recorded}
+        Path(folder, STATE).write_text(json.dumps(state), "utf-8")
+        with _translated(), redirect_stdout(StringIO()):
+            current: bool = cruft.check(Path(folder), target, strict=False)
+    return current
+
+
 def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     """Create the project in ``folder``, state file included; return its path.
 
@@ -120,13 +235,12 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     cookiecutter configuration is not read.
 
     Raises:
-        MvcError: when the template is broken; without a message when a hook refused,
-            because the hook has said why.
+        MvcError: when the template is broken, or with the words of a hook that refused.
     """
     # Beside the template: cookiecutter leaves behind the hooks that it rendered.
     usual, tempfile.tempdir = tempfile.tempdir, str(template.parent)
     try:
-        with _translated():
+        with _complaints() as words, _translated(words):
             path: Path = cruft.create(
                 str(template),
                 output_dir=folder,
@@ -139,22 +253,40 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     return path
 
 
-def record(project: Path, url: str, ref: str | None) -> None:
-    """Write down where the template really comes from, not the clone used here."""
-    state = project / ".cruft.json"
-    content = json.loads(state.read_text("utf-8"))
-    content["template"] = content["context"]["cookiecutter"]["_template"] = url
-    content["checkout"] = ref
-    text = json.dumps(content, ensure_ascii=False, indent=2, separators=(",", ": "))
-    state.write_text(f"{text}\n", "utf-8", newline="\n")
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _complaints() -> Iterator[IO[str]]:
+    """Keep what hooks, which are other processes, print to standard error."""
+    usual = os.dup(2)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)
+
+
+@contextmanager
+def _translated(words: IO[str] | None = None) -> Iterator[None]:
+    """Turn what cookiecutter and cruft raise into an error of this command.
+
+    ``words`` holds what a hook has printed; its last line says why it failed.
+    """
     try:
         yield
     except FailedHookException as error:
-        raise MvcError from error
-    except (CookiecutterException, TemplateError, CruftError) as error:
-        words = " ".join(str(error).split())
-        raise MvcError(f"The template is broken: {words}") from error
+        printed: list[str] = []
+        if words:
+            words.seek(0)
+            printed = words.read().split("\n")
+        lines = [line.strip() for line in printed if line.strip()]
+        raise MvcError(lines[-1] if lines else "A hook of the template failed.") from error
+    except OSError:
+        raise
+    except Exception as error:  # Whatever the expressions of a template may raise.
+        reason = " ".join(str(error).split())
+        raise MvcError(f"The template is broken: {reason}") from error

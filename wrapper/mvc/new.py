@@ -5,31 +5,15 @@ import re
 import shlex
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mvc import console, engine, git, template
 from mvc import project as living
-from mvc.errors import Interrupted, MvcError, UsageError
+from mvc.answers import Options, given, refuse_jinja, told
+from mvc.errors import Interrupted, MvcError
 
 COMMIT_MESSAGE = "Create the project from its template"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line said.
-
-    ``chosen`` holds the answers of options such as ``--no-redis``, ``assignments`` the
-    texts of ``--set``.
-    """
-
-    path: Path
-    chosen: dict[str, Any] = field(default_factory=dict)
-    assignments: list[str] = field(default_factory=list)
-    template: str | None = None
-    checkout: str | None = None
-    interactive: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,15 +24,14 @@ class Project:
     answers: engine.Answers
 
 
-def run(options: Options, *, install: bool, version_control: bool) -> None:
+def run(path: Path, options: Options, *, install: bool, version_control: bool) -> None:
     """Create the project, set it up, and say what to type next.
 
     Raises:
         Interrupted: during the installation; the project stays.
         MvcError: as :func:`create` does, or when the set-up failed; the project stays.
     """
-    project = create(options, console.say)
-    path = options.path
+    project = create(path, options, console.say)
     failures: list[MvcError] = []
     # What fails does not keep the next step from being tried.
     for wanted, step in ((install, _install), (version_control, _commit)):
@@ -68,8 +51,9 @@ def run(options: Options, *, install: bool, version_control: bool) -> None:
     console.say("\nThen open http://127.0.0.1:8000/docs. `make help` lists the rest.")
 
 
-def create(options: Options, say: Callable[[str], None]) -> Project:
-    """Create the project at ``options.path``, or leave everything as it was.
+@git.without_hooks()
+def create(path: Path, options: Options, say: Callable[[str], None]) -> Project:
+    """Create the project at ``path``, or leave everything as it was.
 
     ``say`` is told the answers that nobody was asked for.
 
@@ -77,16 +61,18 @@ def create(options: Options, say: Callable[[str], None]) -> Project:
         UsageError: when options contradict each other, or answer what is not asked.
         MvcError: when the path cannot be used, or the template refuses or fails.
     """
-    target = _vacant(options.path)
+    target = _vacant(path)
     source = template.find(options.template)
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         clone = Path(folder, "template.git")
-        revision = template.fetch(source, options.checkout, clone)
-        answers = _answers(options, engine.questions(clone, revision.commit), say)
+        template.fetch(source, clone)
+        revision = template.resolve(source, clone, options.checkout)
+        answers = _answers(path, options, engine.questions(clone, revision.commit), say)
         # Where the target is, so that the move is one step of the file system.
         with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as aside:
             rendered = engine.create(clone, revision.commit, answers, Path(aside))
-            engine.record(rendered, source.url, revision.name)
+            state = engine.State.read(rendered).following(source.url, revision.name)
+            (rendered / living.STATE).write_text(state.text, "utf-8", newline="\n")
             _move(rendered, target)
     return Project(target, answers)
 
@@ -95,7 +81,7 @@ def _install(project: Project, path: Path) -> None:
     advice = f"The project is created, but not installed. Run `make install` in `{path}`."
     try:
         with console.progress("Installing") as progress:
-            living.install(project.path, progress)
+            living.make(project.path, "install", progress)
     except MvcError as error:
         raise MvcError(f"{advice} What failed: {error}") from error
     except KeyboardInterrupt as error:
@@ -136,55 +122,30 @@ def _place(target: Path) -> Path:
 
 
 def _answers(
-    options: Options, questions: engine.Answers, say: Callable[[str], None]
+    path: Path, options: Options, questions: engine.Answers, say: Callable[[str], None]
 ) -> engine.Answers:
-    given = _given(options, questions)
+    chosen = given(options, questions)
     defaults = {
-        "project_name": _human_name(options.path),
+        "project_name": _human_name(path),
         "author": git.setting("user.name"),
         "email": git.setting("user.email"),
     }
     known = {key: value for key, value in defaults.items() if key in questions and value}
     questions = {**questions, **known}
-    _refuse_jinja({**known, **given})
-    answers = engine.ask(questions, given, options.interactive)
-    _refuse_jinja(answers)
+    refuse_jinja({**known, **chosen})
+    answers = engine.ask(questions, chosen, options.interactive)
+    refuse_jinja(answers)
     _refuse_path(answers)
-    assumed = {key: value for key, value in answers.items() if key not in given}
+    assumed = {key: value for key, value in answers.items() if key not in chosen}
     if assumed and not options.interactive:
-        say("Defaults: " + ", ".join(f"{key}={value}" for key, value in assumed.items()))
+        say(f"Defaults: {told(assumed)}")
     return answers
-
-
-def _given(options: Options, questions: engine.Answers) -> engine.Answers:
-    """Return the answers that the command line holds, each valid by its question."""
-    given = {
-        key: engine.parse(key, value, questions)
-        for key, value in options.chosen.items()
-        if value is not None
-    }
-    for assignment in options.assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
-        value = engine.parse(key, text, questions)
-        if given.get(key, value) != value:
-            raise UsageError(f"`--set {assignment}` contradicts another option.")
-        given[key] = value
-    return given
 
 
 def _human_name(path: Path) -> str:
     """Turn ``galactic-empire`` into ``Galactic Empire``."""
     words = re.split(r"[-_.\s]+", path.absolute().name)
     return " ".join(word[:1].upper() + word[1:] for word in words if word)
-
-
-def _refuse_jinja(answers: engine.Answers) -> None:
-    # Cookiecutter evaluates answers, the template's hook sees only what came of it.
-    for key, value in answers.items():
-        if isinstance(value, str) and re.search(r"\{[{%#]", value):
-            raise MvcError(f"`{key}` must not hold a brace before a brace, % or #.")
 
 
 def _refuse_path(answers: engine.Answers) -> None:

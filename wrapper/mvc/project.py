@@ -38,8 +38,12 @@ def run(project: Path, host: str, port: int) -> NoReturn:
         raise MvcError(NO_MAKE) from error
 
 
-def install(project: Path, progress: Callable[[str], None]) -> None:
-    """Run the project's ``make install``; ``progress`` is told each line it prints.
+def make(
+    project: Path, verb: str, progress: Callable[[str], None], inherit: tuple[int, ...] = ()
+) -> None:
+    """Run one of the project's make verbs; ``progress`` is told each line it prints.
+
+    The verb inherits the file descriptors ``inherit``.
 
     Raises:
         MvcError: when make is missing or fails, with the last line of what failed.
@@ -47,7 +51,7 @@ def install(project: Path, progress: Callable[[str], None]) -> None:
     line = "make printed nothing."
     try:
         process = subprocess.Popen(
-            ["make", "install"],
+            ["make", verb],
             cwd=project,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -55,6 +59,7 @@ def install(project: Path, progress: Callable[[str], None]) -> None:
             text=True,
             encoding="utf-8",
             errors="replace",
+            pass_fds=inherit,
         )
     except FileNotFoundError as error:
         raise MvcError(NO_MAKE) from error

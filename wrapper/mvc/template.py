@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -33,6 +34,10 @@ class Revision:
     commit: str
     name: str | None
 
+    def __str__(self) -> str:
+        """Return it for people."""
+        return self.name or self.commit[:12]
+
 
 def find(explicit: str | None) -> Template:
     """Return the template that the user named, or else the one of this command.
@@ -54,29 +59,75 @@ def find(explicit: str | None) -> Template:
     return Template(str(BUNDLE), url)
 
 
-def fetch(template: Template, ref: str | None, folder: Path) -> Revision:
-    """Bring the template to ``folder``, as a bare repository; return what ``ref`` is there.
-
-    Without ``ref`` that is HEAD, under the name of its release tag where the template is
-    the one that this command carries.
+def fetch(template: Template, folder: Path) -> None:
+    """Bring the template to ``folder``, as a bare repository.
 
     Raises:
-        MvcError: when the repository or the ref cannot be had.
+        MvcError: when it cannot be had.
     """
     try:
         git("clone", "--quiet", "--bare", "--shared", "--", template.source, str(folder))
     except MvcError as error:
         raise MvcError(f"Cannot clone the template `{template.source}`: {error}") from error
-    bare = f"--git-dir={folder}"
+
+
+def reach(url: str, commit: str, folder: Path, warn: Callable[[str], None]) -> Template:
+    """Bring the template that a project remembers to ``folder``; return what was taken.
+
+    Where it cannot be reached, the one that this command carries will do if it knows the
+    commit; ``warn`` is told.
+
+    Raises:
+        MvcError: when neither can be had, or the template lacks the commit.
+    """
+    remembered = Template(engine.expand(url), url)
+    try:
+        fetch(remembered, folder)
+    except MvcError as error:
+        carried = Template(str(BUNDLE), url)
+        try:
+            fetch(carried, folder)
+            resolve(carried, folder, commit)
+        except MvcError:
+            raise error from None
+        warn(f"`{url}` cannot be reached. Taking the template that this command carries.")
+        return carried
+    resolve(remembered, folder, commit)
+    return remembered
+
+
+def resolve(template: Template, clone: Path, ref: str | None) -> Revision:
+    """Return what ``ref`` is in a clone of the template.
+
+    Without ``ref`` that is HEAD, under the name of its release tag where the template is
+    the one that this command carries.
+
+    Raises:
+        MvcError: when there is no such commit.
+    """
+    bare = f"--git-dir={clone}"
     try:
         name = f"{ref or 'HEAD'}^{{commit}}"
         commit = git(bare, "rev-parse", "--verify", "--end-of-options", name)
     except MvcError as error:
         raise MvcError(f"The template `{template.url}` has no `{ref or 'HEAD'}`.") from error
     if not ref and template.source == str(BUNDLE):
-        tags = git(bare, "tag", "--points-at", commit, "--sort=-version:refname").split()
-        ref = next((tag for tag in tags if re.fullmatch(r"v?\d+\.\d+\.\d+", tag)), None)
+        ref = _newest_release(git(bare, "tag", "--points-at", commit))
     return Revision(commit, ref or None)
+
+
+def latest(template: Template, clone: Path) -> Revision:
+    """Return the newest release in a clone of the template, or HEAD where there is none."""
+    tag = _newest_release(git(f"--git-dir={clone}", "tag"))
+    # A branch may have the name of the tag.
+    revision = resolve(template, clone, tag and f"refs/tags/{tag}")
+    return Revision(revision.commit, tag or revision.name)
+
+
+def _newest_release(tags: str) -> str | None:
+    """Return the highest of the tags that are versions, pre-releases left out."""
+    releases = [tag for tag in tags.split() if re.fullmatch(r"v?\d+\.\d+\.\d+", tag)]
+    return max(releases, default=None, key=lambda tag: [*map(int, re.findall(r"\d+", tag))])
 
 
 def _origin() -> dict[str, Any]:

@@ -1,0 +1,915 @@
+"""``mvc check``, ``mvc diff`` and ``mvc update``: a project and a template that moves on."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from conftest import Mvc
+from support import MVC, commit, git, release, run
+
+Snapshot = dict[str, tuple[int, int, bytes]]
+
+CRUFT = Path(sys.executable).with_name("cruft")
+COMMANDS = ("check", "diff", "update")
+INSIDE = "{{cookiecutter.project_slug}}"
+LOGO = b"\x89PNG\r\n\x1a\n\x00"
+LONG = "".join(f"Line {number} of a file that is long enough.\n" for number in range(20))
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A template with three releases, a pre-release, and a commit after it."""
+    template = tmp_path_factory.mktemp("released") / "template"
+    first: dict[str, str | bytes | None] = {
+        "README.md": "# {{ cookiecutter.project_slug }}\n\nIn {{ cookiecutter.colour }}.\n",
+        "size.txt": "{{ cookiecutter.size }}\n",
+        "gone.txt": "gone\n",
+        "docs/old.txt": LONG,
+        "tool.sh": "#!/bin/sh\n",
+        "logo.png": LOGO + b"one",
+    }
+    release(template, "v1.0.0", first, {"colour": ["red", "blue"], "size": "1"})
+    second = {"gone.txt": None, "added/file.txt": "added\n", "docs/old.txt": LONG + "More.\n"}
+    release(template, "v2.0.0", second, {"size": "2"})
+    (template / INSIDE / "tool.sh").chmod(0o755)
+    third: dict[str, str | bytes | None] = {
+        "README.md": "# {{ cookiecutter.project_slug }}\n\nColour: {{ cookiecutter.colour }}.\n",
+        "docs/old.txt": None,
+        "docs/new.txt": LONG + "More.\n",
+        "logo.png": LOGO + b"two",
+        "taste.txt": "{{ cookiecutter.taste }}\n",
+    }
+    release(template, "v3.0.0", third, {"taste": "sweet"})
+    release(template, "v4.0.0-rc1", {"candidate.txt": "candidate\n"})
+    release(template, None, {"later.txt": "later\n"})
+    return template
+
+
+@pytest.fixture
+def moving(tmp_path: Path, released: Path) -> Path:
+    return shutil.copytree(released, tmp_path / "moving")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A template with one release, whose next one is up to the test."""
+    template = tmp_path / "small"
+    questions = {"colour": ["red", "blue"], "size": "1"}
+    release(template, "v1.0.0", {"README.md": "In {{ cookiecutter.colour }}\n"}, questions)
+    return template
+
+
+def create(
+    mvc: Mvc, home: Path, template: Path, ref: str, *arguments: str, name: str = "empire"
+) -> Path:
+    done = mvc("new", name, "-n", "-I", "--template", str(template), "--checkout", ref, *arguments)
+    assert done.returncode == 0, done.stderr
+    return home / name
+
+
+def update(mvc: Mvc, project: Path, *arguments: str) -> str:
+    done = mvc("-C", str(project), "update", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert git("diff", "--name-only", cwd=project) == ""
+    commit(project, "Update")
+    return done.stdout
+
+
+def write_state(project: Path, **changes: Any) -> None:
+    path = project / ".cruft.json"
+    path.write_text(json.dumps({**state_of(project), **changes}))
+    commit(project, "Change the state")
+
+
+def state_of(project: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((project / ".cruft.json").read_text("utf-8"))
+    return state
+
+
+def answers_of(project: Path) -> dict[str, Any]:
+    answers = state_of(project)["context"]["cookiecutter"]
+    return {key: value for key, value in answers.items() if not key.startswith("_")}
+
+
+def files(project: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(project)): (path.stat().st_mode, path.read_bytes())
+        for path in project.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+def snapshot(folder: Path) -> Snapshot:
+    found = {}
+    for path in (folder, *folder.rglob("*")):
+        about = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        # Git notes the last use of an object in its time, which is a test of its own.
+        time = 0 if "objects" in path.parts and path.is_file() else about.st_mtime_ns
+        found[str(path.relative_to(folder))] = (about.st_mode, time, content)
+    return found
+
+
+def refuse(mvc: Mvc, project: Path, *arguments: str, code: int = 1) -> str:
+    before = snapshot(project)
+
+    done = mvc("-C", str(project), *arguments)
+
+    assert snapshot(project) == before
+    assert done.returncode == code, done.stderr
+    assert re.fullmatch(r"Error: .+\n", done.stderr), done.stderr
+    return done.stderr
+
+
+# What an update does
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [()],
+        [("--checkout", "v2.0.0"), ("--checkout", "v3.0.0")],
+        [("--checkout", "main"), ("--checkout", "v3.0.0")],
+    ],
+    ids=["at once", "step by step", "there and back"],
+)
+def test_updated_project_is_what_a_new_one_would_be(
+    mvc: Mvc, home: Path, moving: Path, steps: list[tuple[str, ...]]
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0", "--set", "colour=blue")
+    new = ("v3.0.0", "--set", "colour=blue", "--set", "size=1")
+    other = create(mvc, home, moving, *new, name="other")
+
+    for step in steps:
+        update(mvc, project, *step)
+
+    assert files(project) == files(other)
+    assert git("status", "--porcelain", "--ignored", cwd=project) == ""
+
+
+def test_update_back_to_the_first_release_undoes_everything(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    before = files(project)
+    update(mvc, project)
+
+    told = update(mvc, project, "--checkout", "v1.0.0")
+
+    assert files(project) == before
+    assert "No longer asked: taste\n" in told
+
+
+def test_result_is_staged_and_the_commit_stays(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    head = git("rev-parse", "HEAD", cwd=project)
+
+    done = mvc("-C", str(project), "update")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "New questions, and their answers: taste=sweet\n"
+        "Update to v3.0.0:\n"
+        "  change    .cruft.json\n"
+        "  change    README.md\n"
+        "  create    added/file.txt\n"
+        "  move      docs/old.txt -> docs/new.txt\n"
+        "  delete    gone.txt\n"
+        "  change    logo.png\n"
+        "  create    taste.txt\n"
+        "  change    tool.sh\n"
+        "\n"
+        "The update is staged: see `git diff --cached`.\n"
+        "Run `make install test`, then commit.\n"
+    )
+    assert git("rev-parse", "HEAD", cwd=project) == head
+    assert git("diff", "--name-only", cwd=project) == ""
+    status = git("status", "--porcelain", cwd=project).splitlines()
+    assert [line[:3] for line in status] == ["M  ", "M  ", "A  ", "R  ", "D  ", "M  ", "A  ", "M  "]
+
+
+def test_recorded_answers_stay_and_new_questions_are_told(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0", "--set", "colour=blue")
+
+    told = update(mvc, project)
+
+    assert "New questions, and their answers: taste=sweet\n" in told
+    assert answers_of(project) == {
+        "project_slug": "empire",
+        "colour": "blue",
+        "size": "1",
+        "taste": "sweet",
+    }
+
+
+def test_new_question_can_be_answered_on_the_command_line(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+
+    update(mvc, project, "--set", "taste=sour")
+
+    assert (project / "taste.txt").read_text() == "sour\n"
+
+
+def spawn(project: Path) -> "pexpect.spawn[str]":
+    command = ["-C", str(project), "update"]
+    return pexpect.spawn(str(MVC), command, encoding="utf-8", timeout=30)
+
+
+def test_only_the_new_question_is_asked_on_a_terminal(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    terminal = spawn(project)
+
+    terminal.expect(r"\[1/1\].* taste.*\(sweet\)")
+    terminal.sendline("sour")
+    terminal.expect("The update is staged")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 0
+    assert (project / "taste.txt").read_text() == "sour\n"
+    assert answers_of(project)["taste"] == "sour"
+
+
+def test_interrupt_at_the_new_question_touches_nothing(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    before = snapshot(project)
+    terminal = spawn(project)
+
+    terminal.expect("taste")
+    terminal.sendintr()
+    terminal.expect("Interrupted")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 130
+    assert snapshot(project) == before
+
+
+def test_newest_release_is_taken_by_its_number(mvc: Mvc, home: Path, moving: Path) -> None:
+    for tag in ("v3.10.0", "v3.9.0", "v5.0", "nightly"):
+        release(moving, tag, {"tag.txt": f"{tag}\n"})
+    project = create(mvc, home, moving, "v1.0.0")
+
+    update(mvc, project)
+
+    assert (project / "tag.txt").read_text() == "v3.10.0\n"
+    assert state_of(project)["checkout"] == "v3.10.0"
+
+
+def test_neither_pre_release_nor_later_commit_is_taken(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+
+    update(mvc, project)
+
+    assert not (project / "candidate.txt").exists()
+    assert not (project / "later.txt").exists()
+    state = state_of(project)
+    released = git("rev-parse", "v3.0.0", cwd=moving)
+    assert (state["commit"], state["checkout"]) == (released, "v3.0.0")
+
+
+@pytest.mark.parametrize("ref", ["v2.0.0", "v4.0.0-rc1", "main", "HEAD~2"])
+def test_checkout_takes_another_commit(mvc: Mvc, home: Path, moving: Path, ref: str) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+
+    update(mvc, project, "--checkout", ref)
+
+    state = state_of(project)
+    assert (state["commit"], state["checkout"]) == (git("rev-parse", ref, cwd=moving), ref)
+    assert (project / "later.txt").exists() == (ref == "main")
+    assert (project / "candidate.txt").exists() == (ref in ("main", "v4.0.0-rc1"))
+
+
+def test_without_any_release_the_newest_commit_is_taken(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    git("tag", "--delete", "v1.0.0", "v2.0.0", "v3.0.0", cwd=moving)
+
+    update(mvc, project)
+
+    assert (project / "later.txt").exists()
+    state = state_of(project)
+    head = git("rev-parse", "HEAD", cwd=moving)
+    assert (state["commit"], state["checkout"]) == (head, None)
+
+
+@pytest.mark.parametrize("ref", ["v3.0.0", "v4.0.0-rc1", "main"])
+def test_project_that_has_the_newest_release_stays_at_its_commit(
+    mvc: Mvc, home: Path, moving: Path, ref: str
+) -> None:
+    project = create(mvc, home, moving, ref)
+    before, state = snapshot(project), state_of(project)
+
+    assert mvc("-C", str(project), "check").returncode == 0
+    done = mvc("-C", str(project), "update")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"Nothing to do: the project is up to date with {ref}.\n"
+    assert snapshot(project) == before
+    update(mvc, project, "--set", "colour=blue")
+    assert (project / "README.md").read_text() == "# empire\n\nColour: blue.\n"
+    changed = state_of(project)
+    assert (changed["commit"], changed["checkout"]) == (state["commit"], ref)
+    assert answers_of(project)["colour"] == "blue"
+
+
+@pytest.mark.parametrize("way", ["touched", "copied"])
+def test_project_whose_files_only_look_changed_to_git_is_updated(
+    mvc: Mvc, home: Path, moving: Path, way: str
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    if way == "touched":
+        os.utime(project / "README.md", (0, 0))
+    else:
+        project = shutil.copytree(project, home / "copy", copy_function=shutil.copyfile)
+        (project / "README.md").chmod(0o644)
+
+    update(mvc, project)
+
+    assert (project / "README.md").read_text() == "# empire\n\nColour: red.\n"
+
+
+def test_nothing_is_left_among_the_temporary_files_or_at_home(
+    mvc: Mvc, home: Path, moving: Path, tmp_path: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    (tmp_path / "tmp").mkdir()
+    before = snapshot(tmp_path / "home")
+
+    for command in COMMANDS:
+        mvc("-C", str(project), command, TMPDIR=str(tmp_path / "tmp"))
+
+    assert (project / "taste.txt").exists()
+    assert not list((tmp_path / "tmp").iterdir())
+    assert snapshot(tmp_path / "home") == before
+
+
+# Where the template is
+
+
+def test_template_of_the_environment_is_for_new_projects_only(
+    mvc: Mvc, home: Path, moving: Path, small: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+
+    for command in (["check"], ["diff", "--exit-code"], ["update"]):
+        done = mvc("-C", str(project), *command, MVC_TEMPLATE=str(small))
+        assert done.stderr == ""
+
+    assert (project / "taste.txt").exists()
+    assert state_of(project)["template"] == str(moving)
+
+
+def test_template_that_has_moved_is_followed_from_then_on(
+    mvc: Mvc, home: Path, moving: Path, tmp_path: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    moved = moving.rename(tmp_path / "moved")
+
+    update(mvc, project, "--template", "../moved")
+
+    assert state_of(project)["template"] == str(moved)
+    assert state_of(project)["context"]["cookiecutter"]["_template"] == str(moved)
+    assert files(project) == files(create(mvc, home, moved, "v3.0.0", "--set", "size=1", name="x"))
+    assert mvc("-C", str(project), "check").returncode == 0
+
+
+def test_template_can_move_without_anything_new(
+    mvc: Mvc, home: Path, moving: Path, tmp_path: Path
+) -> None:
+    project = create(mvc, home, moving, "v3.0.0")
+    moved = shutil.copytree(moving, tmp_path / "moved")
+
+    update(mvc, project, "--template", str(moved))
+
+    assert state_of(project)["template"] == str(moved)
+    assert git("show", "--format=", "--name-only", "HEAD", cwd=project) == ".cruft.json"
+
+
+@pytest.mark.parametrize("place", ["home", "environment"])
+def test_configuration_of_cookiecutter_never_leaks_into_a_project(
+    mvc: Mvc, home: Path, moving: Path, tmp_path: Path, place: str
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    config = tmp_path / ("home/.cookiecutterrc" if place == "home" else "other.yaml")
+    config.write_text("default_context:\n  taste: bitter\n  size: '9'\n  colour: blue\n")
+    variables = {} if place == "home" else {"COOKIECUTTER_CONFIG": str(config)}
+
+    drift = mvc("-C", str(project), "diff", "--exit-code", **variables)
+    done = mvc("-C", str(project), "update", **variables)
+
+    assert (drift.returncode, drift.stdout) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert answers_of(project) == {
+        "project_slug": "empire",
+        "colour": "red",
+        "size": "1",
+        "taste": "sweet",
+    }
+    assert (project / "taste.txt").read_text() == "sweet\n"
+    assert (project / "size.txt").read_text() == "1\n"
+
+
+# mvc check
+
+
+@pytest.mark.parametrize(("ref", "code"), [("v1.0.0", 3), ("v2.0.0", 3), ("v3.0.0", 0)])
+def test_check_tells_whether_the_template_is_ahead(
+    mvc: Mvc, home: Path, moving: Path, ref: str, code: int
+) -> None:
+    project = create(mvc, home, moving, ref)
+    before = snapshot(project)
+
+    done = mvc("-C", str(project), "check")
+    as_json = mvc("-C", str(project), "check", "--json")
+
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout == (
+        f"Outdated: {ref}, and {moving} is at v3.0.0.\n"
+        if code
+        else f"Up to date: {ref} of {moving}.\n"
+    )
+    assert (as_json.returncode, as_json.stderr) == (code, "")
+    assert json.loads(as_json.stdout) == {
+        "template": str(moving),
+        "current": code == 0,
+        "commit": git("rev-parse", ref, cwd=moving),
+        "checkout": ref,
+        "latest_commit": git("rev-parse", "v3.0.0", cwd=moving),
+        "latest_checkout": "v3.0.0",
+    }
+    assert snapshot(project) == before
+
+
+def test_check_without_any_release_is_about_commits(mvc: Mvc, home: Path, moving: Path) -> None:
+    git("tag", "--delete", "v1.0.0", "v2.0.0", "v3.0.0", cwd=moving)
+    project = create(mvc, home, moving, "HEAD~1")
+
+    found = json.loads(mvc("-C", str(project), "check", "--json").stdout)
+
+    assert not found["current"]
+    assert found["latest_commit"] == git("rev-parse", "HEAD", cwd=moving)
+    assert found["latest_checkout"] is None
+
+
+def test_check_is_not_flipped_by_a_commit_after_the_release(
+    mvc: Mvc, home: Path, small: Path
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    release(small, None, {"../README.md": "More words.\n"})
+
+    assert mvc("-C", str(project), "check").returncode == 0
+    release(small, "v1.0.1", {"../README.md": "Even more words.\n"})
+    assert mvc("-C", str(project), "check").returncode == 3
+
+
+@pytest.mark.parametrize("version_control", [True, False])
+def test_check_and_diff_work_from_a_subdirectory_and_without_git(
+    mvc: Mvc,
+    home: Path,
+    moving: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version_control: bool,
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0", *([] if version_control else ["--no-git"]))
+    assert (project / ".git").exists() == version_control
+    (project / "size.txt").write_text("7\n")
+    before = snapshot(project)
+
+    monkeypatch.chdir(project / "docs")
+    for place in ([], ["-C", "."], ["-C", str(project)], ["-C", ".."]):
+        assert mvc(*place, "check").stdout.startswith("Outdated: v1.0.0")
+        done = mvc(*place, "diff", "--exit-code")
+        assert done.returncode == 3
+        assert "diff --git a/size.txt b/size.txt\n" in done.stdout
+        assert "\n-1\n+7\n" in done.stdout
+
+    assert snapshot(project) == before
+
+
+def test_update_works_from_a_subdirectory(
+    mvc: Mvc, home: Path, moving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    monkeypatch.chdir(project / "docs")
+
+    assert mvc("update").returncode == 0
+
+    assert (project / "taste.txt").exists()
+
+
+def test_outside_of_a_project_is_one_sentence(mvc: Mvc, home: Path) -> None:
+    for command in COMMANDS:
+        assert "`.cruft.json` not found in" in refuse(mvc, home, command)
+
+
+# mvc diff
+
+
+def test_diff_of_an_untouched_project_is_empty(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0", "--set", "colour=blue")
+    (project / "own.txt").write_text("own\n")
+    (project / "docs/own.txt").write_text("own\n")
+    commit(project, "Add files")
+    (project / "untracked.txt").write_text("own\n")
+
+    done = mvc("-C", str(project), "diff", "--exit-code")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_diff_prints_edits_deletions_and_modes(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v3.0.0")
+    (project / "size.txt").write_text("7\n")
+    (project / "README.md").chmod(0o755)
+    (project / "taste.txt").unlink()
+    (project / "logo.png").write_bytes(b"\0mine")
+    (project / "own.txt").write_text("own\n")
+    before = snapshot(project)
+
+    done = mvc("-C", str(project), "diff")
+    judged = mvc("-C", str(project), "diff", "--exit-code")
+
+    assert (done.returncode, judged.returncode) == (0, 3)
+    assert judged.stdout == done.stdout
+    assert re.findall(r"^diff --git a/(\S+)", done.stdout, re.M) == [
+        "README.md",
+        "logo.png",
+        "size.txt",
+        "taste.txt",
+    ]
+    assert "old mode 100644\nnew mode 100755\n" in done.stdout
+    assert "deleted file mode 100644\n" in done.stdout
+    assert "Binary files a/logo.png and b/logo.png differ\n" in done.stdout
+    assert "\n-2\n+7\n" in done.stdout
+    assert snapshot(project) == before
+
+
+def test_diff_takes_line_ends_as_the_project_does(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    readme = project / "README.md"
+    readme.write_bytes(readme.read_bytes().replace(b"\n", b"\r\n"))
+
+    differs = mvc("-C", str(project), "diff", "--exit-code")
+    git("config", "core.autocrlf", "true", cwd=project)
+    done = mvc("-C", str(project), "diff", "--exit-code")
+
+    assert differs.returncode == 3
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_update_of_a_work_tree_with_other_line_ends_keeps_them(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    origin = create(mvc, home, moving, "v1.0.0")
+    project = home / "clone"
+    clone = ("clone", "--quiet", "--config", "core.autocrlf=true")
+    git(*clone, str(origin), str(project), cwd=home)
+    assert (project / "README.md").read_bytes() == b"# empire\r\n\r\nIn red.\r\n"
+
+    update(mvc, project)
+
+    assert (project / "README.md").read_bytes() == b"# empire\r\n\r\nColour: red.\r\n"
+    assert mvc("-C", str(project), "diff", "--exit-code").returncode == 0
+    assert git("show", "HEAD:README.md", cwd=project) == "# empire\n\nColour: red."
+
+
+def test_diff_without_terminal_is_plain(mvc: Mvc, home: Path, moving: Path) -> None:
+    git("config", "--global", "color.ui", "always", cwd=home)
+    git("config", "--global", "core.pager", "false", cwd=home)
+    project = create(mvc, home, moving, "v1.0.0")
+    (project / "size.txt").write_text("7\n")
+
+    done = mvc("-C", str(project), "diff")
+
+    assert "\n-1\n+7\n" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+SKIPS = [
+    (["size.txt", "docs"], []),
+    ([], ["size.txt", "docs"]),
+    (["size.txt"], ["docs/*.txt"]),
+    (["*.txt"], ["**/old.txt"]),
+]
+
+
+@pytest.mark.parametrize(("state", "manifest"), SKIPS, ids=str)
+def test_skipped_paths_are_left_to_their_owner(
+    mvc: Mvc, home: Path, moving: Path, state: list[str], manifest: list[str]
+) -> None:
+    release(moving, "v3.0.1", {"docs/old.txt": "other\n", "size.txt": "other\n"})
+    project = create(mvc, home, moving, "v1.0.0")
+    (project / "pyproject.toml").write_text(f"[tool.cruft]\nskip = {manifest}\n")
+    (project / "size.txt").write_text("mine\n")
+    (project / "docs/old.txt").unlink()
+    write_state(project, skip=state)
+
+    done = mvc("-C", str(project), "diff", "--exit-code")
+    told = update(mvc, project)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "size.txt" not in told
+    assert "old.txt" not in told
+    assert (project / "size.txt").read_text() == "mine\n"
+    assert not (project / "docs/old.txt").exists()
+    assert (project / "README.md").read_text() == "# empire\n\nColour: red.\n"
+    assert state_of(project)["skip"] == state
+
+
+# mvc update --pretend
+
+
+@pytest.mark.parametrize("conflict", [False, True])
+def test_pretending_writes_nothing_and_tells_what_would_come(
+    mvc: Mvc, home: Path, moving: Path, conflict: bool
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    if conflict:
+        (project / "README.md").write_text("# empire\n\nNo colours.\n")
+        commit(project, "Edit")
+    before = snapshot(project)
+
+    pretended = mvc("-C", str(project), "update", "--pretend")
+
+    assert snapshot(project) == before
+    assert pretended.returncode == (3 if conflict else 0)
+    done = mvc("-C", str(project), "update")
+    assert done.returncode == pretended.returncode
+    assert done.stdout.startswith(pretended.stdout)
+    lines = pretended.stdout.splitlines()
+    assert f"  {'conflict' if conflict else 'change':8}  README.md" in lines
+    assert "  create    taste.txt" in lines
+    assert "  move      docs/old.txt -> docs/new.txt" in lines
+    assert snapshot(project) != before
+
+
+def test_pretending_does_not_even_touch_the_objects_of_the_repository(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    objects = [path for path in (project / ".git/objects").rglob("*") if path.is_file()]
+    for path in objects:
+        os.utime(path, (0, 0))
+
+    assert mvc("-C", str(project), "update", "--pretend").returncode == 0
+
+    assert not [path for path in objects if path.stat().st_mtime]
+
+
+def test_pretending_tells_that_there_is_nothing_to_do(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v3.0.0")
+
+    done = mvc("-C", str(project), "update", "--pretend")
+
+    assert done.stdout == "Nothing to do: the project is up to date with v3.0.0.\n"
+
+
+# Refusals
+
+PRE, POST = "../hooks/pre_gen_project.py", "../hooks/post_gen_project.py"
+MANIFEST = "../cookiecutter.json"
+BROKEN: dict[str, tuple[Mapping[str, str | None], Mapping[str, Any], str]] = {
+    "hook with words": ({POST: "import sys; sys.exit('Not here.')"}, {}, "Error: Not here."),
+    "silent hook": ({POST: "import sys; sys.exit(1)"}, {}, "A hook of the template failed."),
+    "hook that raises": ({PRE: "raise ValueError('Too hot')"}, {}, "ValueError: Too hot"),
+    "no JSON": ({MANIFEST: "{"}, {}, "`cookiecutter.json` is broken: Expecting"),
+    "no questions": ({MANIFEST: "[]"}, {}, "The template"),
+    "nothing to choose": ({}, {"taste": []}, "The template"),
+    "no folder": ({"README.md": None}, {}, "unable to locate a Cookiecutter template"),
+    "syntax": ({"x": "{{ } }}"}, {}, "unexpected '}'"),
+    "unknown variable": ({"x": "{{ cookiecutter.nope }}"}, {}, "has no attribute 'nope'"),
+    "unknown variable in a name": ({"{{ cookiecutter.nope }}": ""}, {}, "no attribute 'nope'"),
+    "expression": ({"x": "{{ 1/0 }}"}, {}, "division by zero"),
+    "expression in a default": ({}, {"taste": "{{ 1/0 }}"}, "division by zero"),
+    "extension": ({}, {"_extensions": ["nope.Nope"]}, "Unable to load extension"),
+}
+
+
+@pytest.mark.parametrize(("content", "questions", "words"), BROKEN.values(), ids=BROKEN)
+def test_new_version_that_is_broken_is_one_sentence(
+    mvc: Mvc,
+    home: Path,
+    small: Path,
+    content: Mapping[str, str | None],
+    questions: Mapping[str, Any],
+    words: str,
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    release(small, "v2.0.0", content, questions)
+
+    assert words in refuse(mvc, project, "update")
+    assert words in refuse(mvc, project, "update", "--pretend")
+    assert mvc("-C", str(project), "check").returncode == 3
+
+
+@pytest.mark.parametrize("choices", [["crimson", "blue"], [1, 2]], ids=str)
+def test_choice_that_is_gone_is_named_and_can_be_answered_anew(
+    mvc: Mvc, home: Path, small: Path, choices: list[object]
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    release(small, "v2.0.0", {}, {"colour": choices})
+
+    assert refuse(mvc, project, "update") == (
+        "Error: The template has changed: `red` is no answer to `colour`. "
+        f"Choose from: {choices[0]}, {choices[1]}. Use `--set colour=...`.\n"
+    )
+
+
+def test_choice_that_was_renamed_is_mended_by_an_answer(mvc: Mvc, home: Path, small: Path) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    release(small, "v2.0.0", {}, {"colour": ["crimson", "blue"]})
+
+    update(mvc, project, "--set", "colour=crimson")
+
+    assert (project / "README.md").read_text() == "In crimson\n"
+    assert answers_of(project)["colour"] == "crimson"
+
+
+def test_template_that_cannot_be_reached_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path, tmp_path: Path
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    small.rename(tmp_path / "moved")
+
+    for command in COMMANDS:
+        assert f"Cannot clone the template `{small}`: " in refuse(mvc, project, command)
+
+
+def test_template_that_lacks_the_recorded_commit_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    recorded = state_of(project)["commit"]
+    shutil.rmtree(small)
+    release(small, "v2.0.0", {"README.md": "Begun anew\n"})
+
+    for command in COMMANDS:
+        error = refuse(mvc, project, command)
+        assert error == f"Error: The template `{small}` has no `{recorded}`.\n"
+
+
+def test_other_template_that_lacks_the_recorded_commit_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path, moving: Path
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+
+    error = refuse(mvc, project, "update", "--template", str(moving))
+
+    assert f"The template `{moving}` has no `" in error
+
+
+def test_recorded_version_whose_hook_fails_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(small, "v2.0.0", {POST: "import os, sys; sys.exit(os.environ.get('REFUSAL'))"})
+    project = create(mvc, home, small, "v2.0.0")
+    release(small, "v3.0.0", {POST: None})
+    monkeypatch.setenv("REFUSAL", "Not any more.")
+
+    for command in ("diff", "update"):
+        assert refuse(mvc, project, command) == "Error: Not any more.\n"
+
+
+STATES: dict[str, str | dict[str, Any]] = {
+    "no JSON": "{",
+    "no object": "[]",
+    "nothing": "{}",
+    "not text": "\udcff",
+    "no template": {"template": None},
+    "commit that is a number": {"commit": 5},
+    "empty commit": {"commit": ""},
+    "checkout that is a number": {"checkout": 5},
+    "no context": {"context": None},
+    "no answers": {"context": {}},
+    "answers that are a list": {"context": {"cookiecutter": []}},
+    "skip list that is a text": {"skip": "README.md"},
+    "skip list of numbers": {"skip": [5]},
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_broken_state_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path, state: str | dict[str, Any]
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+    text = state if isinstance(state, str) else json.dumps({**state_of(project), **state})
+    (project / ".cruft.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    commit(project, "Break the state")
+
+    for command in COMMANDS:
+        assert refuse(mvc, project, command) == (
+            "Error: `.cruft.json` is broken. Restore it, for example with `git checkout`.\n"
+        )
+
+
+MANIFESTS = [
+    '[tool.cruft]\nskip = "README.md"\n',
+    "[tool.cruft]\nskip = [5]\n",
+    '[tool.cruft]\nskip = ["/*"]\n',
+    "[tool]\ncruft = 5\n",
+    "tool = 5\n",
+    "[tool\n",
+]
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_skip_list_that_is_none_is_one_sentence(
+    mvc: Mvc, home: Path, moving: Path, manifest: str
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    (project / "pyproject.toml").write_text(manifest)
+    commit(project, "Configure")
+
+    for command in ("diff", "update"):
+        assert "Error: The paths to skip cannot be read: " in refuse(mvc, project, command)
+
+
+@pytest.mark.parametrize("ref", ["v99", "--help", "v1.0.0:README.md"])
+def test_checkout_of_what_is_not_there_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path, ref: str
+) -> None:
+    project = create(mvc, home, small, "v1.0.0")
+
+    assert f"has no `{ref}`" in refuse(mvc, project, "update", f"--checkout={ref}")
+
+
+WRONG = [
+    (["--set", "flavour=sweet"], "no question `flavour`"),
+    (["--set", "_template=x"], "no question `_template`"),
+    (["--set", "colour"], "is not KEY=VALUE"),
+    (["--set", "colour=green"], "`green` is no answer to `colour`. Choose from: red, blue."),
+    (["--set", "colour=red", "--set", "colour=blue"], "contradicts another option"),
+    (["--set", "project_slug=rebels"], "`project_slug` is fixed for life."),
+    (["--no-redis"], "no question `redis`"),
+    (["--abort", "--pretend"], "and no other option"),
+    (["--abort", "--checkout", "v1.0.0"], "and no other option"),
+    (["--abort", "--template", "x"], "and no other option"),
+    (["--abort", "--set", "size=2"], "and no other option"),
+    (["--abort", "--no-redis"], "and no other option"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(row[0]) for row in WRONG])
+def test_words_that_make_no_sense_are_one_sentence(
+    mvc: Mvc, home: Path, moving: Path, arguments: list[str], words: str
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+
+    assert words in refuse(mvc, project, "update", *arguments, code=2)
+
+
+def test_options_of_a_feature_that_contradict_are_one_sentence(
+    mvc: Mvc, home: Path, repository: Path
+) -> None:
+    project = create(mvc, home, repository, "main")
+
+    for pair in (["--redis", "--set", "redis=no"], ["--no-redis", "--set", "redis=yes"]):
+        error = refuse(mvc, project, "update", *pair, code=2)
+        assert error == f"Error: `--set {pair[2]}` contradicts another option.\n"
+
+
+# Beside plain cruft
+
+
+def test_plain_cruft_goes_on_after_an_update(mvc: Mvc, home: Path, moving: Path) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    update(mvc, project, "--checkout", "v2.0.0")
+
+    run(CRUFT, "check", "--checkout", "v2.0.0", cwd=project)
+    assert run(CRUFT, "diff", "--exit-code", cwd=project) == ""
+    run(CRUFT, "update", "--checkout", "v3.0.0", "-y", cwd=project)
+    commit(project, "Update with cruft")
+
+    assert (project / "taste.txt").read_text() == "sweet\n"
+    run(CRUFT, "check", "--checkout", "v3.0.0", cwd=project)
+    assert mvc("-C", str(project), "check").stdout == f"Up to date: v3.0.0 of {moving}.\n"
+    assert mvc("-C", str(project), "diff", "--exit-code").returncode == 0
+
+
+def test_project_of_plain_cruft_is_checked_compared_and_updated(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    run(CRUFT, "create", str(moving), "--no-input", "--checkout", "v1.0.0", cwd=home)
+    project = home / "empire"
+    git("init", "--quiet", cwd=project)
+    commit(project, "Create")
+
+    checked = mvc("-C", str(project), "check")
+    compared = mvc("-C", str(project), "diff", "--exit-code")
+    update(mvc, project)
+
+    assert (checked.returncode, compared.returncode) == (3, 0)
+    other = create(mvc, home, moving, "v3.0.0", "--set", "size=1", name="other")
+    assert files(project) == files(other)
+    assert run(CRUFT, "diff", "--exit-code", cwd=project) == ""

@@ -1,0 +1,285 @@
+"""``mvc update`` that is killed or interrupted: nothing is ever lost, or left half done."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from conftest import Mvc
+from kills import Picture, files, leftovers, picture, renew
+from support import MVC, commit, release, wait_until
+
+# Stands before a program on PATH. At one of the calls it sends a signal to the command,
+# which it knows from VICTIM.
+SHIM = """#!/bin/sh
+echo "{name} $*" >> "$CALLS"
+look() {{ tar -cf - -C "$PLACE" . | cksum >> "$CALLS.seen"; }}
+if [ "$(wc -l < "$CALLS")" -ne "$AT" ]; then
+    [ "$MOMENT" = watch ] || exec {program} "$@"
+    look; {program} "$@"; code=$?; look; exit $code
+fi
+case $MOMENT in
+    before | watch) kill "-$SIGNAL" "$VICTIM"; exit 1 ;;
+    orphan) kill "-$SIGNAL" "$VICTIM"; exec {program} "$@" ;;
+    late) kill "-$SIGNAL" "$VICTIM"; sleep 1; {program} "$@"; echo over >> "$CALLS" ;;
+    after) {program} "$@"; code=$?; kill "-$SIGNAL" "$VICTIM"; exit $code ;;
+esac
+"""
+# Python runs it first of all: it kills itself before one of the steps it takes.
+STEPS = """
+import os, sys
+taken = 0
+own = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.copyfile"}
+def step(event, arguments):
+    global taken
+    if event == "subprocess.Popen" or event in own and os.environ["PLACE"] in str(arguments):
+        taken += 1
+        if taken == int(os.environ["AT"]):
+            os.kill(os.getpid(), 9)
+sys.addaudithook(step)
+"""
+MAKEFILE = "lock:\n\t@{before}grep dependencies pyproject.toml > uv.lock\n"
+VARIANTS = ["conflict", "lock"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A project to update; what it looks like before and after, and what the update calls."""
+
+    project: Path
+    pristine: Path
+    shims: Path
+    old: Picture
+    new: Picture
+    code: int
+    calls: list[str]
+
+    @property
+    def writing(self) -> int:
+        """The number of the first call that writes to the project."""
+        rehearsal = next(n for n, call in enumerate(self.calls) if "--dry-run" in call)
+        return self.calls.index("git update-index -q --refresh", rehearsal) + 1
+
+    def renew(self) -> None:
+        """Bring the project back to where it was before any update."""
+        renew(self.pristine, self.project)
+
+    def command(self, *words: str) -> list[str | Path]:
+        """Return a command line for the project, whose process every shim knows."""
+        known = 'VICTIM=$$; export VICTIM; exec "$@"'
+        return ["sh", "-c", known, "sh", MVC, "-C", self.project, "update", *words]
+
+    def disturbed(self, at: int, moment: str, name: str) -> int:
+        """Update, but for a signal at one of the calls; return how it ended."""
+        calls = self.shims / "calls"
+        calls.unlink(missing_ok=True)
+        variables = {"AT": str(at), "MOMENT": moment, "SIGNAL": name, "CALLS": str(calls)}
+        variables["PLACE"] = str(self.project)
+        path = f"{self.shims}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            self.command("-n"),
+            env={**os.environ, **variables, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return done.returncode
+
+
+MakeScene = Callable[..., Scene]
+
+
+@pytest.fixture
+def scene(mvc: Mvc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeScene:
+    # What killed updates leave among the temporary files goes with the test.
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+
+    def scene(variant: str, makefile: str = MAKEFILE.format(before="")) -> Scene:
+        template, project, shims = tmp_path / "template", home / "empire", tmp_path / "shims"
+        publish(template, makefile)
+        mvc("new", "empire", "-n", "-I", "--template", str(template), "--checkout", "v1.0.0")
+        own = {"conflict": "mine\n2\n3\n4\n", "lock": "1\n2\n3\nmine\n"}
+        (project / "changed.txt").write_text(own[variant])
+        if variant == "lock":
+            (project / "uv.lock").write_text("dependencies = []\n")
+        commit(project, "Mine")
+        (project / "untracked").write_text("mine\n")
+        (project / "my.ignored").write_text("mine\n")
+        shutil.copytree(project, tmp_path / "pristine", symlinks=True)
+
+        shims.mkdir()
+        for name in ("git", "make"):
+            (shims / name).write_text(SHIM.format(name=name, program=shutil.which(name)))
+            (shims / name).chmod(0o755)
+        old = picture(project)
+        undisturbed = Scene(project, tmp_path / "pristine", shims, old, {}, 0, [])
+        code = undisturbed.disturbed(0, "never", "KILL")
+        assert code == (3 if variant == "conflict" else 0)
+        # As bytes: an argument is a carriage return, which must not count as a line.
+        calls = (shims / "calls").read_bytes().decode().split("\n")[:-1]
+        return replace(undisturbed, new=picture(project), code=code, calls=calls)
+
+    return scene
+
+
+def publish(template: Path, makefile: str) -> None:
+    """Release a small template twice; its hook calls git, as the command itself does."""
+    contents = template / "{{cookiecutter.project_slug}}"
+    hook = template / "hooks/post_gen_project.sh"
+    hook.parent.mkdir(parents=True)
+    hook.write_text("#!/bin/sh\ngit version > hooked\n")
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", template], check=True)
+    (template / "cookiecutter.json").write_text('{"project_slug": "empire"}')
+    old: dict[str, str | bytes | None] = {
+        ".gitignore": "*.ignored\n",
+        "Makefile": makefile,
+        "changed.txt": "1\n2\n3\n4\n",
+        "gone/for/good.txt": "gone\n",
+        "logo.bin": bytes(range(256)),
+        "old/name.txt": "".join(f"{number}\n" for number in range(50)),
+        "pyproject.toml": "[project]\ndependencies = []\n",
+        "script": "#!/bin/sh\n",
+    }
+    new: dict[str, str | bytes | None] = {
+        "changed.txt": "one\n2\n3\n4\n",
+        "gone/for/good.txt": None,
+        "logo.bin": bytes(reversed(range(256))),
+        "new/deep/file.txt": "new\n",
+        "old/name.txt": None,
+        "new/name.txt": old["old/name.txt"],
+        "pyproject.toml": '[project]\ndependencies = ["httpx"]\n',
+    }
+    release(template, "v1.0.0", old, {"package_manager": ["uv", "poetry"]})
+    (contents / "script").chmod(0o755)
+    release(template, "v1.1.0", new)
+
+
+def assert_whole(scene: Scene, mvc: Mvc, waits: bool = False) -> None:
+    """See that an update is taken back if it is not over, and succeeds if it is repeated."""
+    words = ("-C", str(scene.project), "update")
+    if (scene.project / ".git/mvc-update").exists():
+        done = mvc(*words, "--abort")
+        assert done.returncode == 0, done.stderr
+        calls = (scene.shims / "calls").read_text().splitlines()
+        assert waits == (calls[-1] == "over"), calls[-1]
+        assert leftovers(scene.project) == []
+        assert picture(scene.project) == scene.old
+    found = picture(scene.project)
+    assert "index.lock" not in leftovers(scene.project)
+    if found != scene.new:
+        assert found == scene.old
+        done = mvc(*words, "-n")
+        assert done.returncode == scene.code, done.stderr
+        assert picture(scene.project) == scene.new
+
+
+@pytest.mark.slow
+def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene) -> None:
+    played = scene("lock")
+    assert "git version" in played.calls[20:]  # The hook.
+    played.renew()
+
+    played.disturbed(played.writing, "watch", "KILL")
+
+    # What a kill at any of the calls would have left, just before it and just after it.
+    seen = (played.shims / "calls.seen").read_text().splitlines()
+    assert len(seen) > played.writing
+    assert len(set(seen)) == 1
+    for at in range(1, played.writing, 5):
+        played.renew()
+        before = files(played.project)
+
+        code = played.disturbed(at, "orphan", "KILL")
+
+        assert code == -signal.SIGKILL, f"call {at} was not reached"
+        assert files(played.project) == before, f"killed at {played.calls[at - 1]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_update_that_is_killed_while_it_writes_is_taken_back(
+    scene: MakeScene, mvc: Mvc, variant: str
+) -> None:
+    played = scene(variant)
+    for at in range(played.writing, len(played.calls) + 1):
+        for moment in ("before", "late", "after"):
+            played.renew()
+
+            code = played.disturbed(at, moment, "KILL")
+
+            assert code == -signal.SIGKILL, f"call {at} was not reached"
+            assert_whole(played, mvc, waits=moment == "late")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
+    scene: MakeScene, variant: str
+) -> None:
+    played = scene(variant)
+    for at in range(played.writing, len(played.calls) + 1):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for moment in ("late", "after"):
+                played.renew()
+
+                code = played.disturbed(at, moment, number.name.removeprefix("SIG"))
+
+                assert code == 128 + number, f"{moment} {played.calls[at - 1]}"
+                assert leftovers(played.project) == []
+                assert picture(played.project) == played.old
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_update_that_is_interrupted_waits_for_a_lock_that_is_being_made(
+    scene: MakeScene, tmp_path: Path, number: signal.Signals
+) -> None:
+    started, ended = tmp_path / "started", tmp_path / "ended"
+    stubborn = f"trap '' INT TERM; touch {started}; sleep 1; touch {ended}; "
+    played = scene("lock", MAKEFILE.format(before=stubborn))
+    played.renew()
+    started.unlink()
+    ended.unlink()
+    process = subprocess.Popen(played.command("-n"), stderr=subprocess.DEVNULL)
+    wait_until(started.exists)
+
+    process.send_signal(number)
+
+    assert process.wait(30) == 128 + number
+    assert ended.exists()
+    assert leftovers(played.project) == []
+    assert picture(played.project) == played.old
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [0, 1])
+def test_abort_that_is_killed_can_be_repeated(
+    scene: MakeScene, mvc: Mvc, tmp_path: Path, half: int
+) -> None:
+    played = scene("conflict")
+    conflict = shutil.copytree(played.project, tmp_path / "conflict", symlinks=True)
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps/sitecustomize.py").write_text(STEPS)
+    path = os.pathsep.join([str(tmp_path / "steps"), os.environ.get("PYTHONPATH", "")])
+    code, at = -signal.SIGKILL, 1 + half
+    while code:
+        renew(conflict, played.project)
+        before = files(played.project)
+
+        variables = {"PYTHONPATH": path, "AT": str(at), "PLACE": str(played.project)}
+        words = ("-C", str(played.project), "update", "--abort")
+        code = mvc(*words, **variables).returncode
+
+        assert code in (0, -signal.SIGKILL)
+        if code and files(played.project) != before:
+            # It may be over, but for the folder that is thrown away.
+            mvc(*words)
+        if files(played.project) != before:
+            assert picture(played.project) == played.old, f"killed before step {at}"
+            assert set(leftovers(played.project)) <= {"mvc-update.tmp"}
+        at += 2
+    assert at > 20

@@ -1,0 +1,169 @@
+"""Updates of projects in which somebody has worked: lock files, edits, code of their own."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import install
+from support import (
+    MVC,
+    QUESTIONS,
+    Project,
+    commit,
+    environment,
+    git,
+    package_index,
+    run,
+    sets,
+)
+
+FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
+NOTHING: dict[str, Any] = dict.fromkeys(FLAGS, False)
+EVERYTHING: dict[str, Any] = dict.fromkeys(FLAGS, True)
+
+CONTROLLER = '''"""Names of {name}."""
+
+from fastapi import APIRouter
+
+import galactic_empire.config
+from galactic_empire.config import get_settings
+
+router = APIRouter(prefix="/{name}")
+
+
+@router.get("")
+async def index() -> bool:
+    """Tell whether both ways to the settings lead to the same."""
+    return get_settings() == galactic_empire.config.get_settings()
+'''
+TEST = """from fastapi.testclient import TestClient
+
+from galactic_empire.app.asgi import get_application
+from galactic_empire.app.controllers import {name}
+
+
+def test_index() -> None:
+    assert {name}.router.prefix == "/{name}"
+    with TestClient(get_application()) as client:
+        assert client.get("/api/{name}").json() is True
+"""
+
+
+@pytest.fixture(scope="session")
+def managers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return variables with which a Poetry and a uv are found, and find packages."""
+    folder = tmp_path_factory.mktemp("managers") / "venv"
+    python = environment(folder, "poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1")
+    return {
+        "PATH": os.pathsep.join([str(python.parent), str(MVC.parent), os.environ["PATH"]]),
+        "POETRY_PYPI_MIRROR_URL": package_index(),
+        "UV_DEFAULT_INDEX": package_index(),
+    }
+
+
+def create(template: Path, folder: Path, answers: dict[str, Any]) -> Project:
+    path = folder / "galactic-empire"
+    run(MVC, "new", path, "-n", "-I", "--template", template, *sets(answers), cwd=folder)
+    return Project(path, {"package_name": "galactic_empire", **answers})
+
+
+def add_own_code(project: Project, *names: str) -> None:
+    router = project.package / "app/router.py"
+    text = router.read_text("utf-8").replace("import health", ", ".join(["import health", *names]))
+    text += "".join(f"root_api_router.include_router({name}.router)\n" for name in names)
+    router.write_text(text, "utf-8")
+    for name in names:
+        controller = project.package / f"app/controllers/{name}.py"
+        controller.write_text(CONTROLLER.format(name=name), "utf-8")
+        test = project.path / f"tests/unit/app/controllers/test_{name}.py"
+        test.write_text(TEST.format(name=name), "utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manager", QUESTIONS["package_manager"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (NOTHING, {**NOTHING, "redis": True}),
+        (EVERYTHING, {**EVERYTHING, "aiohttp": False}),
+        (NOTHING, EVERYTHING),
+        (EVERYTHING, {**EVERYTHING, "package_manager": "other"}),
+    ],
+    ids=["redis on", "aiohttp off", "everything on", "other manager"],
+)
+def test_lock_edits_and_own_code_come_through_an_update(
+    repository: Path,
+    tmp_path: Path,
+    managers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    manager: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    for name, value in managers.items():
+        monkeypatch.setenv(name, value)
+    project = create(repository, tmp_path, {**before, "package_manager": manager})
+    project.make("lock")
+    add_own_code(project, "planets")
+    readme = project.path / "README.md"
+    readme.write_text(readme.read_text("utf-8") + "\nOwn words.\n", "utf-8")
+    commit(project.path, "Work")
+    (project.path / ".env").write_text("FASTAPI_DEBUG=true\n")
+    (others,) = set(QUESTIONS["package_manager"]) - {manager}
+    changed = {key: value for key, value in after.items() if before.get(key) != value}
+    if "package_manager" in changed:
+        changed["package_manager"] = others
+
+    run(MVC, "update", "-n", *sets(changed), cwd=project.path)
+
+    lock = f"{changed.get('package_manager', manager)}.lock"
+    assert f"{lock}\n" in git("diff", "--cached", "--name-only", cwd=project.path) + "\n"
+    assert ("redis" in (project.path / lock).read_text("utf-8")) == after["redis"]
+    project.make("install", "test", PYTEST_ADDOPTS="-W error")
+    assert git("diff", "--name-only", cwd=project.path) == ""
+    assert readme.read_text("utf-8").endswith("\nOwn words.\n")
+    assert (project.path / ".env").read_text() == "FASTAPI_DEBUG=true\n"
+    assert (project.package / "app/controllers/planets.py").exists()
+
+
+@pytest.mark.slow
+def test_lock_that_cannot_be_made_is_told_with_the_remedy(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = create(repository, tmp_path, NOTHING)
+    (project.path / "poetry.lock").write_text("old\n")
+    commit(project.path, "Lock")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/poetry").write_text("#!/bin/sh\n[ $1 = --version ] || { echo no; exit 1; }\n")
+    (tmp_path / "bin/poetry").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+
+    with pytest.raises(AssertionError) as failure:
+        run(MVC, "update", "-n", "--redis", cwd=project.path)
+
+    assert str(failure.value).endswith(
+        "Error: The update is staged, but `poetry.lock` is out of step. Run `make lock` and "
+        "`git add poetry.lock`. What failed: no\n"
+    )
+    assert git("diff", "--name-only", cwd=project.path) == ""
+    assert "pyproject.toml" in git("diff", "--cached", "--name-only", cwd=project.path)
+
+
+@pytest.mark.slow
+def test_namespace_moves_with_code_of_the_user_s_own(repository: Path, tmp_path: Path) -> None:
+    project = create(repository, tmp_path, EVERYTHING)
+    add_own_code(project, "moons", "planets")
+    (project.path / "docs/own.md").write_text("---\norphan: true\n---\nSee `galactic_empire`.\n")
+    commit(project.path, "Work")
+
+    printed = run(MVC, "update", "-n", "--set", "package_name=rebellion", cwd=project.path)
+
+    assert "\n\nThe old name of the package still stands in:\n  docs/own.md:4\n\n" in printed
+    assert git("diff", "--name-only", cwd=project.path) == ""
+    moved = Project(project.path, {**project.answers, "package_name": "rebellion"})
+    shutil.rmtree(project.package, ignore_errors=True)
+    install(moved)
+    moved.make("coverage", "metrics", "mypy", "docs", PYTEST_ADDOPTS="-W error")
+    assert git("grep", "--cached", "-lw", "galactic_empire", cwd=project.path) == "docs/own.md"

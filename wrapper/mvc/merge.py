@@ -1,0 +1,173 @@
+"""Merges as git merges branches, in a repository of its own and without a work tree."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvc import git
+from mvc.errors import MvcError
+
+# The first git whose `merge-tree` merges.
+OLDEST_GIT = (2, 38)
+
+
+class Blob(NamedTuple):
+    """What a tree says of a path: git's mode, such as ``100755``, and the object."""
+
+    mode: str
+    id: str
+
+
+Files = dict[str, Blob]
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What came of a merge.
+
+    ``conflicts`` holds lines of ``git ls-files --stage`` by path; those paths are among
+    ``files`` too, with markers where they are text. ``deleted`` names what the template
+    changed and the project has deleted; it stays so.
+    """
+
+    files: Files
+    conflicts: dict[str, list[str]]
+    deleted: list[str]
+
+
+class Scratch:
+    """A repository to compute in; it reads the objects of the project's own."""
+
+    def __init__(self, folder: Path, project: Path, objects: Path | None = None) -> None:
+        """Make it in ``folder``; attributes of files count as they do in ``project``.
+
+        ``objects`` is where the project's repository keeps its own.
+
+        Raises:
+            MvcError: when git is too old.
+        """
+        self.folder = folder
+        self.project = project
+        version = git.git("version").split()[2]
+        if tuple(map(int, version.split(".")[:2])) < OLDEST_GIT:
+            needed = ".".join(map(str, OLDEST_GIT))
+            raise MvcError(f"This is git {version}. Updates need git {needed} or newer.")
+        self._objects = git.alternates(objects) if objects else {}
+        # Both must name objects alike, or neither finds those of the other.
+        form = ("rev-parse", "--show-object-format")
+        options = [f"--object-format={git.git(*form, cwd=project)}"] if objects else []
+        git.git("init", "--quiet", "--bare", "--template=", *options, str(folder))
+
+    def git(self, *arguments: str, tree: Path | None = None, **options: Any) -> str:
+        """Run git here, with the project or ``tree`` as the work tree.
+
+        ``options`` are those of :func:`mvc.git.output`.
+        """
+        place = tree or self.project
+        where = (f"--git-dir={self.folder}", f"--work-tree={place}")
+        return git.output(*where, *arguments, cwd=place, **options)
+
+    def read(self, *arguments: str, **options: Any) -> str:
+        """Run git here, with the objects of the project's repository at hand.
+
+        What writes has to do without: git would touch the ones that are there already.
+        """
+        return self.git(*arguments, env=self._objects, **options)
+
+    def add(self, folder: Path) -> Files:
+        """Take all files of a folder in; return them."""
+        (self.folder / "index").unlink(missing_ok=True)
+        self.git("-c", "core.autocrlf=false", "add", "--all", "--force", tree=folder)
+        return self.files(self.git("write-tree").strip())
+
+    def files(self, tree: str) -> Files:
+        """Return the files of a tree."""
+        listed = self.read("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")
+        entries = (line.partition("\t") for line in listed if line)
+        return {path: Blob(*about.split()[::2]) for about, _, path in entries}
+
+    def tree(self, files: Files) -> str:
+        """Return the tree of these files, and leave them in the index."""
+        (self.folder / "index").unlink(missing_ok=True)
+        lines = "".join(f"{blob.mode} {blob.id}\t{path}\0" for path, blob in files.items())
+        self.git("update-index", "-z", "--index-info", stdin=lines)
+        # The files themselves may be in the project's repository.
+        return self.git("write-tree", "--missing-ok").strip()
+
+    def content(self, blob: Blob) -> str:
+        """Return the content of a file."""
+        return self.read("cat-file", "blob", blob.id)
+
+    def write(self, content: str) -> str:
+        """Return the object of a file with this content."""
+        return self.git("hash-object", "-w", "--stdin", stdin=content).strip()
+
+    def with_line_ends_of(self, model: Files, files: Files) -> Files:
+        """Return the files with line ends of Windows, where ``model`` has them committed."""
+        listing = ("grep", "-l", "-z", "-I", "-F", "--full-name", "-e", "\r")
+        tree = self.tree(model)
+        found = self.read(*listing, tree, fine=(0, 1)).split("\0")[:-1]
+        changed = {}
+        for path in (name.removeprefix(f"{tree}:") for name in found):
+            own = self.content(model[path])
+            if path in files and "\n" not in own.replace("\r\n", ""):
+                text = self.content(files[path]).replace("\r\n", "\n").replace("\n", "\r\n")
+                changed[path] = files[path]._replace(id=self.write(text))
+        return {**files, **changed}
+
+    def merge(self, base: Files, ours: Files, theirs: Files, label: str) -> Merge:
+        """Merge what became of ``base``; markers call the sides ``yours`` and ``label``."""
+        root = self._commit(base)
+        for name, files in (("yours", ours), (label, theirs)):
+            self.git("update-ref", f"refs/heads/{name}", self._commit(files, "-p", root))
+        # What the user's own configuration says of renames must not change the result.
+        known = ("renames=true", "directoryRenames=true", "renameLimit=0")
+        settings = [word for setting in known for word in ("-c", f"merge.{setting}")]
+        options = ("--write-tree", "-z", "--no-messages")
+        merged = self.read(*settings, "merge-tree", *options, "yours", label, fine=(0, 1))
+        tree, *lines = filter(None, merged.split("\0"))
+        files = self.files(tree)
+        stages = defaultdict(list)
+        for line in lines:
+            stages[line.partition("\t")[2]].append(line)
+        deleted = [
+            path
+            for path, versions in stages.items()
+            if {line.split("\t")[0][-1] for line in versions} == {"1", "3"}
+        ]
+        for path in deleted:
+            del files[path], stages[path]
+        return Merge(files, dict(stages), deleted)
+
+    def changes(self, before: Files, after: Files) -> list[tuple[str, str]]:
+        """Return git's letter for what became of each path, and the path."""
+        trees = [self.tree(files) for files in (before, after)]
+        raw = self.read("diff-tree", "-r", "-z", "-M", "--name-status", *trees).split("\0")
+        fields = iter(raw[:-1])
+        changes = []
+        for letter in fields:
+            path = next(fields)
+            if letter.startswith("R"):
+                path = f"{path} -> {next(fields)}"
+            changes.append((letter[0], path))
+        return changes
+
+    def differs(self, files: Files) -> bool:
+        """Print how the project differs from these files; return whether it does."""
+        self.tree(files)
+        # As the project's own repository would look at its files.
+        looks = ("core.autocrlf", "core.eol", "core.fileMode")
+        known = [(key, git.setting(key, cwd=self.project)) for key in looks]
+        settings = [word for key, value in known if value for word in ("-c", f"{key}={value}")]
+        where = (f"--git-dir={self.folder}", f"--work-tree={self.project}")
+        return git.show(*where, *settings, "diff", "--exit-code", cwd=self.project)
+
+    def _commit(self, files: Files, *parents: str) -> str:
+        somebody = {
+            f"GIT_{role}_{what}": "mvc"
+            for role in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        }
+        tree = self.tree(files)
+        return self.git("commit-tree", tree, *parents, "-m", "mvc", env=somebody).strip()
