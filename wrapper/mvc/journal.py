@@ -62,23 +62,21 @@ class Journal:
         Raises:
             MvcError: when another git process is at work in the repository.
         """
-        shutil.rmtree(self._aside, ignore_errors=True)
-        self._write(paths)
-        try:
+        with _alone(self._repository.folder):
+            shutil.rmtree(self._aside, ignore_errors=True)
+            self._write(paths)
             with _alone(self._aside) as handles:
                 self._aside.rename(self._folder)
                 try:
-                    os.link(self._folder / "lock", self._index_lock)
-                except FileExistsError as error:
-                    raise MvcError(
-                        f"Another git process is at work here. Remove `{self._index_lock}` if not."
-                    ) from error
-                yield handles
-        except BaseException:
-            # What was started here may still be at work.
+                    self._hold_index()
+                    yield handles
+                    return
+                except BaseException as error:
+                    reason = error
+            # Only now: what was started above may still be at work, and hold the handles.
             with _alone(self._folder):
                 self._restore()
-            raise
+            raise reason
 
     def take_effect(self) -> None:
         """Replace the index by the changed copy."""
@@ -151,6 +149,14 @@ class Journal:
         shutil.copy2(self._folder / "index", self.index)
         self.index.replace(self._repository.folder / "index")
         self.close()
+
+    def _hold_index(self) -> None:
+        try:
+            os.link(self._folder / "lock", self._index_lock)
+        except FileExistsError as error:
+            raise MvcError(
+                f"Another git process is at work here. Remove `{self._index_lock}` if not."
+            ) from error
 
     def _unlock(self) -> None:
         with suppress(FileNotFoundError):
