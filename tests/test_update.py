@@ -394,9 +394,12 @@ def test_template_can_move_without_anything_new(
 def test_configuration_of_cookiecutter_never_leaks_into_a_project(
     mvc: Mvc, home: Path, moving: Path, tmp_path: Path, place: str
 ) -> None:
+    # What nobody is asked for is in no recorded answer either.
+    release(moving, "v3.0.1", {"unit.txt": "{{ cookiecutter._unit }}\n"}, {"_unit": "kg"})
     project = create(mvc, home, moving, "v1.0.0")
     config = tmp_path / ("home/.cookiecutterrc" if place == "home" else "other.yaml")
-    config.write_text("default_context:\n  taste: bitter\n  size: '9'\n  colour: blue\n")
+    leaks = {"taste": "bitter", "size": "9", "colour": "blue", "_unit": "lb"}
+    config.write_text(json.dumps({"default_context": leaks}))
     variables = {} if place == "home" else {"COOKIECUTTER_CONFIG": str(config)}
 
     drift = mvc("-C", str(project), "diff", "--exit-code", **variables)
@@ -412,6 +415,7 @@ def test_configuration_of_cookiecutter_never_leaks_into_a_project(
     }
     assert (project / "taste.txt").read_text() == "sweet\n"
     assert (project / "size.txt").read_text() == "1\n"
+    assert (project / "unit.txt").read_text() == "kg\n"
 
 
 # mvc check
