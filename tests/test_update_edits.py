@@ -999,3 +999,31 @@ def test_update_after_a_reset_works(empire: Empire) -> None:
 
     empire.update(3)
     assert (contents(empire.path), stages(empire.path)) == first
+
+
+@pytest.mark.parametrize(("key", "value"), [("color.ui", "always"), ("grep.column", "true")])
+def test_configuration_of_the_user_does_not_keep_a_package_from_moving(
+    mvc: Mvc, home: Path, tmp_path: Path, key: str, value: str
+) -> None:
+    files = {"{{cookiecutter.package_name}}/app.py": "x = 1\n"}
+    release(tmp_path / "template", "v1.0.0", files, {"package_name": "old"})
+    empire = created(mvc, tmp_path / "template", home / "empire")
+    empire.change({"mine.py": "import old.app\n"})
+    git("config", "--global", key, value, cwd=home)
+
+    empire.update(0, "--set", "package_name=new")
+
+    assert (empire.path / "mine.py").read_text() == "import new.app\n"
+
+
+@pytest.mark.parametrize(("key", "value"), [("color.ui", "always"), ("grep.column", "true")])
+def test_configuration_of_the_user_does_not_make_line_breaks_a_conflict(
+    empire: Empire, home: Path, key: str, value: str
+) -> None:
+    empire.change({"lines.txt": crlf(lines(_2="mine\n"))})
+    release(empire.template, "v2.0.0", {"lines.txt": NEW})
+    git("config", "--global", key, value, cwd=home)
+
+    empire.update(0)
+
+    assert (empire.path / "lines.txt").read_bytes() == crlf(MERGED).encode()

@@ -10,6 +10,8 @@ from mvc.errors import MvcError
 
 # The first git whose `merge-tree` merges.
 OLDEST_GIT = (2, 38)
+# What the user's own configuration says of how matches look must not be read as a path.
+PLAIN_GREP = ("--full-name", "--no-color", "--no-column")
 
 
 class Blob(NamedTuple):
@@ -105,7 +107,7 @@ class Scratch:
 
     def with_line_ends_of(self, model: Files, files: Files) -> Files:
         """Return the files with line ends of Windows, where ``model`` has them committed."""
-        listing = ("grep", "-l", "-z", "-I", "-F", "--full-name", "-e", "\r")
+        listing = ("grep", "-l", "-z", "-I", "-F", *PLAIN_GREP, "-e", "\r")
         tree = self.tree(model)
         found = self.read(*listing, tree, fine=(0, 1)).split("\0")[:-1]
         changed = {}

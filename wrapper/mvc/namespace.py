@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from mvc.errors import MvcError
-from mvc.merge import Files, Scratch
+from mvc.merge import PLAIN_GREP, Files, Scratch
 
 
 def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
@@ -41,7 +41,7 @@ def leftovers(scratch: Scratch, files: Files, theirs: Files, name: str) -> list[
 def _mentions(scratch: Scratch, files: Files, name: str) -> Iterator[tuple[str, str, str]]:
     """Yield path, number and text of each line that holds the name as a word."""
     tree = scratch.tree(files)
-    options = ("-n", "-z", "-I", "-w", "-F", "--full-name", "-e", name, tree)
+    options = ("-n", "-z", "-I", "-w", "-F", *PLAIN_GREP, "-e", name, tree)
     for found in scratch.read("grep", *options, fine=(0, 1)).split("\n")[:-1]:
         path, line, text = found.removeprefix(f"{tree}:").split("\0")
         yield path, line, text
