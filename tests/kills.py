@@ -85,7 +85,8 @@ def prepare(folder: Path) -> Path:
 def renew(pristine: Path, project: Path) -> None:
     """Make the project anew, as it was before any update."""
     shutil.rmtree(project)
-    shutil.copytree(pristine, project, symlinks=True)
+    # Unlike Python's own copy, with hard links.
+    run("cp", "-a", pristine, project, cwd=pristine)
     # The index of a copy is out of date, as people's are not.
     git("status", cwd=project)
 

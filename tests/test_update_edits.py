@@ -482,31 +482,32 @@ def third(name):
 """
 
 
-def test_formatted_code_takes_changes_of_other_lines(mvc: Mvc, home: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def formatted(mvc: Mvc, home: Path, tmp_path: Path) -> Empire:
+    """Create a project over whose code somebody has run a formatter."""
     release(tmp_path / "template", "v1.0.0", {"app.py": PYTHON})
     empire = created(mvc, tmp_path / "template", home / "empire")
     empire.change({"app.py": FORMATTED})
+    return empire
+
+
+def test_formatted_code_takes_changes_of_other_lines(formatted: Empire) -> None:
     new = ("import os\n", "import os\nimport sys\n")
-    release(empire.template, "v2.0.0", {"app.py": replaced(PYTHON, new)})
+    release(formatted.template, "v2.0.0", {"app.py": replaced(PYTHON, new)})
 
-    empire.update(0)
+    formatted.update(0)
 
-    assert (empire.path / "app.py").read_text() == replaced(FORMATTED, new)
+    assert (formatted.path / "app.py").read_text() == replaced(FORMATTED, new)
 
 
-def test_formatted_code_conflicts_only_where_the_template_changes_it(
-    mvc: Mvc, home: Path, tmp_path: Path
-) -> None:
-    release(tmp_path / "template", "v1.0.0", {"app.py": PYTHON})
-    empire = created(mvc, tmp_path / "template", home / "empire")
-    empire.change({"app.py": FORMATTED})
+def test_formatted_code_conflicts_only_where_the_template_changes_it(formatted: Empire) -> None:
     new = ("    return 'third'\n", "    return 'other'\n")
-    release(empire.template, "v2.0.0", {"app.py": replaced(PYTHON, new)})
+    release(formatted.template, "v2.0.0", {"app.py": replaced(PYTHON, new)})
 
-    empire.update(3)
+    formatted.update(3)
 
     yours = '    return "third"\n'
-    assert (empire.path / "app.py").read_text() == replaced(
+    assert (formatted.path / "app.py").read_text() == replaced(
         FORMATTED, (yours, conflict(yours, new[1]))
     )
 

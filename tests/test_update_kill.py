@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Mvc
 from kills import Picture, files, leftovers, picture, renew
-from support import MVC, commit, release, wait_until
+from support import MVC, commit, release, run, wait_until
 
 # Stands before a program on PATH. At one of the calls it sends a signal to the command,
 # which it knows from VICTIM.
@@ -25,23 +25,29 @@ fi
 case $MOMENT in
     before | watch) kill "-$SIGNAL" "$VICTIM"; exit 1 ;;
     orphan) kill "-$SIGNAL" "$VICTIM"; exec {program} "$@" ;;
-    late) kill "-$SIGNAL" "$VICTIM"; sleep 1; {program} "$@"; echo over >> "$CALLS" ;;
+    late) kill "-$SIGNAL" "$VICTIM"; n=0
+        until [ -e "$CALLS.go" ] || [ $((n += 1)) -gt 300 ]; do sleep 0.1; done
+        {program} "$@"; echo over >> "$CALLS" ;;
     after) {program} "$@"; code=$?; kill "-$SIGNAL" "$VICTIM"; exit $code ;;
 esac
 """
-# Python runs it first of all: it kills itself before one of the steps it takes.
+# Python runs it first of all: it sends itself a signal before one of the steps of these
+# kinds, as far as they are about the places that are named.
 STEPS = """
-import os, sys
+import os, re, sys
 taken = 0
-own = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "shutil.copyfile"}
 def step(event, arguments):
     global taken
-    if event == "subprocess.Popen" or event in own and os.environ["PLACE"] in str(arguments):
+    if event in KINDS and re.search(PLACES, repr(arguments)):
         taken += 1
-        if taken == int(os.environ["AT"]):
-            os.kill(os.getpid(), 9)
+        if taken == AT:
+            os.kill(os.getpid(), SIGNAL)
+KINDS, PLACES = os.environ["KINDS"].split(), os.environ["PLACES"]
+AT, SIGNAL = int(os.environ["AT"]), int(os.environ["SIGNAL"])
 sys.addaudithook(step)
 """
+OWN_STEPS = r"{project}/\.git/(index|mvc-update(\.tmp)?')"
+KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 MAKEFILE = "lock:\n\t@{before}grep dependencies pyproject.toml > uv.lock\n"
 VARIANTS = ["conflict", "lock"]
 
@@ -76,7 +82,8 @@ class Scene:
     def disturbed(self, at: int, moment: str, name: str) -> int:
         """Update, but for a signal at one of the calls; return how it ended."""
         calls = self.shims / "calls"
-        calls.unlink(missing_ok=True)
+        for file in self.shims.glob("calls*"):
+            file.unlink()
         variables = {"AT": str(at), "MOMENT": moment, "SIGNAL": name, "CALLS": str(calls)}
         variables["PLACE"] = str(self.project)
         path = f"{self.shims}{os.pathsep}{os.environ['PATH']}"
@@ -159,14 +166,21 @@ def publish(template: Path, makefile: str) -> None:
     release(template, "v1.1.0", new)
 
 
-def assert_whole(scene: Scene, mvc: Mvc, waits: bool = False) -> None:
-    """See that an update is taken back if it is not over, and succeeds if it is repeated."""
+def assert_whole(scene: Scene, mvc: Mvc, waits: bool) -> None:
+    """See that an update is taken back if it is not over, and succeeds if it is repeated.
+
+    ``waits`` says that something it has started is still at work.
+    """
     words = ("-C", str(scene.project), "update")
-    if (scene.project / ".git/mvc-update").exists():
-        done = mvc(*words, "--abort")
-        assert done.returncode == 0, done.stderr
-        calls = (scene.shims / "calls").read_text().splitlines()
-        assert waits == (calls[-1] == "over"), calls[-1]
+    if waits or (scene.project / ".git/mvc-update").exists():
+        command: list[str | Path] = [MVC, *words, "--abort"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as abort:
+            assert abort.stderr
+            if waits:
+                assert abort.stderr.readline().startswith("Waiting for an update")
+                (scene.shims / "calls.go").touch()
+            assert abort.wait(30) == 0, abort.stderr.read()
+        assert waits == (scene.shims / "calls").read_text().endswith("\nover\n")
         assert leftovers(scene.project) == []
         assert picture(scene.project) == scene.old
     found = picture(scene.project)
@@ -217,21 +231,60 @@ def test_update_that_is_killed_while_it_writes_is_taken_back(
 
 
 @pytest.mark.slow
+def test_update_that_is_killed_between_its_own_steps_is_taken_back(
+    scene: MakeScene, mvc: Mvc, tmp_path: Path
+) -> None:
+    played = scene("lock")
+    places = OWN_STEPS.format(project=played.project)
+    words = ("-C", str(played.project), "update", "-n")
+    code, at = -signal.SIGKILL, 0
+    while code:
+        at += 1
+        played.renew()
+
+        code = mvc(*words, **disturbing_itself(tmp_path, at, KINDS, places)).returncode
+
+        assert code in (0, -signal.SIGKILL)
+        assert_whole(played, mvc, waits=False)
+    assert at > 5
+
+
+@pytest.mark.slow
+def test_update_that_is_interrupted_between_its_own_steps_is_wholly_old_or_new(
+    scene: MakeScene, mvc: Mvc, tmp_path: Path
+) -> None:
+    played = scene("lock")
+    places = OWN_STEPS.format(project=played.project)
+    words = ("-C", str(played.project), "update", "-n")
+    code, at = 130, 0
+    while code:
+        at += 1
+        played.renew()
+
+        disturbing = disturbing_itself(tmp_path, at, KINDS, places, signal.SIGINT)
+        code = mvc(*words, **disturbing).returncode
+
+        assert code in (0, 130)
+        assert leftovers(played.project) == []
+        assert picture(played.project) in (played.old, played.new)
+    assert at > 5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
     scene: MakeScene, variant: str
 ) -> None:
     played = scene(variant)
     for at in range(played.writing, len(played.calls) + 1):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            for moment in ("late", "after"):
-                played.renew()
+        for number, moment in ((signal.SIGINT, "late"), (signal.SIGTERM, "after")):
+            played.renew()
 
-                code = played.disturbed(at, moment, number.name.removeprefix("SIG"))
+            code = played.disturbed(at, moment, number.name.removeprefix("SIG"))
 
-                assert code == 128 + number, f"{moment} {played.calls[at - 1]}"
-                assert leftovers(played.project) == []
-                assert picture(played.project) == played.old
+            assert code == 128 + number, f"{moment} {played.calls[at - 1]}"
+            assert leftovers(played.project) == []
+            assert picture(played.project) == played.old
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -256,30 +309,41 @@ def test_update_that_is_interrupted_waits_for_a_lock_that_is_being_made(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_abort_that_is_killed_can_be_repeated(
-    scene: MakeScene, mvc: Mvc, tmp_path: Path, half: int
+    scene: MakeScene, mvc: Mvc, tmp_path: Path, variant: str
 ) -> None:
-    played = scene("conflict")
-    conflict = shutil.copytree(played.project, tmp_path / "conflict", symlinks=True)
-    (tmp_path / "steps").mkdir()
-    (tmp_path / "steps/sitecustomize.py").write_text(STEPS)
-    path = os.pathsep.join([str(tmp_path / "steps"), os.environ.get("PYTHONPATH", "")])
-    code, at = -signal.SIGKILL, 1 + half
+    played = scene(variant)
+    if variant == "lock":
+        played.renew()
+        played.disturbed(played.writing + 1, "after", "KILL")
+    unfinished = tmp_path / "unfinished"
+    run("cp", "-a", played.project, unfinished, cwd=tmp_path)
+    words = ("-C", str(played.project), "update", "--abort")
+    code, at = -signal.SIGKILL, 0
     while code:
-        renew(conflict, played.project)
+        at += 1
+        renew(unfinished, played.project)
         before = files(played.project)
 
-        variables = {"PYTHONPATH": path, "AT": str(at), "PLACE": str(played.project)}
-        words = ("-C", str(played.project), "update", "--abort")
-        code = mvc(*words, **variables).returncode
+        kinds = f"{KINDS} subprocess.Popen"
+        code = mvc(*words, **disturbing_itself(tmp_path, at, kinds, "git|empire")).returncode
 
         assert code in (0, -signal.SIGKILL)
-        if code and files(played.project) != before:
-            # It may be over, but for the folder that is thrown away.
-            mvc(*words)
         if files(played.project) != before:
+            # It may be over, but for the folder that is thrown away.
+            again = mvc(*words)
+            assert again.returncode == 0 or "no update to abort" in again.stderr
             assert picture(played.project) == played.old, f"killed before step {at}"
             assert set(leftovers(played.project)) <= {"mvc-update.tmp"}
-        at += 2
     assert at > 20
+
+
+def disturbing_itself(
+    folder: Path, at: int, kinds: str, places: str, number: int = signal.SIGKILL
+) -> dict[str, str]:
+    """Return the variables that make a command send itself a signal before one of its steps."""
+    (folder / "sitecustomize.py").write_text(STEPS)
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    settings = {"AT": str(at), "KINDS": kinds, "PLACES": places, "SIGNAL": str(int(number))}
+    return {"PYTHONPATH": path, **settings}

@@ -8,12 +8,15 @@ import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from mvc.errors import Interrupted, MvcError, UsageError
+
+if TYPE_CHECKING:
+    from mvc.answers import Options
 
 EXIT_CODES = """\b
 Exit codes:
@@ -87,6 +90,20 @@ def main() -> None:
     app(prog_name="mvc")
 
 
+def _options(
+    chosen: dict[str, Any],
+    assignments: list[str] | None,
+    template: str | None,
+    checkout: str | None,
+    no_input: bool,
+) -> "Options":
+    from mvc import console
+    from mvc.answers import Options
+
+    interactive = not no_input and console.is_interactive()
+    return Options(chosen, assignments or [], template, checkout, interactive)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version as version_of
@@ -143,9 +160,7 @@ def new(
         raise UsageError("PATH must not be empty.")
     # Loading cruft fails where there is no git.
     git.prepare()
-    from mvc import console
     from mvc import new as creation
-    from mvc.answers import Options
 
     chosen = {
         "redis": redis,
@@ -154,13 +169,7 @@ def new(
         "license": license_,
         "repo_url": repo_url,
     }
-    options = Options(
-        chosen=chosen,
-        assignments=assignments or [],
-        template=template,
-        checkout=checkout,
-        interactive=not no_input and console.is_interactive(),
-    )
+    options = _options(chosen, assignments, template, checkout, no_input)
     creation.run(Path(path), options, install=not skip_install, version_control=not no_git)
 
 
@@ -221,9 +230,7 @@ def update(
     from mvc import git, project
 
     git.prepare()
-    from mvc import console
     from mvc import update as updating
-    from mvc.answers import Options
 
     chosen = {"redis": redis, "aiohttp": aiohttp}
     if abort:
@@ -231,13 +238,7 @@ def update(
             raise UsageError("`--abort` takes back what there is, and no other option.")
         updating.abort(ctx.obj)
         return
-    options = Options(
-        chosen=chosen,
-        assignments=assignments or [],
-        template=template,
-        checkout=checkout,
-        interactive=not no_input and console.is_interactive(),
-    )
+    options = _options(chosen, assignments, template, checkout, no_input)
     found = project.find(ctx.obj)
     if updating.run(found, options, pretend=pretend, refresh=not skip_install):
         raise typer.Exit(NEEDS_SOMEBODY)

@@ -7,6 +7,7 @@ import copy
 import json
 import logging
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import IO, Any
 
 import cruft
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
-from cookiecutter.exceptions import FailedHookException
+from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
 from cookiecutter.generate import apply_overwrites_to_context
 from cookiecutter.prompt import (
     read_user_choice,
@@ -149,14 +150,12 @@ class State:
     @property
     def template(self) -> str:
         """The repository of the template."""
-        template: str = self.content["template"]
-        return template
+        return str(self.content["template"])
 
     @property
     def commit(self) -> str:
         """The commit of the template that the project follows."""
-        commit: str = self.content["commit"]
-        return commit
+        return str(self.content["commit"])
 
     @property
     def name(self) -> str | None:
@@ -240,7 +239,7 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     # Beside the template: cookiecutter leaves behind the hooks that it rendered.
     usual, tempfile.tempdir = tempfile.tempdir, str(template.parent)
     try:
-        with _complaints() as words, _translated(words):
+        with _complaints() as words, _translated(words, template.parent):
             path: Path = cruft.create(
                 str(template),
                 output_dir=folder,
@@ -271,10 +270,11 @@ def _complaints() -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _translated(words: IO[str] | None = None) -> Iterator[None]:
+def _translated(words: IO[str] | None = None, folder: Path | None = None) -> Iterator[None]:
     """Turn what cookiecutter and cruft raise into an error of this command.
 
-    ``words`` holds what a hook has printed; its last line says why it failed.
+    ``words`` holds what a hook has printed; its last line says why it failed. Paths in
+    ``folder`` are gone when somebody reads of them.
     """
     try:
         yield
@@ -287,6 +287,9 @@ def _translated(words: IO[str] | None = None) -> Iterator[None]:
         raise MvcError(lines[-1] if lines else "A hook of the template failed.") from error
     except OSError:
         raise
+    except UndefinedVariableInTemplate as error:
+        # The exception itself would print all answers.
+        raise MvcError(f"The template is broken: {error.message}: {error.error}") from error
     except Exception as error:  # Whatever the expressions of a template may raise.
-        reason = " ".join(str(error).split())
-        raise MvcError(f"The template is broken: {reason}") from error
+        reason = re.sub(rf"{re.escape(str(folder))}[^\s'!]*", "it", str(error))
+        raise MvcError(f"The template is broken: {' '.join(reason.split())}") from error

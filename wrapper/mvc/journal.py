@@ -52,6 +52,18 @@ class Journal:
             return False
         return True
 
+    def refuse_unfinished(self) -> None:
+        """Make sure that no update waits to be committed or taken back.
+
+        Raises:
+            MvcError: with the ways on.
+        """
+        if self.is_open():
+            raise MvcError(
+                "The last update is not finished. Resolve its conflicts and commit, "
+                "or take it back with `mvc update --abort`."
+            )
+
     @contextmanager
     def opened(self, paths: list[str]) -> Iterator[Handles]:
         """Remember what is at ``paths``, which begin at the top of the work tree.
@@ -60,23 +72,23 @@ class Journal:
         update have to inherit the handles, for :meth:`undo` to wait for them.
 
         Raises:
-            MvcError: when another git process is at work in the repository.
+            MvcError: when another update or git process is at work in the repository.
         """
         with _alone(self._repository.folder):
-            shutil.rmtree(self._aside, ignore_errors=True)
-            self._write(paths)
-            with _alone(self._aside) as handles:
-                self._aside.rename(self._folder)
-                try:
+            self.refuse_unfinished()
+            try:
+                self._write(paths)
+                with _alone(self._aside) as handles:
+                    self._aside.rename(self._folder)
                     self._hold_index()
                     yield handles
-                    return
-                except BaseException as error:
-                    reason = error
-            # Only now: what was started above may still be at work, and hold the handles.
-            with _alone(self._folder):
-                self._restore()
-            raise reason
+            except BaseException:
+                shutil.rmtree(self._aside, ignore_errors=True)
+                if self._folder.exists():
+                    # What was started above may still be at work, and hold the handles.
+                    with _alone(self._folder):
+                        self._restore()
+                raise
 
     def take_effect(self) -> None:
         """Replace the index by the changed copy."""
@@ -107,6 +119,7 @@ class Journal:
     def _write(self, paths: list[str]) -> None:
         top = self._repository.top
         files: dict[str, str | None] = {}
+        shutil.rmtree(self._aside, ignore_errors=True)
         self._aside.mkdir()
         for number, path in enumerate(sorted(paths)):
             place = top / path

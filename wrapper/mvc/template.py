@@ -107,13 +107,13 @@ def resolve(template: Template, clone: Path, ref: str | None) -> Revision:
     """
     bare = f"--git-dir={clone}"
     try:
-        name = f"{ref or 'HEAD'}^{{commit}}"
-        commit = git(bare, "rev-parse", "--verify", "--end-of-options", name)
+        name = "HEAD" if ref is None else ref
+        commit = git(bare, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
     except MvcError as error:
-        raise MvcError(f"The template `{template.url}` has no `{ref or 'HEAD'}`.") from error
-    if not ref and template.source == str(BUNDLE):
+        raise MvcError(f"The template `{template.url}` has no `{name}`.") from error
+    if ref is None and template.source == str(BUNDLE):
         ref = _newest_release(git(bare, "tag", "--points-at", commit))
-    return Revision(commit, ref or None)
+    return Revision(commit, ref)
 
 
 def latest(template: Template, clone: Path) -> Revision:

@@ -108,11 +108,7 @@ def run(project: Path, options: Options, *, pretend: bool, refresh: bool) -> lis
     """
     state = State.read(project)
     repository = git.repository(project)
-    if Journal(repository).is_open():
-        raise MvcError(
-            "The last update is not finished. Resolve its conflicts and commit, "
-            "or take it back with `mvc update --abort`."
-        )
+    Journal(repository).refuse_unfinished()
     stage.refuse_changes(repository)
     with tempfile.TemporaryDirectory(prefix="mvc-") as name:
         scratch = Scratch(Path(name, "scratch.git"), project, repository.objects)
@@ -160,7 +156,7 @@ def _plan(
     clone = folder / "template.git"
     standing = _standing(state, clone, options.template)
     target = standing.recorded if standing.is_current else standing.latest
-    if options.checkout:
+    if options.checkout is not None:
         target = template.resolve(standing.template, clone, options.checkout)
     answers = _answers(options, state, engine.questions(clone, target.commit))
     old = engine.create(clone, standing.recorded.commit, state.answers, folder / "old")
@@ -191,9 +187,8 @@ def _plan(
 def _answers(options: Options, state: State, questions: Answers) -> Answers:
     """Return an answer to every question: recorded, but for what the user says now."""
     chosen = given(options, questions)
-    if chosen.get("project_slug", state.answers.get("project_slug")) != state.answers.get(
-        "project_slug"
-    ):
+    slug = state.answers.get("project_slug")
+    if chosen.get("project_slug", slug) != slug:
         raise UsageError("`project_slug` is fixed for life.")
     recorded = {
         key: _carried(key, value, questions)
