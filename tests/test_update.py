@@ -279,7 +279,7 @@ def test_neither_pre_release_nor_later_commit_is_taken(mvc: Mvc, home: Path, mov
     assert (state["commit"], state["checkout"]) == (released, "v3.0.0")
 
 
-@pytest.mark.parametrize("ref", ["v2.0.0", "v4.0.0-rc1", "main", "HEAD~2"])
+@pytest.mark.parametrize("ref", ["", "v2.0.0", "v4.0.0-rc1", "main", "HEAD~2"])
 def test_checkout_takes_another_commit(mvc: Mvc, home: Path, moving: Path, ref: str) -> None:
     project = create(mvc, home, moving, "v1.0.0")
 
@@ -693,7 +693,11 @@ def test_new_version_that_is_broken_is_one_sentence(
     project = create(mvc, home, small, "v1.0.0")
     release(small, "v2.0.0", content, questions)
 
-    assert words in refuse(mvc, project, "update")
+    refusal = refuse(mvc, project, "update")
+    assert words in refusal
+    # Neither a folder that is gone by then, nor all answers.
+    assert "mvc-" not in refusal
+    assert "Context" not in refusal
     assert words in refuse(mvc, project, "update", "--pretend")
     assert mvc("-C", str(project), "check").returncode == 3
 
