@@ -279,7 +279,7 @@ def test_neither_pre_release_nor_later_commit_is_taken(mvc: Mvc, home: Path, mov
     assert (state["commit"], state["checkout"]) == (released, "v3.0.0")
 
 
-@pytest.mark.parametrize("ref", ["", "v2.0.0", "v4.0.0-rc1", "main", "HEAD~2"])
+@pytest.mark.parametrize("ref", ["v2.0.0", "v4.0.0-rc1", "main", "HEAD~2"])
 def test_checkout_takes_another_commit(mvc: Mvc, home: Path, moving: Path, ref: str) -> None:
     project = create(mvc, home, moving, "v1.0.0")
 
@@ -824,7 +824,7 @@ def test_skip_list_that_is_none_is_one_sentence(
         assert "Error: The paths to skip cannot be read: " in refuse(mvc, project, command)
 
 
-@pytest.mark.parametrize("ref", ["v99", "--help", "v1.0.0:README.md"])
+@pytest.mark.parametrize("ref", ["", "v99", "--help", "v1.0.0:README.md"])
 def test_checkout_of_what_is_not_there_is_one_sentence(
     mvc: Mvc, home: Path, small: Path, ref: str
 ) -> None:
