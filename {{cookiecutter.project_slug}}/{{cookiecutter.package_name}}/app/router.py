@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from .controllers import health
+from .controllers.health import router as health_router
 
 root_api_router = APIRouter(prefix="/api")
-root_api_router.include_router(health.router)
+root_api_router.include_router(health_router)
