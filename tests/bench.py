@@ -33,6 +33,7 @@ def main() -> None:
         start_up(folder)
         creation(folder)
         updating(folder)
+        generating(folder)
         requests(folder)
 
 
@@ -81,6 +82,29 @@ def updating(folder: Path) -> None:
         lambda: renewed(BIN / "cruft", "update", "-y", "--variables-to-update", answer),
     )
     report("mvc update --redis / cruft update", ours, plain, "s", "at most 1.5")
+
+
+def generating(folder: Path) -> None:
+    """How long the command takes to generate a controller, next to plain cookiecutter."""
+    project = folder / "generate/galactic-empire"
+    project.parent.mkdir()
+    run(MVC, "new", project, "-n", "-I", "--template", ROOT, cwd=folder)
+    endpoints = ("ticker", "buy:post", "sell:delete")
+    words = ("controller", "stock_market", *endpoints)
+
+    def ours() -> float:
+        taken = seconds(MVC, "generate", *words, cwd=project)
+        run(MVC, "destroy", *words, cwd=project)
+        return taken
+
+    def plain() -> float:
+        generator = ROOT / "wrapper/mvc/generators/controller"
+        with tempfile.TemporaryDirectory(dir=folder) as empty:
+            given = f"endpoints={' '.join(endpoints)}"
+            command = (BIN / "cookiecutter", generator, "--no-input", given)
+            return seconds(*command, cwd=Path(empty))
+
+    report("mvc generate / cookiecutter", *interleaved(11, ours, plain), "s", "at most 1.5")
 
 
 def requests(folder: Path) -> None:

@@ -21,6 +21,7 @@ from support import (
     commit,
     environment,
     label,
+    remember,
     run,
 )
 
@@ -68,10 +69,22 @@ def project(bake: Bake, tmp_path: Path) -> MakeProject:
         baked = bake(**answers)
         copy = Project(tmp_path / baked.path.name, baked.answers)
         shutil.copytree(baked.path, copy.path)
+        remember(copy)
         install(copy, python)
         return copy
 
     return project
+
+
+@pytest.fixture
+def service(bake: Bake, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a project of the test's own, without an environment or a repository."""
+    baked = bake()
+    copy = Baked(home / baked.path.name, baked.answers)
+    shutil.copytree(baked.path, copy.path)
+    remember(copy)
+    monkeypatch.chdir(copy.path)
+    return copy.path
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +93,7 @@ def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
     baked = bake()
     copy = Project(tmp_path_factory.mktemp("full") / baked.path.name, baked.answers)
     shutil.copytree(baked.path, copy.path)
+    remember(copy)
     install(copy)
     return copy
 

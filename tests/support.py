@@ -22,6 +22,26 @@ ROOT = Path(__file__).resolve().parent.parent
 MVC = Path(sys.executable).with_name("mvc")
 SECONDS = 30
 
+# Python runs it first of all: it sends itself a signal before one of the steps of these
+# kinds, as far as they are about the places that are named; or the step fails.
+STEPS = """
+import os, re, sys
+taken = 0
+def step(event, arguments):
+    global taken
+    if event in KINDS and re.search(PLACES, repr(arguments)):
+        taken += 1
+        if taken == AT:
+            if not SIGNAL:
+                raise OSError(28, "No space left on device")
+            os.kill(os.getpid(), SIGNAL)
+KINDS, PLACES = os.environ["KINDS"].split(), os.environ["PLACES"]
+AT, SIGNAL = int(os.environ["AT"]), int(os.environ["SIGNAL"])
+sys.addaudithook(step)
+"""
+# The steps in which a command changes what is in a folder.
+KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
+
 QUESTIONS: dict[str, Any] = {
     key: value
     for key, value in json.loads((ROOT / "cookiecutter.json").read_text("utf-8")).items()
@@ -93,6 +113,24 @@ class Project(Baked):
     def python(self) -> Path:
         """The interpreter of the project's environment."""
         return self.path / ".venv/bin/python"
+
+
+def fuzz(service: "Service", folder: Path, *options: str) -> None:
+    """Let Schemathesis look for an answer that the service does not declare."""
+    run(
+        *(Path(sys.executable).with_name("st"), "run"),
+        f"http://127.0.0.1:{service.port}/openapi.json",
+        *("--checks", "all", "--max-examples", "50", "--seed", "1"),
+        *("--generation-database", "none", "--no-color", *options),
+        cwd=folder,
+    )
+
+
+def remember(baked: Baked) -> None:
+    """Write what cruft keeps in a project, of the one that cookiecutter made."""
+    public = {key: value for key, value in baked.answers.items() if not key.startswith("_")}
+    state = {"template": str(ROOT), "commit": "0" * 40, "context": {"cookiecutter": public}}
+    (baked.path / ".cruft.json").write_text(json.dumps(state), "utf-8")
 
 
 class Service:
@@ -340,6 +378,19 @@ def release(
     if tag:
         git("tag", tag, cwd=template)
     return git("rev-parse", "HEAD", cwd=template)
+
+
+def disturbing_itself(
+    folder: Path, at: int, kinds: str, places: str, number: int = signal.SIGKILL
+) -> dict[str, str]:
+    """Return the variables that make a command send itself a signal before one of its steps.
+
+    With the signal 0 the step fails instead, as on a disk that is full.
+    """
+    (folder / "sitecustomize.py").write_text(STEPS)
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    settings = {"AT": str(at), "KINDS": kinds, "PLACES": places, "SIGNAL": str(int(number))}
+    return {"PYTHONPATH": path, **settings}
 
 
 @cache

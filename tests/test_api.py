@@ -1,7 +1,6 @@
 """What the service answers over HTTP, against what it declares and what it documents."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from conftest import Serve, StartRedis
-from support import Project, Service, run, wait_until, with_controller
+from support import Project, Service, fuzz, wait_until, with_controller
 
-SCHEMATHESIS = Path(sys.executable).with_name("st")
 SECRET = "the-plans-of-the-death-star"
 
 # Of types that Pydantic reads as JSON Schema does. Of numbers it does not: it takes "+1.0"
@@ -83,16 +81,6 @@ def openapi(api: Service) -> dict[str, Any]:
     """What the service says about itself."""
     document: dict[str, Any] = json.loads(api.get("/openapi.json")[1])
     return document
-
-
-def fuzz(service: Service, folder: Path) -> None:
-    """Let Schemathesis look for an answer that the service does not declare."""
-    run(
-        *(SCHEMATHESIS, "run", f"http://127.0.0.1:{service.port}/openapi.json"),
-        *("--checks", "all", "--max-examples", "50", "--seed", "1"),
-        *("--generation-database", "none", "--no-color"),
-        cwd=folder,
-    )
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import commit, environment, run, uv
+from support import commit, environment, run, tree, uv
 
 PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 TAG = "v0.1.0"
@@ -116,6 +116,28 @@ def test_plain_cruft_works_on_a_project_of_a_wheel(
     assert run(cruft, "diff", "--exit-code", cwd=tmp_path / "galactic-empire") == ""
 
 
+def test_generators_of_a_wheel_are_those_of_the_checkout(
+    installed: Path, distributions: Path, tmp_path: Path
+) -> None:
+    wheel = next(distributions.glob("*.whl"))
+    site = tmp_path / "site"
+    # pip compiles all Python files of a wheel, those of generators as well.
+    install = ("install", "--quiet", "--no-deps", "--target", site, wheel)
+    run(sys.executable, "-m", "pip", *install, cwd=tmp_path)
+    assert list((site / "mvc/generators").rglob("*.pyc"))
+    trees = []
+    for name, variables in (("wheel", {"PYTHONPATH": str(site)}), ("checkout", {})):
+        folder = tmp_path / name
+        folder.mkdir()
+        new(installed, folder)
+        for words in ("controller market one:post", "generator award", "award x", "script x.sh"):
+            command = (sys.executable, "-m", "mvc", "generate", *words.split())
+            run(*command, cwd=folder / "galactic-empire", **variables)
+        trees.append(tree(folder / "galactic-empire"))
+
+    assert trees[0] == trees[1]
+
+
 def test_distributions_carry_the_repository_once(distributions: Path) -> None:
     wheel = next(distributions.glob("*.whl"))
     sdist = next(distributions.glob("*.tar.gz"))
@@ -126,7 +148,8 @@ def test_distributions_carry_the_repository_once(distributions: Path) -> None:
         source_names = archive_of_source.getnames()
 
     assert names.count("mvc/template.bundle") == 1
-    assert not [name for name in names if "cookiecutter" in name]
+    templates = [name for name in names if "cookiecutter" in name]
+    assert not [name for name in templates if not name.startswith("mvc/generators/")]
     assert [name for name in source_names if name.endswith("template.bundle")] == [
         f"{sdist.name.removesuffix('.tar.gz')}/template.bundle"
     ]

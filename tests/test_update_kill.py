@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Mvc
 from kills import Picture, files, leftovers, picture, renew
-from support import MVC, commit, release, run, wait_until
+from support import KINDS, MVC, commit, disturbing_itself, release, run, wait_until
 
 # Stands before a program on PATH. At one of the calls it sends a signal to the command,
 # which it knows from VICTIM.
@@ -31,23 +31,7 @@ case $MOMENT in
     after) {program} "$@"; code=$?; kill "-$SIGNAL" "$VICTIM"; exit $code ;;
 esac
 """
-# Python runs it first of all: it sends itself a signal before one of the steps of these
-# kinds, as far as they are about the places that are named.
-STEPS = """
-import os, re, sys
-taken = 0
-def step(event, arguments):
-    global taken
-    if event in KINDS and re.search(PLACES, repr(arguments)):
-        taken += 1
-        if taken == AT:
-            os.kill(os.getpid(), SIGNAL)
-KINDS, PLACES = os.environ["KINDS"].split(), os.environ["PLACES"]
-AT, SIGNAL = int(os.environ["AT"]), int(os.environ["SIGNAL"])
-sys.addaudithook(step)
-"""
 OWN_STEPS = r"{project}/\.git/(index|mvc-update(\.tmp)?')"
-KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 MAKEFILE = "lock:\n\t@{before}grep dependencies pyproject.toml > uv.lock\n"
 VARIANTS = ["conflict", "lock"]
 
@@ -337,13 +321,3 @@ def test_abort_that_is_killed_can_be_repeated(
             assert picture(played.project) == played.old, f"killed before step {at}"
             assert set(leftovers(played.project)) <= {"mvc-update.tmp"}
     assert at > 20
-
-
-def disturbing_itself(
-    folder: Path, at: int, kinds: str, places: str, number: int = signal.SIGKILL
-) -> dict[str, str]:
-    """Return the variables that make a command send itself a signal before one of its steps."""
-    (folder / "sitecustomize.py").write_text(STEPS)
-    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    settings = {"AT": str(at), "KINDS": kinds, "PLACES": places, "SIGNAL": str(int(number))}
-    return {"PYTHONPATH": path, **settings}

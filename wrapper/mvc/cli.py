@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mvc import commands
 from mvc.errors import Interrupted, MvcError, UsageError
 
 if TYPE_CHECKING:
@@ -242,6 +243,66 @@ def update(
     found = project.find(ctx.obj)
     if updating.run(found, options, pretend=pretend, refresh=not skip_install):
         raise typer.Exit(NEEDS_SOMEBODY)
+
+
+def _generate(*arguments: Any, **options: Any) -> None:
+    from mvc import generate
+
+    generate.run(*arguments, **options)
+
+
+def _destroy(*arguments: Any, **options: Any) -> None:
+    from mvc import generate
+
+    generate.revoke(*arguments, **options)
+
+
+generators = typer.Typer(
+    cls=commands.group(_generate, "Overwrite what is there and different."),
+    invoke_without_command=True,
+    subcommand_metavar="[GENERATOR [ARGS]...]",
+    epilog="Without a generator, all of them are listed.",
+)
+app.add_typer(generators, name="generate")
+app.add_typer(generators, name="g", hidden=True)
+
+
+@generators.callback()
+def generate(ctx: typer.Context) -> None:
+    """Add code to the project, or list the generators (alias: g)."""
+    if ctx.invoked_subcommand is None:
+        from mvc import console, generator, project
+
+        found = generator.discover(project.find(ctx.obj)).values()
+        rows = [(one.name, one.alias, one.origin, one.help) for one in found if not one.fault]
+        console.table(("Name", "Alias", "From", "Help"), rows)
+        for one in found:
+            if one.fault:
+                console.warn(f"Generator {one.label}: {one.fault}.")
+
+
+destroyers = typer.Typer(
+    cls=commands.group(_destroy, "Remove what was edited, too."),
+    no_args_is_help=True,
+    subcommand_metavar="GENERATOR [ARGS]...",
+)
+app.add_typer(destroyers, name="destroy")
+app.add_typer(destroyers, name="d", hidden=True)
+
+
+@destroyers.callback()
+def destroy() -> None:
+    """Remove what the same arguments generated (alias: d)."""
+
+
+@app.command()
+def routes(ctx: typer.Context) -> None:
+    """List the routes of the application."""
+    from mvc import console, project
+    from mvc import routes as listing
+
+    rows = listing.of(project.find(ctx.obj))
+    console.table(("Method", "Path", "Controller", "Name"), rows)
 
 
 @app.command()

@@ -1,16 +1,22 @@
 """What the command prints: for people at a terminal, and plain for everything else."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
+from rich.prompt import Prompt
+from rich.table import Table
 
-# Without a terminal no escape code is printed, whatever the environment asks for.
+_is_terminal = bool(sys.stdout and sys.stdout.isatty())
+# Without a terminal no escape code is printed, whatever the environment asks for, and
+# nothing is cut to a width.
 _console = Console(
-    force_terminal=None if sys.stdout and sys.stdout.isatty() else False,
+    force_terminal=None if _is_terminal else False,
+    width=None if _is_terminal else 10_000,
     highlight=False,
+    emoji=False,
     soft_wrap=True,
 )
 
@@ -23,6 +29,22 @@ def is_interactive() -> bool:
 def say(text: str, style: str = "") -> None:
     """Print a line as it is."""
     _console.print(text, style=style, markup=False)
+
+
+def choose(question: str, answers: list[str], default: str) -> str:
+    """Ask until somebody gives one of the answers."""
+    return Prompt.ask(escape(question), console=_console, choices=answers, default=default)
+
+
+def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print rows in columns."""
+    grid = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*map(escape, row))
+    with _console.capture() as printed:
+        _console.print(grid)
+    for line in printed.get().splitlines():
+        print(line.rstrip())
 
 
 def warn(text: str) -> None:

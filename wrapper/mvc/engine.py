@@ -8,19 +8,21 @@ import json
 import logging
 import os
 import re
+import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
 import cruft
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
-from cookiecutter.generate import apply_overwrites_to_context
+from cookiecutter.find import find_template
+from cookiecutter.generate import apply_overwrites_to_context, generate_files
 from cookiecutter.prompt import (
     read_user_choice,
     read_user_variable,
@@ -28,6 +30,7 @@ from cookiecutter.prompt import (
     render_variable,
 )
 from cookiecutter.utils import create_env_with_context
+from jinja2.exceptions import TemplateNotFound, UndefinedError
 
 from mvc.errors import MvcError, UsageError
 from mvc.git import git
@@ -252,6 +255,85 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     return path
 
 
+@contextmanager
+def extensions(generator: Path) -> Iterator[None]:
+    """Let the templates of a generator use the Jinja extensions that it brings."""
+    usual, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.append(str(generator))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(generator))
+        sys.dont_write_bytecode = usual
+
+
+def complete(variables: Mapping[str, Any], given: Answers, many: Container[str]) -> Answers:
+    """Return ``given`` and the defaults of all other variables, as cookiecutter reads them.
+
+    The defaults of those in ``many`` are split into words.
+
+    Raises:
+        MvcError: when a default cannot be rendered.
+    """
+    context = dict(given)
+    with _translated():
+        environment = create_env_with_context({"cookiecutter": dict(variables)})
+        for key in (key for key in variables if key not in given):
+            raw = variables[key]
+            is_private = key.startswith("_") and not key.startswith("__")
+            value = raw if is_private else render_variable(environment, raw, context)
+            if isinstance(value, list) and not is_private:
+                [value, *_] = value
+            context[key] = value.split() if key in many else value
+    return context
+
+
+def render(texts: Mapping[str, str], context: Answers) -> dict[str, str]:
+    """Return texts with the context in them.
+
+    Raises:
+        MvcError: when one cannot be rendered.
+    """
+    with _translated():
+        environment = create_env_with_context({"cookiecutter": context})
+        return {key: render_variable(environment, text, context) for key, text in texts.items()}
+
+
+def generate(generator: Path, context: Answers, folder: Path) -> Path:
+    """Render the folder of a generator into ``folder``; return where its files are.
+
+    Raises:
+        MvcError: when it is broken or would write elsewhere, or with the words of a hook
+            that refused.
+    """
+    # Cookiecutter leaves behind the hooks that it rendered.
+    usual, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        with _complaints() as words, _translated(words, folder):
+            _refuse_escapes(generator, {"cookiecutter": context})
+            return Path(generate_files(generator, {"cookiecutter": context}, folder / "files"))
+    except OSError as error:
+        # Nobody can look at the folder afterwards.
+        place = f": `{Path(error.filename).name}`" if error.filename else ""
+        raise MvcError(f"{error.strerror}{place}.") from error
+    finally:
+        tempfile.tempdir = usual
+
+
+def _refuse_escapes(generator: Path, context: Answers) -> None:
+    """Make sure that no name in the folder leads out of it once it is rendered."""
+    environment = create_env_with_context(context)
+    top = find_template(generator, environment)
+    # Cookiecutter renders them relative to the top folder, and joins the results.
+    names = [PurePath(top.name), *(path.relative_to(top) for path in top.rglob("*"))]
+    for name in names:
+        with suppress(UndefinedError):  # Cookiecutter does not render what it only copies.
+            rendered = PurePath(environment.from_string(name.as_posix()).render(**context))
+            is_top = name is names[0]
+            if rendered.anchor or ".." in rendered.parts or (is_top and len(rendered.parts) != 1):
+                raise MvcError(f"`{rendered}` leads to another folder.")
+
+
 def _are_texts(values: Any) -> bool:
     return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
 
@@ -273,7 +355,7 @@ def _complaints() -> Iterator[IO[str]]:
 def _translated(words: IO[str] | None = None, folder: Path | None = None) -> Iterator[None]:
     """Turn what cookiecutter and cruft raise into an error of this command.
 
-    ``words`` holds what a hook has printed; its last line says why it failed. Paths in
+    ``words`` holds what a hook has printed; of a traceback the last line counts. Paths in
     ``folder`` are gone when somebody reads of them.
     """
     try:
@@ -284,8 +366,12 @@ def _translated(words: IO[str] | None = None, folder: Path | None = None) -> Ite
             words.seek(0)
             printed = words.read().split("\n")
         lines = [line.strip() for line in printed if line.strip()]
-        raise MvcError(lines[-1] if lines else "A hook of the template failed.") from error
-    except OSError:
+        if any(line.startswith("Traceback ") for line in lines):
+            lines = lines[-1:]
+        raise MvcError(" ".join(lines) or "A hook of the template failed.") from error
+    except TemplateNotFound as error:  # It is an OSError, too.
+        raise MvcError(f"The template is broken: `{error.name}` is not there.") from error
+    except (MvcError, OSError):
         raise
     except UndefinedVariableInTemplate as error:
         # The exception itself would print all answers.

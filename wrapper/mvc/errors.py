@@ -13,6 +13,12 @@ class UsageError(MvcError):
     exit_code = 2
 
 
+class ConflictError(MvcError):
+    """Somebody has to decide what becomes of a file; the message names it."""
+
+    exit_code = 3
+
+
 class Interrupted(MvcError):  # noqa: N818 - nothing went wrong
     """Somebody stopped the command; the message says what there is already."""
 

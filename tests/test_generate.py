@@ -1,0 +1,768 @@
+"""``mvc generate`` and ``mvc destroy``: what they write, refuse, keep and take back."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from conftest import Mvc
+from support import MVC, ROOT, commit, git, run, tree
+
+BUILT_IN = ROOT / "wrapper/mvc/generators"
+MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
+CONTROLLER = "galactic_empire/app/controllers/stock_market.py"
+VIEW = "galactic_empire/app/views/stock_market.py"
+ROUTER = "galactic_empire/app/router.py"
+FILES = [
+    CONTROLLER,
+    VIEW,
+    "tests/unit/app/controllers/test_stock_market.py",
+    "tests/unit/app/views/test_stock_market.py",
+]
+
+
+def told(*lines: tuple[str, str]) -> str:
+    return "".join(f"{word:>9}  {path}\n" for word, path in lines)
+
+
+CREATED = told(*(("create", path) for path in FILES), ("insert", ROUTER))
+IDENTICAL = told(*(("identical", path) for path in (*FILES, ROUTER)))
+
+
+def folders(path: Path) -> set[str]:
+    return {str(folder.relative_to(path)) for folder in path.rglob("*") if folder.is_dir()}
+
+
+def refused(done: "subprocess.CompletedProcess[str]", code: int, sentence: str) -> None:
+    """Hold a refusal against its one sentence, which names no temporary path."""
+    assert (done.returncode, done.stderr) == (code, f"Error: {sentence}\n")
+
+
+def add_generator(folder: Path, variables: Any, files: dict[str, str] | None = None) -> Path:
+    """Write a generator; ``variables`` is the content of its cookiecutter.json, or its text."""
+    text = variables if isinstance(variables, str) else json.dumps(variables)
+    default = {f"{TOP}/{{{{cookiecutter.name}}}}.txt": "{{cookiecutter.name}}\n"}
+    for name, content in {
+        "cookiecutter.json": text,
+        **(default if files is None else files),
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, "utf-8")
+    return folder
+
+
+TOP = "{{cookiecutter.project_slug}}"
+AWARD: dict[str, Any] = {
+    "name": "x",
+    "_generator": {"help": "An award.", "alias": "aw", "arguments": ["name"]},
+}
+
+
+# --- create, identical, conflict -----------------------------------------------------
+
+
+def test_generators_are_listed(mvc: Mvc, service: Path) -> None:
+    done = mvc("generate")
+
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "Name        Alias  From      Help",
+        "controller  ctl    built in  A controller with its routes, a view and unit tests.",
+        "generator   gen    built in  A generator of your own, to change as you like.",
+        "script      ss     built in  An executable bash script in strict mode.",
+    ]
+
+
+def test_controller_is_created_and_registered(mvc: Mvc, service: Path) -> None:
+    done = mvc("generate", *MARKET)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, CREATED, "")
+    router = (service / ROUTER).read_text("utf-8")
+    assert router.count("stock_market_router\n") == 1
+    assert router.count("root_api_router.include_router(stock_market_router)\n") == 1
+    controller = (service / CONTROLLER).read_text("utf-8")
+    routes = re.findall(r'@router\.(\w+)\("/(\w+)"\)\nasync def (\w+)\(', controller)
+    assert routes == [
+        ("get", "ticker", "ticker"),
+        ("post", "buy", "buy"),
+        ("delete", "sell", "sell"),
+    ]
+
+
+def test_short_words_are_the_same(mvc: Mvc, service: Path) -> None:
+    mvc("generate", *MARKET)
+    generated = tree(service)
+
+    done = mvc("g", "ctl", *MARKET[1:])
+
+    assert done.stdout == IDENTICAL
+    assert tree(service) == generated
+    assert mvc("d", "ctl", *MARKET[1:]).returncode == 0
+    assert not (service / CONTROLLER).exists()
+
+
+def test_command_works_from_any_folder_of_the_project(mvc: Mvc, service: Path) -> None:
+    done = mvc("-C", "galactic_empire/app", "generate", *MARKET)
+
+    assert done.stdout == CREATED
+    assert (service / CONTROLLER).exists()
+
+
+def test_same_command_twice_changes_nothing(mvc: Mvc, service: Path) -> None:
+    mvc("generate", *MARKET)
+    before = {path: os.stat(path).st_mtime_ns for path in (*FILES, ROUTER)}
+
+    done = mvc("generate", *MARKET)
+
+    assert (done.returncode, done.stdout) == (0, IDENTICAL)
+    assert {path: os.stat(path).st_mtime_ns for path in (*FILES, ROUTER)} == before
+
+
+def test_pretend_writes_nothing_and_prints_what_is_printed(mvc: Mvc, service: Path) -> None:
+    (service / VIEW).write_text("mine\n", "utf-8")
+    commands = [
+        ("generate", *MARKET),
+        ("generate", *MARKET, "--force"),
+        ("generate", *MARKET),
+        ("destroy", *MARKET),
+        ("destroy", *MARKET, "--force"),
+    ]
+    for command in commands:
+        before, places = tree(service), folders(service)
+
+        shown = mvc(*command, "--pretend")
+
+        assert (tree(service), folders(service)) == (before, places)
+        done = mvc(*command)
+        assert (shown.returncode, shown.stdout) == (done.returncode, done.stdout)
+        assert shown.stderr == done.stderr
+
+
+def test_conflict_is_refused_where_nobody_can_be_asked(mvc: Mvc, service: Path) -> None:
+    (service / VIEW).write_text("mine\n", "utf-8")
+    before = tree(service)
+
+    done = mvc("generate", *MARKET)
+
+    sentence = f"`{VIEW}` is there already, and is different. Nothing was written; "
+    refused(done, 3, f"{sentence}`--force` overwrites it.")
+    assert f" conflict  {VIEW}\n" in done.stdout
+    assert tree(service) == before
+
+
+def test_force_overwrites(mvc: Mvc, service: Path) -> None:
+    (service / VIEW).write_text("mine\n", "utf-8")
+    (service / VIEW).chmod(0o600)
+
+    done = mvc("generate", *MARKET, "--force")
+
+    assert done.returncode == 0
+    assert f"    force  {VIEW}\n" in done.stdout
+    assert "class StockMarketResponse" in (service / VIEW).read_text("utf-8")
+    assert (service / VIEW).stat().st_mode & 0o777 == 0o600
+    assert mvc("generate", *MARKET).stdout == IDENTICAL
+
+
+@pytest.mark.parametrize("answer", ["", "n", "y"])
+def test_conflict_on_a_terminal_is_decided_there(service: Path, answer: str) -> None:
+    (service / VIEW).write_text("mine\n", "utf-8")
+    terminal = pexpect.spawn(str(MVC), ["generate", *MARKET], encoding="utf-8", timeout=30)
+
+    terminal.expect(f"conflict  {VIEW}")
+    terminal.expect(r"\[y/n/d\].*\(n\)")
+    terminal.sendline("d")
+    terminal.expect("-mine")
+    terminal.expect(r"\+class StockMarketResponse\(BaseModel\):")
+    terminal.expect(r"\[y/n/d\].*\(n\)")
+    terminal.sendline(answer)
+    terminal.expect(f"{'force' if answer == 'y' else 'skip'}  {VIEW}")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 0
+    assert ((service / VIEW).read_text("utf-8") == "mine\n") == (answer != "y")
+    assert (service / CONTROLLER).exists()
+
+
+def test_interrupt_at_the_question_leaves_everything(service: Path) -> None:
+    (service / VIEW).write_text("mine\n", "utf-8")
+    before = tree(service)
+    terminal = pexpect.spawn(str(MVC), ["generate", *MARKET], encoding="utf-8", timeout=30)
+
+    terminal.expect(r"\[y/n/d\]")
+    terminal.sendintr()
+    terminal.expect("Interrupted")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 130
+    assert tree(service) == before
+
+
+# --- destroy -------------------------------------------------------------------------
+
+
+def test_destroy_takes_everything_back(mvc: Mvc, service: Path) -> None:
+    before, places = tree(service), folders(service)
+    mvc("generate", *MARKET)
+
+    done = mvc("destroy", *MARKET)
+
+    lines = [("remove", path) for path in FILES]
+    assert (done.returncode, done.stdout) == (0, told(*lines, ("subtract", ROUTER)))
+    assert (tree(service), folders(service)) == (before, places)
+
+
+def test_destroy_of_what_is_not_there_changes_nothing(mvc: Mvc, service: Path) -> None:
+    before = tree(service)
+
+    done = mvc("destroy", *MARKET)
+
+    assert (done.returncode, done.stdout) == (0, IDENTICAL.replace("identical", "   absent"))
+    assert tree(service) == before
+
+
+def test_edited_file_is_kept_and_told(mvc: Mvc, service: Path) -> None:
+    router = (service / ROUTER).read_bytes()
+    mvc("generate", *MARKET)
+    with (service / CONTROLLER).open("a") as controller:
+        controller.write("\nMINE = 1\n")
+
+    done = mvc("destroy", *MARKET)
+
+    assert done.returncode == 0
+    assert f"     keep  {CONTROLLER} (edited; `--force` removes it)\n" in done.stdout
+    assert "MINE" in (service / CONTROLLER).read_text("utf-8")
+    assert not (service / VIEW).exists()
+    assert (service / ROUTER).read_bytes() == router
+
+    assert f"   remove  {CONTROLLER}\n" in mvc("destroy", *MARKET, "--force").stdout
+    assert not (service / CONTROLLER).exists()
+
+
+@pytest.mark.parametrize("in_repository", [True, False])
+def test_folder_goes_when_a_generator_made_it(mvc: Mvc, service: Path, in_repository: bool) -> None:
+    if in_repository:
+        git("init", "--quiet", cwd=service)
+        commit(service, "Begin")
+    before, places = tree(service), folders(service)
+    for name in ("one", "other"):
+        assert mvc("generate", "generator", name).returncode == 0
+    (service / "lib/mine.txt").write_text("mine\n")
+
+    for name in ("one", "other"):
+        assert mvc("destroy", "generator", name).returncode == 0
+
+    assert tree(service).keys() - before.keys() == {"lib/mine.txt"}
+    assert {folder for folder in folders(service) - places if ".git" not in folder} == {"lib"}
+
+
+def test_folder_that_was_there_before_stays(mvc: Mvc, service: Path) -> None:
+    git("init", "--quiet", cwd=service)
+    (service / "lib/generators").mkdir(parents=True)
+    (service / "scripts/poetry.sh").unlink()
+    for command in (("generator", "award"), ("script", "x.sh")):
+        mvc("generate", *command)
+
+        mvc("destroy", *command)
+
+    assert list((service / "lib").rglob("*")) == [service / "lib/generators"]
+    assert (service / "scripts").is_dir()
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b"7", b'["lib"]'])
+def test_record_of_folders_may_be_broken(mvc: Mvc, service: Path, record: bytes) -> None:
+    git("init", "--quiet", cwd=service)
+    before, places = tree(service), folders(service)
+    (service / ".git/mvc-folders").write_bytes(record)
+
+    mvc("generate", "generator", "award")
+    mvc("destroy", "generator", "award")
+
+    assert (tree(service), folders(service)) == (before, places)
+
+
+# --- names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("StockMarket", "stock_market"),
+        ("Stock-Market", "stock_market"),
+        ("stock market", "stock_market"),
+        ("stockMarketController", "stock_market"),
+        ("HTTPServer", "http_server"),
+        ("json", "json"),
+        ("list", "list"),
+        ("match", "match"),
+        ("controller", "controller"),
+        ("x", "x"),
+        ("a" * 30, "a" * 30),
+    ],
+)
+def test_name_becomes_a_module(mvc: Mvc, service: Path, name: str, module: str) -> None:
+    done = mvc("generate", "controller", name, "one")
+
+    assert done.returncode == 0, done.stderr
+    assert f"create  galactic_empire/app/controllers/{module}.py\n" in done.stdout
+    assert f'prefix="/{module}"' in (
+        service / f"galactic_empire/app/controllers/{module}.py"
+    ).read_text("utf-8")
+
+
+LETTERS = "must begin with a letter and hold a to z, 0 to 9, - and _."
+METHODS = "Known are: get, post, put, patch, delete, head, options."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([""], f"`` {LETTERS}"),
+        (["größe"], f"`größe` {LETTERS}"),
+        (
+            ["../../x"],
+            "`galactic_empire/app/controllers/../../x.py` leads to another folder.",
+        ),
+        (["/etc/x"], f"`/etc/x` {LETTERS}"),
+        (["a/b"], f"`a/b` {LETTERS}"),
+        (["a\\b"], f"`a\\b` {LETTERS}"),
+        (["a.b"], f"`a.b` {LETTERS}"),
+        (["1st"], f"`1st` {LETTERS}"),
+        (["__init__"], f"`__init__` {LETTERS}"),
+        (["{{ 7 * 7 }}"], f"`{{{{ 7 * 7 }}}}` {LETTERS}"),
+        (['"""'], f'`"""` {LETTERS}'),
+        (["a\nb"], None),
+        (["class"], "`class` has a name that cannot be used: `class`."),
+        (["root_api"], "`root_api` has a name that cannot be used: `root_api`."),
+        (["a" * 31], f"`{'a' * 31}` is longer than 30 characters."),
+        (["x", "async"], "`async` has a name that cannot be used: `async`."),
+        (["x", "router"], "`router` has a name that cannot be used: `router`."),
+        (["x", "str", "a/{b}"], "`str` has a name that cannot be used: `str`."),
+        (["x", "l:put"], "`l:put` has a name that cannot be used: `l`."),
+        (["x", "größe"], f"`größe` {LETTERS}"),
+        (["x", "/a"], f"`/a` {LETTERS}"),
+        (["x", "a//b"], f"`a//b` {LETTERS}"),
+        (["x", "../a"], f"`../a` {LETTERS}"),
+        (["x", ""], f"`` {LETTERS}"),
+        (["x", "a:"], f"`a:` has an unknown method. {METHODS}"),
+        (["x", ":get"], f"`:get` {LETTERS}"),
+        (["x", "a:fetch"], f"`a:fetch` has an unknown method. {METHODS}"),
+        (["x", "a:get:post"], f"`a:get:post` {LETTERS}"),
+        (["x", "a", "a"], "The endpoint `a` is there twice."),
+        (["x", "a", "A:GET"], "The endpoint `A:GET` is there twice."),
+        (["x", "a/{b}", "a/{c}"], "The endpoint `a/{c}` is there twice."),
+        (["x", "a_post", "a", "a:post"], "`a:post` would be a second function `a_post`."),
+        (["x", "a/{b:int}", "a/{c:int}"], "The endpoint `a/{c:int}` is there twice."),
+        (["x", "{a}"], "`{a}` must begin with a name, before the parameters."),
+        (["x", "a/{b"], "`a/{b` has a parameter that is not closed."),
+        (["x", "a/{}"], f"`a/{{}}` {LETTERS}"),
+        (["x", "a/{class}"], "`a/{class}` has a name that cannot be used: `class`."),
+        (["x", "a/{timeout}"], "`a/{timeout}` has a name that cannot be used: `timeout`."),
+        (["x", "a/{b}c"], "`a/{b}c` has a parameter that is not closed."),
+        (["x", "a/b{c}"], f"`a/b{{c}}` {LETTERS}"),
+        (["x", "a/{b}/{b}"], "`a/{b}/{b}` has two parameters of one name."),
+        (["x", "a/{b:path}/c"], "`a/{b:path}/c` must end with the path, which takes all the rest."),
+        (
+            ["x", "a/{b:date}"],
+            "`a/{b:date}` has an unknown convertor. Known are: int, float, uuid, str, path.",
+        ),
+        (["x", "a/" + "b" * 40], f"`a/{'b' * 40}` is longer than 33 characters."),
+        (["x", "a" + "/{bbbbbbbb}" * 6], None),
+    ],
+)
+def test_bad_name_is_refused_in_one_sentence(
+    mvc: Mvc, service: Path, arguments: list[str], sentence: str | None
+) -> None:
+    before, outside = tree(service), tree(service.parent)
+
+    done = mvc("generate", "controller", "--", *arguments)
+
+    if sentence:
+        refused(done, 1, sentence)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert (tree(service), tree(service.parent)) == (before, outside)
+
+
+def test_existing_module_is_a_conflict(mvc: Mvc, service: Path) -> None:
+    before = tree(service)
+
+    done = mvc("generate", "controller", "health", "live")
+
+    assert done.returncode == 3
+    assert "`galactic_empire/app/controllers/health.py` is there already" in done.stderr
+    assert tree(service) == before
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "/x", ".hidden", "a b", "größe", "a" * 101])
+def test_bad_name_of_a_script_is_refused(mvc: Mvc, service: Path, name: str) -> None:
+    before = tree(service.parent)
+
+    done = mvc("generate", "script", "--", name)
+
+    sentence = "must be a file name of letters, digits, dots, hyphens and underscores."
+    refused(done, 1, f"`{name}` {sentence}")
+    refused(mvc("g", "ss", "../x"), 1, "`scripts/../x` leads to another folder.")
+    assert tree(service.parent) == before
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "1st", "größe", "a" * 31])
+def test_bad_name_of_a_generator_is_refused(mvc: Mvc, service: Path, name: str) -> None:
+    before = tree(service.parent)
+
+    done = mvc("generate", "generator", "--", name)
+
+    sentence = "must begin with a letter and hold letters, digits, - and _, at most 30."
+    refused(done, 1, f"`{name}` {sentence}")
+    assert tree(service.parent) == before
+
+
+# --- the router ----------------------------------------------------------------------
+
+
+ADVICE = (
+    "  from .controllers.stock_market import router as stock_market_router\n"
+    "  root_api_router.include_router(stock_market_router)"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("import (\n", "has a syntax error in line 1"),
+        ("x = 1\nimport os\n", "does not begin with imports"),
+        ("import os\n", "does not assign `root_api_router` in one place"),
+        (
+            "import os\nroot_api_router = 1\nroot_api_router = 2\n",
+            "does not assign `root_api_router` in one place",
+        ),
+        (
+            "import os\nif os: root_api_router = 1\n",
+            "has more than one statement in line 2",
+        ),
+        (
+            "import os\nstock_market_router = root_api_router = 1\n",
+            "uses `stock_market_router` for something else",
+        ),
+        (None, "does not exist"),
+    ],
+)
+def test_router_that_is_not_understood_is_left_alone(
+    mvc: Mvc, service: Path, source: str | None, fault: str
+) -> None:
+    router = service / ROUTER
+    if source is None:
+        router.unlink()
+    else:
+        router.write_text(source, "utf-8")
+
+    done = mvc("generate", *MARKET)
+
+    refused(done, 1, f"`{ROUTER}` {fault}, and was left alone. Add to it yourself:\n{ADVICE}")
+    assert done.stdout == told(*(("create", path) for path in FILES))
+    assert all((service / path).exists() for path in FILES)
+    assert (router.read_text("utf-8") if router.exists() else None) == source
+
+
+def test_destroy_leaves_a_router_that_is_not_understood_alone(mvc: Mvc, service: Path) -> None:
+    mvc("generate", *MARKET)
+    with (service / ROUTER).open("a") as router:
+        router.write("if\n")
+    source = (service / ROUTER).read_bytes()
+
+    done = mvc("destroy", *MARKET)
+
+    sentence = "has a syntax error in line 11, and was left alone. Take out of it yourself"
+    refused(done, 1, f"`{ROUTER}` {sentence}:\n{ADVICE}")
+    assert (service / ROUTER).read_bytes() == source
+    assert not any((service / path).exists() for path in FILES)
+
+
+# --- all or nothing ------------------------------------------------------------------
+
+
+def test_folder_in_the_way_is_named_and_nothing_is_written(mvc: Mvc, service: Path) -> None:
+    (service / VIEW).mkdir()
+    before = tree(service)
+
+    done = mvc("generate", *MARKET)
+
+    refused(done, 1, f"`{VIEW}` is no file, or inside of one. Move it first.")
+    assert tree(service) == before
+
+
+@pytest.mark.parametrize("target", ["stock_market.py", "nowhere.py", "health.py"])
+def test_link_in_the_way_is_named(mvc: Mvc, service: Path, target: str) -> None:
+    (service / VIEW).symlink_to(target)
+    before = tree(service)
+
+    done = mvc("generate", *MARKET)
+
+    refused(done, 1, f"`{VIEW}` is a link. Replace it by a file first.")
+    assert tree(service) == before
+
+
+@pytest.mark.parametrize("link", ["galactic_empire/app/views", "lib"])
+def test_link_out_of_the_project_is_not_followed(mvc: Mvc, service: Path, link: str) -> None:
+    outside = service.parent / "outside"
+    place = service / link
+    if place.exists():
+        place.rename(outside)
+    else:
+        outside.mkdir()
+    place.symlink_to(outside)
+    before = tree(service.parent)
+    command = ("generator", "award") if link == "lib" else MARKET
+
+    done = mvc("generate", *command)
+
+    assert done.returncode == 1
+    assert re.fullmatch(rf"Error: `{link}/.*` is outside of the project\.\n", done.stderr)
+    assert tree(service.parent) == before
+
+
+@pytest.mark.parametrize(
+    "place", ["{{cookiecutter.name}}", "{{cookiecutter.name}}/f", "a/{{cookiecutter.name}}"]
+)
+@pytest.mark.parametrize("word", ["..", "../victim", "{outside}/victim", "{outside}"])
+def test_generator_writes_nowhere_else(mvc: Mvc, service: Path, place: str, word: str) -> None:
+    (service.parent / "outside").mkdir()
+    (service.parent / "outside/victim").write_text("precious")
+    add_generator(service / "lib/generators/award", AWARD, {f"{TOP}/{place}": "new"})
+    before = tree(service.parent)
+
+    for options in (["--pretend"], ["--force"]):
+        name = word.format(outside=service.parent / "outside")
+        done = mvc("generate", "award", name, *options)
+
+        assert done.returncode == 1
+        label = "Error: Generator `lib/generators/award`: "
+        faults = r"(`.*` leads to another folder|No such file or directory: `\w+`)"
+        assert re.fullmatch(rf"{label}{faults}\.\n", done.stderr)
+        assert tree(service.parent) == before
+
+
+# --- scripts and generators of generators --------------------------------------------
+
+
+@pytest.mark.parametrize("nix", [False, True])
+def test_script_is_executable_and_strict(mvc: Mvc, service: Path, nix: bool) -> None:
+    done = mvc("generate", "script", "release.sh", *(["--nix"] if nix else []))
+
+    assert done.stdout == told(("create", "scripts/release.sh"))
+    script = service / "scripts/release.sh"
+    assert script.stat().st_mode & 0o111 == 0o111
+    lines = script.read_text("utf-8").splitlines()
+    expected = ["#!/usr/bin/env nix-shell", "#!nix-shell -i bash -p bash"]
+    assert lines[: 1 + nix] == (expected if nix else ["#!/usr/bin/env bash"])
+    assert "set -euo pipefail" in lines
+    run("bash", "scripts/release.sh", cwd=service)
+
+
+def test_generator_generates_at_once(mvc: Mvc, service: Path) -> None:
+    top = "lib/generators/award/{{cookiecutter.project_slug}}"
+    assert mvc("generate", "generator", "award").stdout == told(
+        ("create", "lib/generators/award/cookiecutter.json"),
+        ("create", f"{top}/tests/unit/app/models/test_{{{{cookiecutter.__module}}}}.py"),
+        (
+            "create",
+            f"{top}/{{{{cookiecutter.package_name}}}}/app/models/{{{{cookiecutter.__module}}}}.py",
+        ),
+    )
+
+    assert re.search(
+        r"^award +lib/generators +A model and its test, until you change award\.$",
+        mvc("generate").stdout,
+        re.M,
+    )
+    assert re.search(r"NAME +.*Name of what is generated\.", mvc("g", "award", "--help").stdout)
+    assert mvc("generate", "award", "Golden Globe").stdout == told(
+        ("create", "galactic_empire/app/models/award_golden_globe.py"),
+        ("create", "tests/unit/app/models/test_award_golden_globe.py"),
+    )
+    run(ROOT / ".venv/bin/ruff", "check", "--no-cache", ".", cwd=service)
+    run(ROOT / ".venv/bin/ruff", "format", "--check", "--no-cache", ".", cwd=service)
+
+
+@pytest.mark.parametrize("name", ["controller", "script", "generator"])
+def test_generator_is_a_cookiecutter_template(tmp_path: Path, name: str) -> None:
+    cookiecutter = MVC.with_name("cookiecutter")
+
+    run(cookiecutter, BUILT_IN / name, "--no-input", cwd=tmp_path)
+
+    assert tree(tmp_path / "galactic-empire")
+
+
+# --- where generators are found ------------------------------------------------------
+
+
+def test_options_are_made_of_the_variables(mvc: Mvc, service: Path) -> None:
+    variables = {
+        "package_name": "never_asked",
+        "name": "x",
+        "words": "a b",
+        "big_title": "Of {{ cookiecutter.name }}",
+        "level": ["low", "high"],
+        "loud": False,
+        "quiet": True,
+        "number": 3,
+        "table": {"a": {"b": "c"}},
+        "_private": "p",
+        "__computed": "{{ cookiecutter.name | upper }}",
+        "_generator": {"arguments": ["name", "words..."]},
+        "__prompts__": {"level": {"__prompt__": "How high.", "low": "Low"}, "loud": "Shout."},
+    }
+    everything = "{{ cookiecutter | tojson }}"
+    add_generator(service / "lib/generators/award", variables, {f"{TOP}/out.json": everything})
+
+    help_ = mvc("generate", "award", "--help").stdout
+    assert "package" not in help_
+    assert "private" not in help_
+    assert "table" not in help_
+    assert re.search(r"--level low\|high +How high\. +\[default: \(?low\)?\]", help_)
+    assert re.search(r"--loud / --no-loud +Shout\. +\[default: \(?no-loud\)?\]", help_)
+
+    done = mvc("g", "award", "N", "--level", "high", "--loud", "--number", "4")
+    assert done.returncode == 0, done.stderr
+    made = json.loads((service / "out.json").read_text("utf-8"))
+    expected = {
+        "package_name": "galactic_empire",
+        "name": "N",
+        "words": ["a", "b"],
+        "big_title": "Of N",
+        "level": "high",
+        "loud": True,
+        "quiet": True,
+        "number": "4",
+        "table": {"a": {"b": "c"}},
+        "_private": "p",
+        "__computed": "N",
+    }
+    assert {key: made[key] for key in expected} == expected
+
+    mvc("g", "award", "N", "{{ 7 * 7 }}", "y", "--no-quiet", "--big-title", "{{ 8 }}", "--force")
+    made = json.loads((service / "out.json").read_text("utf-8"))
+    assert made["words"] == ["{{ 7 * 7 }}", "y"]
+    assert (made["quiet"], made["big_title"], made["level"]) == (False, "{{ 8 }}", "low")
+
+    refused(
+        mvc("g", "award", "N", "--level", "middle"),
+        2,
+        "Generator `lib/generators/award`: `middle` is no answer to `level`. "
+        "Choose from: low, high.",
+    )
+
+
+def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / f"shared{number}"
+        for name in ("script", "award", f"own{number}"):
+            described = {**AWARD, "_generator": {**AWARD["_generator"], "help": f"Of {number}."}}
+            add_generator(folder / name, described)
+    add_generator(service / "lib/generators/award", AWARD)
+    (tmp_path / "loop").symlink_to("loop")
+    unusable = [tmp_path / "none", tmp_path / "loop/x", "~nobody-of-this-name/x", "x" * 5000]
+    places = os.pathsep.join(map(str, [tmp_path / "shared1", tmp_path / "shared2", *unusable]))
+
+    listed = mvc("generate", MVC_GENERATORS=places).stdout.splitlines()[1:]
+
+    rows = {line.split()[0]: line for line in listed}
+    assert list(rows) == ["award", "own1", "script", "own2", "controller", "generator"]
+    assert "lib/generators" in rows["award"]
+    assert str(tmp_path / "shared1") in rows["script"]
+    done = mvc("generate", "script", "x", MVC_GENERATORS=places)
+    assert done.stdout == told(("create", "x.txt"))
+    # The alias of the built-in one still names it where nobody else has taken it.
+    assert mvc("g", "aw", "y", MVC_GENERATORS=places).stdout == told(("create", "y.txt"))
+
+
+def test_unknown_generator_is_a_usage_error(mvc: Mvc, service: Path) -> None:
+    known = "Known are: controller, generator, script."
+    refused(mvc("generate", "nope"), 2, f"There is no generator `nope`. {known}")
+    refused(mvc("destroy", ""), 2, f"There is no generator ``. {known}")
+
+
+@pytest.mark.parametrize("command", [("generate",), ("generate", *MARKET), ("destroy", *MARKET)])
+def test_generators_work_in_projects_only(mvc: Mvc, home: Path, command: tuple[str, ...]) -> None:
+    sentence = f"`.cruft.json` not found in `{home}`. Run `mvc new` or change directory."
+    refused(mvc(*command), 1, sentence)
+
+
+FAIL = {f"{TOP}/x.txt": "x", "hooks/post_gen_project.py": "import sys\nsys.exit('No award.')\n"}
+CRASH = {f"{TOP}/x.txt": "x", "hooks/pre_gen_project.py": "raise RuntimeError('crashed')\n"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "files", "fault"),
+    [
+        ("{", None, "`cookiecutter.json` is broken: Expecting property name enclosed in"),
+        ("[]", None, "`cookiecutter.json` is broken: it holds no variables."),
+        ({"a-b": ""}, None, "`cookiecutter.json` is broken: `a-b` cannot be the name of"),
+        ({"force": ""}, None, "`cookiecutter.json` is broken: `force` cannot be the name of"),
+        ({"__prompts__": []}, None, "`cookiecutter.json` is broken: `__prompts__` must be an"),
+        ({"_generator": []}, None, "`cookiecutter.json` is broken: `_generator` must be an"),
+        ({"_generator": {"x": 1}}, None, "`x` of `_generator` is not understood."),
+        ({"_generator": {"help": 1}}, None, "`help` of `_generator` is not understood."),
+        ({"_generator": {"arguments": "a"}}, None, "`arguments` of `_generator` is not"),
+        ({"_generator": {"route": {"file": "x"}}}, None, "`route` of `_generator` is not"),
+        ({"_generator": {"arguments": ["a"]}}, None, "the argument `a` is no variable."),
+        (
+            {"a": "", "b": "", "_generator": {"arguments": ["a...", "b"]}},
+            None,
+            "only the last argument can take many.",
+        ),
+        (AWARD, {"x/y.txt": ""}, "there is no folder such as `{{cookiecutter.project_slug}}`."),
+        (AWARD, FAIL, "No award."),
+        (AWARD, CRASH, "RuntimeError: crashed"),
+        (AWARD, {f"{TOP}/x.txt": "{{ cookiecutter.nam }}"}, "has no attribute 'nam'"),
+        (AWARD, {f"{TOP}/{{{{cookiecutter.nam}}}}.txt": ""}, "has no attribute 'nam'"),
+        (AWARD, {f"{TOP}/x.txt": "{% if %}"}, "Expected an expression"),
+        (AWARD, {f"{TOP}/x.txt": "{% include 'y' %}"}, "The template is broken: `y` is not there."),
+        ("[" * 100_000, None, "`cookiecutter.json` is broken: "),
+        ({"x": True, "no_x": ""}, None, "`no_x` is the option that turns `x` off."),
+        ({**AWARD, "other": "{{ cookiecutter.nam }}"}, None, "has no attribute 'nam'"),
+        ({**AWARD, "_extensions": ["nowhere.X"]}, None, "No module named 'nowhere'"),
+        (AWARD, {f"{TOP}/{{{{cookiecutter.name}}}}/x": ""}, "`..` leads to another folder."),
+        (
+            {"version": "", "_generator": {"arguments": ["version"]}},
+            None,
+            "its argument `version` is an answer of the project.",
+        ),
+        (
+            {
+                **AWARD,
+                "_generator": {
+                    "arguments": ["name"],
+                    "route": dict.fromkeys(("file", "import", "call"), "x"),
+                },
+            },
+            {f"{TOP}/x": ""},
+            "`x` is no import of one name.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["generate", "destroy"])
+def test_broken_generator_is_named_with_its_fault(
+    mvc: Mvc, service: Path, variables: Any, files: dict[str, str] | None, fault: str, verb: str
+) -> None:
+    add_generator(service / "lib/generators/award", variables, files)
+    (service / "x").write_text("x = 1\n")
+    before = tree(service.parent)
+
+    done = mvc(verb, "award", "..")
+
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith("Error: Generator `lib/generators/award`: ")
+    assert fault in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "/tmp" not in done.stderr.replace(str(service), "")
+    assert tree(service.parent) == before
+    listed = mvc("generate")
+    assert listed.returncode == 0
+    assert "controller  ctl " in listed.stdout

@@ -1,0 +1,138 @@
+"""Generate and destroy are opposites, whatever is generated, and each is wholly done or not."""
+
+import shutil
+import signal
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+from conftest import Bake, Mvc
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+from mvc import generate, generator
+from mvc.errors import MvcError
+from support import KINDS, Baked, disturbing_itself, remember, tree
+from test_generate import MARKET, folders
+
+WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}", fullmatch=True)
+NAMES = WORDS.filter(lambda word: "controller" not in word.lower())
+CONVERTORS = st.sampled_from(["", ":int", ":float", ":uuid", ":str", ":path"])
+METHODS = st.sampled_from(["", ":get", ":post", ":put", ":patch", ":delete", ":head", ":OPTIONS"])
+ENDPOINTS = st.builds(
+    lambda number, word, parameters, method: f"e{number}-{word}{parameters}{method}",
+    st.integers(0, 3),
+    WORDS,
+    st.lists(CONVERTORS, max_size=2).map(
+        lambda found: "".join(f"/{{p{at}{convertor}}}" for at, convertor in enumerate(found))
+    ),
+    METHODS,
+)
+COMMANDS = st.one_of(
+    st.tuples(
+        st.just("controller"),
+        NAMES.map(lambda name: f"c-{name}"),
+        st.lists(ENDPOINTS, max_size=4, unique_by=lambda text: text.split("-")[0]),
+    ),
+    st.tuples(st.sampled_from(["script", "generator"]), NAMES.map(lambda name: f"s{name}")),
+)
+# A project whose owner has laid its router out anew.
+ROUTERS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "on Windows": lambda text: text.replace("\n", "\r\n"),
+    "in one import": lambda text: text.replace(
+        "from .controllers.health import router as health_router",
+        "from .controllers import (\n    health as h,  # first\n)",
+    ).replace("health_router", "h.router, prefix='/v1'"),
+    "in a function": lambda text: text.replace(
+        "root_api_router =", "def build():\n    root_api_router ="
+    ).replace("\nroot_api_router.", "\n    # all\n    root_api_router."),
+}
+
+
+@pytest.fixture(scope="module")
+def place(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    baked = bake()
+    copy = Baked(tmp_path_factory.mktemp("identity") / "galactic-empire", baked.answers)
+    shutil.copytree(baked.path, copy.path)
+    remember(copy)
+    return copy.path
+
+
+@pytest.mark.parametrize("layout", ROUTERS)
+@given(commands=st.lists(COMMANDS, min_size=1, max_size=3), data=st.data())
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # To shrink would take minutes.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_generate_then_destroy_is_the_identity(
+    place: Path, layout: str, commands: list[tuple[str, ...]], data: st.DataObject
+) -> None:
+    router = place / "galactic_empire/app/router.py"
+    original = router.read_bytes()
+    router.write_bytes(ROUTERS[layout](original.decode()).encode())
+    before = tree(place), folders(place)
+    unique = {(words[0], words[1].lower()): words for words in commands}
+    found = generator.discover(place)
+
+    def carry_out(step: Callable[..., None], words: tuple[str, ...]) -> None:
+        one = found[words[0]]
+        values = dict(zip(one.arguments, words[1:], strict=False))
+        step(place, one, values, pretend=False, force=False)
+
+    try:
+        for words in [*unique.values()]:
+            try:
+                carry_out(generate.run, words)
+            except MvcError as error:
+                event(str(error))
+                unique.pop((words[0], words[1].lower()))
+                continue
+            generated = tree(place)
+            carry_out(generate.run, words)
+            assert tree(place) == generated
+        for words in data.draw(st.permutations(list(unique.values()))):
+            carry_out(generate.revoke, words)
+        assert (tree(place), folders(place)) == before
+    finally:
+        router.write_bytes(original)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, 0])
+@pytest.mark.parametrize("verb", ["generate", "destroy"])
+def test_command_that_is_disturbed_is_wholly_done_or_not(
+    mvc: Mvc, service: Path, tmp_path: Path, verb: str, number: int
+) -> None:
+    without = tree(service), folders(service)
+    mvc("generate", *MARKET)
+    within = tree(service), folders(service)
+    ended = within if verb == "generate" else without
+    for at in count(1):
+        mvc("destroy" if verb == "generate" else "generate", *MARKET)
+
+        disturbing = disturbing_itself(tmp_path, at, KINDS, str(service), number)
+        done = mvc(verb, *MARKET, **disturbing)
+
+        drafts = list(service.glob(".mvc-*"))
+        assert not drafts or number != signal.SIGINT
+        for draft in drafts:
+            shutil.rmtree(draft)
+        if number == signal.SIGKILL:
+            # Every file is an old or a new one; to do it again ends what was begun.
+            for path, content in tree(service).items():
+                assert content in (without[0].get(path), within[0].get(path))
+            mvc(verb, *MARKET)
+            assert (tree(service), folders(service)) == ended
+        assert (tree(service), folders(service)) in (without, within)
+        if not done.returncode:
+            assert at > 5
+            break
+        assert done.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9, 0: 1}[number]
+        if number == 0:
+            assert (
+                done.stderr
+                == f"Error: No space left on device: `{service}`. Nothing was changed.\n"
+            )

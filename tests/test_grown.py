@@ -1,0 +1,156 @@
+"""Projects that generators have grown are as green as they were, and answer."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeProject, Mvc, Serve
+from support import MVC, Project, add_controller, combinations, fuzz, label, run, tree, wait_until
+
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+CONVERTORS = ("int", "float", "uuid", "str", "path")
+GENERATED = [
+    ("controller", "stock_market", "ticker", "buy:post", "sell:delete"),
+    (
+        *("controller", "EveryMethodController"),
+        *(f"one-{method}:{method}" for method in METHODS),
+        *(f"all:{method}" for method in METHODS),
+        *(f"show-{method}/{{item_id:int}}/of/{{name}}:{method}" for method in METHODS),
+    ),
+    (
+        *("controller", "parameters"),
+        *(f"take_{convertor}/{{value:{convertor}}}" for convertor in CONVERTORS),
+        *("items", "items:post", "items/{item_id:int}", "items/{item_id:int}:delete"),
+    ),
+    (
+        *("controller", "overlaps"),
+        *("hidden/{rest:path}", "hidden/{name}", "hidden/{number:int}", "hidden/{ratio:float}"),
+        *("hidden/deep/{number:int}", "hidden/{name}/inner:put"),
+    ),
+    ("controller", "a" * 30, "b" * 33, "c" * 20 + "/{d}/{e:float}:options", "f" * 30 + ":head"),
+    ("generator", "award"),
+    ("award", "Golden Globe"),
+    ("script", "release.sh"),
+]
+# What a controller does is the same with every package manager.
+COMBINATIONS = [answers for answers in combinations() if answers["package_manager"] == "poetry"]
+SAMPLES = {
+    "int": "7",
+    "float": "2.5",
+    "uuid": "12345678-1234-5678-1234-567812345678",
+    "path": "~/~",
+}
+
+
+def mvc(project: Project, *arguments: str) -> str:
+    return run(MVC, *arguments, cwd=project.path)
+
+
+def routes(project: Project) -> list[tuple[str, ...]]:
+    """Return method, path, controller and name of each route, as they are listed."""
+    return [tuple(line.split()) for line in mvc(project, "routes").splitlines()[1:]]
+
+
+def sample(path: str) -> str:
+    return re.sub(r"\{\w+:?(\w*)\}", lambda found: SAMPLES.get(found[1], "~"), path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
+def test_grown_project_is_green_and_answers(
+    project: MakeProject,
+    serve: Serve,
+    tmp_path: Path,
+    executed: Callable[..., None],
+    answers: dict[str, Any],
+) -> None:
+    grown = project(**answers)
+    before = tree(grown.path)
+    for command in GENERATED:
+        mvc(grown, "generate", *command)
+
+    for verb in ("metrics", "mypy", "coverage", "docs"):
+        grown.make(verb, PYTEST_ADDOPTS="-W error")
+        executed(answers, f"{verb} when grown")
+    run(MVC.with_name("black"), "--check", "--quiet", ".", cwd=grown.path)
+    service = serve(grown)
+    wait_until(service.answers)
+    listed = [route for route in routes(grown) if route[1].startswith("/api/")]
+    assert len(listed) == 2 + sum(len(words[2:]) for words in GENERATED if words[0] == "controller")
+    for method, path, _, name in listed:
+        status, body, _ = service.request(method, sample(path))
+        assert status == 200
+        if not path.startswith(("/api/live", "/api/ready")):
+            assert body == ("" if method == "HEAD" else f'{{"endpoint":"{name}"}}')
+    # A path that two operations answer cannot be what each of them declares.
+    fuzz(service, tmp_path, "--exclude-tag", "overlaps")
+
+    grown.make("clean")
+    for command in reversed(GENERATED):
+        mvc(grown, "destroy", *command)
+    left = {path: content for path, content in tree(grown.path).items() if ".venv" not in path}
+    assert left == {path: content for path, content in before.items() if ".venv" not in path}
+
+
+def test_routes_of_a_fresh_project(full: Project) -> None:
+    assert routes(full) == [
+        ("GET|HEAD", "/openapi.json", "fastapi.applications", "openapi"),
+        ("GET|HEAD", "/docs", "fastapi.applications", "swagger_ui_html"),
+        ("GET|HEAD", "/docs/oauth2-redirect", "fastapi.applications", "swagger_ui_redirect"),
+        ("GET", "/api/live", "health", "live"),
+        ("GET", "/api/ready", "health", "ready"),
+    ]
+
+
+ODD = """
+import atexit
+from fastapi import APIRouter, FastAPI, WebSocket
+
+atexit.register(print, "printed at the end")
+print("printed at the beginning")
+router = APIRouter(prefix="/planets")
+
+@router.websocket("/feed")
+async def feed(socket: WebSocket) -> None: ...
+
+router.mount("/moon", FastAPI())
+"""
+
+
+@pytest.fixture
+def changed(full: Project, tmp_path: Path) -> Project:
+    """A copy of the full project, which borrows its environment."""
+    copy = Project(tmp_path / full.path.name, full.answers)
+    shutil.copytree(full.path, copy.path, ignore=shutil.ignore_patterns(".venv"))
+    (copy.path / ".venv").symlink_to(full.path / ".venv")
+    return copy
+
+
+def test_routes_that_are_no_functions_are_listed(changed: Project) -> None:
+    add_controller(changed.package, "planets", ODD)
+
+    listed = mvc(changed, "routes").splitlines()
+
+    assert listed[-2].split() == ["WEBSOCKET", "/api/planets/feed", "planets", "feed"]
+    assert listed[-1].split()[0] == "*"
+
+
+def test_routes_of_a_broken_application_are_refused(changed: Project) -> None:
+    add_controller(changed.package, "planets", "import nowhere\n")
+
+    done = subprocess.run([MVC, "-C", changed.path, "routes"], capture_output=True, text=True)
+
+    reason = "ModuleNotFoundError: No module named 'nowhere'"
+    assert done.stderr == f"Error: The application cannot be loaded: {reason}\n"
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_routes_need_an_installed_project(mvc: Mvc, service: Path) -> None:
+    done = mvc("routes")
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: The project is not installed. Run `make install`.\n"

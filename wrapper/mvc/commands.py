@@ -1,0 +1,101 @@
+"""The command line of a generator, made from its `cookiecutter.json`."""
+
+import inspect
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mvc import generator, project
+from mvc.errors import MvcError
+from mvc.generator import Generator
+
+Run = Callable[..., None]
+Pretend = Annotated[bool, typer.Option("--pretend", help="Show only, write nothing.")]
+
+
+def group(run: Run, force: str) -> type[TyperGroup]:
+    """Return the commands that do ``run`` with a generator; ``force`` is that option's help."""
+
+    class Generators(TyperGroup):
+        """One command for each generator, found when it is called."""
+
+        def list_commands(self, ctx: Any) -> list[str]:
+            """Name no commands; those without a project are not all there are."""
+            return []
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            """Return the command of a generator, by its name or its alias."""
+            found = project.find(ctx.obj)
+            one = generator.find(generator.discover(found), cmd_name)
+            if one.fault:
+                raise MvcError(f"Generator {one.label}: {one.fault}.")
+            from mvc import git
+
+            git.prepare()
+            from mvc.engine import State
+
+            return _command(one, State.read(found).answers, found, run, force)
+
+    return Generators
+
+
+def _command(one: Generator, answers: Container[str], found: Path, run: Run, force: str) -> Any:
+    def callback(pretend: bool, force: bool, **values: Any) -> None:
+        run(found, one, values, pretend=pretend, force=force)
+
+    parameters = [
+        *(_argument(one, key, many) for key, many in one.arguments.items()),
+        *(_option(one, key, value) for key, value in one.options(answers).items()),
+        _parameter("pretend", Pretend, False),
+        _parameter("force", Annotated[bool, typer.Option("--force", help=force)], False),
+    ]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {one.name: one.annotation for one in parameters}
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command(one.name, help=one.help)(callback)
+    return typer.main.get_command(app)
+
+
+def _argument(one: Generator, key: str, many: bool) -> inspect.Parameter:
+    argument = typer.Argument(metavar=key.upper(), help=_help(one, key), show_default=False)
+    if many:
+        return _parameter(key, Annotated[list[str] | None, argument], None)
+    return _parameter(key, Annotated[str, argument])
+
+
+def _option(one: Generator, key: str, default: Any) -> inspect.Parameter:
+    name = key.replace("_", "-")
+    if isinstance(default, bool):
+        names = f"--{name}/--no-{name}"
+        shown: Any = names.split("/")[not default].removeprefix("--")
+        option = typer.Option(names, help=_help(one, key), show_default=shown)
+        return _parameter(key, Annotated[bool | None, option], None)
+    choices = [str(value) for value in default] if isinstance(default, list) else []
+    shown = choices[0] if choices else str(default)
+    option = typer.Option(
+        f"--{name}",
+        help=_help(one, key),
+        metavar="|".join(choices) or "TEXT",
+        show_default=False if "{{" in shown else shown,
+    )
+    return _parameter(key, Annotated[str | None, option], None)
+
+
+def _parameter(
+    name: str, annotation: Any, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _help(one: Generator, key: str) -> str:
+    prompt = one.prompts.get(key, "")
+    return str(prompt.get("__prompt__", "") if isinstance(prompt, dict) else prompt)

@@ -1,0 +1,188 @@
+"""Generators: where they are found, and what their `cookiecutter.json` says of them."""
+
+import json
+import os
+from collections.abc import Container
+from dataclasses import dataclass, field
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+from mvc.errors import UsageError
+
+MANIFEST = "cookiecutter.json"
+BUILT_IN = Path(__file__).with_name("generators")
+# Where a project keeps its own.
+LOCAL = "lib/generators"
+MANY = "..."
+# The options that every generator has already.
+RESERVED = ("help", "pretend", "force")
+ROUTE = {"file", "import", "call"}
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A folder with a cookiecutter template of a few files.
+
+    ``origin`` says for people where it was found, ``fault`` why it cannot be used, if so.
+    """
+
+    name: str
+    path: Path
+    origin: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def label(self) -> str:
+        """The path by which messages call it; one that is built in is not called."""
+        if self.origin == LOCAL:
+            return f"`{LOCAL}/{self.name}`"
+        return "" if self.path.parent == BUILT_IN else f"`{self.path}`"
+
+    @property
+    def help(self) -> str:
+        """What it generates, in a sentence."""
+        return str(self._description.get("help", ""))
+
+    @property
+    def alias(self) -> str:
+        """The short name, or an empty text."""
+        return str(self._description.get("alias", ""))
+
+    @property
+    def arguments(self) -> dict[str, bool]:
+        """The variables that are arguments, in order, and whether each takes many."""
+        words = self._description.get("arguments", [])
+        return {word.removesuffix(MANY): word.endswith(MANY) for word in words}
+
+    def options(self, answers: Container[str]) -> dict[str, Any]:
+        """Return the defaults of all other variables, but for what the project answers.
+
+        A default is text, which may be a Jinja template, a boolean or a list of choices.
+        """
+        return {
+            key: value
+            for key, value in self.variables.items()
+            if not key.startswith("_")
+            and key not in self.arguments
+            and key not in answers
+            and not isinstance(value, dict | None)
+        }
+
+    @property
+    def route(self) -> dict[str, str] | None:
+        """The templates of what is registered: ``file``, ``import`` and ``call``."""
+        route: dict[str, str] | None = self._description.get("route")
+        return route
+
+    @property
+    def prompts(self) -> dict[str, Any]:
+        """The help of arguments and options."""
+        prompts: dict[str, Any] = self.variables.get("__prompts__", {})
+        return prompts
+
+    @property
+    def _description(self) -> dict[str, Any]:
+        description: dict[str, Any] = self.variables.get("_generator", {})
+        return description
+
+
+def discover(project: Path | None) -> dict[str, Generator]:
+    """Return all generators by name; of two with one name, the first that was found.
+
+    First come the project's own, then those in the folders of ``MVC_GENERATORS``, then the
+    ones of this command.
+    """
+    folders = [(project / LOCAL, LOCAL)] if project else []
+    for entry in filter(None, os.environ.get("MVC_GENERATORS", "").split(os.pathsep)):
+        place = os.path.abspath(os.path.expanduser(entry))
+        folders.append((Path(place), place))
+    found: dict[str, Generator] = {}
+    for folder, origin in (*folders, (BUILT_IN, "built in")):
+        for path in _entries(folder):
+            if os.path.isfile(path / MANIFEST) and path.name not in found:
+                found[path.name] = _read(path, origin)
+    return found
+
+
+def find(generators: dict[str, Generator], word: str) -> Generator:
+    """Return the generator of this name or, where there is none, of this alias.
+
+    Raises:
+        UsageError: when there is neither.
+    """
+    aliases = {one.alias: one for one in reversed(generators.values())}
+    found = generators.get(word) or (aliases.get(word) if word else None)
+    if not found:
+        known = ", ".join(generators)
+        raise UsageError(f"There is no generator `{word}`. Known are: {known}.")
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing where it cannot be looked into."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _read(path: Path, origin: str) -> Generator:
+    try:
+        variables = json.loads((path / MANIFEST).read_text("utf-8"))
+        if not isinstance(variables, dict):
+            raise ValueError("it holds no variables")
+        _check(variables)
+    except (ValueError, OSError, RecursionError) as error:
+        return Generator(path.name, path, origin, fault=f"`{MANIFEST}` is broken: {error}")
+    if not any(_is_top(entry) for entry in _entries(path)):
+        fault = "there is no folder such as `{{cookiecutter.project_slug}}`"
+        return Generator(path.name, path, origin, variables, fault)
+    return Generator(path.name, path, origin, variables)
+
+
+def _is_top(entry: Path) -> bool:
+    """Return whether cookiecutter takes a folder for the one that it renders."""
+    return entry.is_dir() and all(part in entry.name for part in ("{{", "cookiecutter", "}}"))
+
+
+def _check(variables: dict[str, Any]) -> None:
+    """Make sure that a command line can be made of the variables.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    for key in ("__prompts__", "_generator"):
+        if not isinstance(variables.get(key, {}), dict):
+            raise ValueError(f"`{key}` must be an object")
+    for key, value in variables.items():
+        if not key.isidentifier() or iskeyword(key) or key in RESERVED:
+            raise ValueError(f"`{key}` cannot be the name of a variable")
+        if isinstance(value, bool) and f"no_{key}" in variables:
+            raise ValueError(f"`no_{key}` is the option that turns `{key}` off")
+    _check_description(variables.get("_generator", {}), variables)
+
+
+def _check_description(description: dict[str, Any], variables: dict[str, Any]) -> None:
+    for key, value in description.items():
+        if not _is_sound(key, value):
+            raise ValueError(f"`{key}` of `_generator` is not understood")
+    words = description.get("arguments", [])
+    for word in words:
+        if word.startswith("_") or word.removesuffix(MANY) not in variables:
+            raise ValueError(f"the argument `{word}` is no variable")
+    if any(word.endswith(MANY) for word in words[:-1]):
+        raise ValueError("only the last argument can take many")
+
+
+def _is_sound(key: str, value: object) -> bool:
+    match key:
+        case "help" | "alias":
+            return isinstance(value, str)
+        case "arguments":
+            return isinstance(value, list) and all(isinstance(word, str) for word in value)
+        case "route":
+            texts = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+            return texts and value.keys() == ROUTE  # type: ignore[attr-defined]
+    return False

@@ -1,0 +1,230 @@
+"""How this generator reads names and endpoints, and how it breaks lines."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from keyword import iskeyword
+from typing import Any
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+# Starlette's convertors, each before those that take what it takes as well: the type of the
+# parameter, and a text that the tests ask for. No name in a path has a hyphen, so that no
+# other route answers it.
+CONVERTORS = {
+    "int": ("int", "1"),
+    "float": ("float", "1.5"),
+    "uuid": ("UUID", "00000000-0000-0000-0000-000000000000"),
+    "str": ("str", "some-text"),
+    "path": ("str", "some/other-text"),
+}
+# Names that the generated code has already, or that the project's linter refuses.
+TAKEN_BY_CONTROLLERS = {"root_api"}
+TAKEN_BY_FUNCTIONS = {"router", "str", "int", "float", "l"}
+TAKEN_BY_PARAMETERS = {"l", "timeout"}
+LINE = 88
+# With names of these lengths every generated line can be kept within LINE.
+LONGEST_NAME = 30
+LONGEST_FUNCTION = 33
+LONGEST_PATH = 60
+
+
+class Filters(Extension):
+    """Makes the functions of this module filters of the templates."""
+
+    def __init__(self, environment: Environment) -> None:
+        """Add them to ``environment``."""
+        super().__init__(environment)
+        for function in (snake, camel, endpoints, refusal, fitted):
+            environment.filters[function.__name__] = function
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One route, and the name of the function that answers it."""
+
+    text: str
+    method: str
+    segments: tuple[str, ...]
+    function: str
+
+    @property
+    def path(self) -> str:
+        """The path as FastAPI takes it."""
+        return "".join(f"/{segment}" for segment in self.segments)
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters in the path."""
+        return [name for name, _ in map(_parameter, filter(_varies, self.segments))]
+
+    @property
+    def convertors(self) -> list[str]:
+        """The convertor of each parameter."""
+        return [convertor for _, convertor in map(_parameter, filter(_varies, self.segments))]
+
+    @property
+    def signature(self) -> list[str]:
+        """The parameters as the function takes them."""
+        types = (CONVERTORS[convertor][0] for convertor in self.convertors)
+        return [": ".join(pair) for pair in zip(self.parameters, types, strict=True)]
+
+    @property
+    def sample(self) -> str:
+        """A path that this endpoint answers."""
+        samples = iter(CONVERTORS[convertor][1] for convertor in self.convertors)
+        return "".join(f"/{next(samples) if _varies(s) else s}" for s in self.segments)
+
+
+def snake(name: str) -> str:
+    """Turn ``StockMarket``, ``stock-market`` and ``StockMarketController`` to ``stock_market``."""
+    return _snake(name).removesuffix("_controller")
+
+
+def camel(name: str) -> str:
+    """Turn ``stock_market`` to ``StockMarket``."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def endpoints(texts: list[str] | str) -> list[Endpoint]:
+    """Read endpoints, in an order in which no route hides another.
+
+    Functions that would have one name are told apart by parameters, then by methods:
+    ``order``, ``order_by_number_get``, ``order_by_number_put``.
+    """
+    found = [_endpoint(text) for text in _words(texts)]
+    found = _told_apart(found, lambda one: "".join(f"_by_{name}" for name in one.parameters))
+    found = _told_apart(found, lambda one: f"_{one.method}")
+    return sorted(found, key=_rank)
+
+
+def refusal(variables: dict[str, Any]) -> str:
+    """Return why there can be no such controller, or an empty text."""
+    try:
+        _check_name(variables["name"], variables["__name"], LONGEST_NAME, TAKEN_BY_CONTROLLERS)
+        for text in _words(variables["endpoints"]):
+            _check_endpoint(_endpoint(text))
+        shapes: set[tuple[str, ...]] = set()
+        functions: set[str] = set()
+        for one in endpoints(variables["endpoints"]):
+            if (shape := _shape(one)) in shapes:
+                raise ValueError(f"The endpoint `{one.text}` is there twice.")
+            _check_name(one.text, one.function, LONGEST_FUNCTION, TAKEN_BY_FUNCTIONS)
+            if one.function in functions:
+                raise ValueError(f"`{one.text}` would be a second function `{one.function}`.")
+            shapes.add(shape)
+            functions.add(one.function)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def fitted(parts: list[str], start: str, end: str = ")", indent: int = 0) -> str:
+    """Join a call, a signature or an import, on one line or on one for each part."""
+    line = f"{start}{', '.join(parts)}{end}"
+    if len(line) + indent <= LINE:
+        return line
+    opening, closing = (start, end) if end else (f"{start}(", ")")
+    inner = "".join(f"\n{' ' * (indent + 4)}{part}," for part in parts)
+    return f"{opening}{inner}\n{' ' * indent}{closing}"
+
+
+def _words(texts: list[str] | str) -> list[str]:
+    """Return the endpoints as they are written; plain cookiecutter knows no lists."""
+    return texts.split() if isinstance(texts, str) else texts
+
+
+def _endpoint(text: str) -> Endpoint:
+    path, colon, method = text.rpartition(":")
+    if not colon or "}" in method:  # The colon of a parameter, or none.
+        path, method = text, "get"
+    segments = tuple(part if _varies(part) else _snake(part) for part in path.split("/"))
+    names = (segment for segment in segments if not _varies(segment))
+    return Endpoint(text, method.lower(), segments, "_".join(names))
+
+
+def _snake(name: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub("[- ]+", "_", words).lower()
+
+
+def _varies(segment: str) -> bool:
+    return segment.startswith("{")
+
+
+def _parameter(segment: str) -> tuple[str, str]:
+    """Return name and convertor of a parameter such as ``{item_id:int}``."""
+    name, colon, convertor = segment[1:-1].partition(":")
+    return name, convertor if colon else "str"
+
+
+def _told_apart(found: list[Endpoint], suffix: Callable[[Endpoint], str]) -> list[Endpoint]:
+    """Append the suffix to the functions of one name, where it is not the same for all."""
+    suffixes: dict[str, set[str]] = {}
+    for one in found:
+        suffixes.setdefault(one.function, set()).add(suffix(one))
+    return [
+        replace(one, function=one.function + suffix(one))
+        if len(suffixes[one.function]) > 1
+        else one
+        for one in found
+    ]
+
+
+def _shape(endpoint: Endpoint) -> tuple[str, ...]:
+    """Return what two endpoints that answer the same requests have in common."""
+    parts = (f"{{{_parameter(s)[1]}}}" if _varies(s) else s for s in endpoint.segments)
+    return (endpoint.method, *parts)
+
+
+def _rank(endpoint: Endpoint) -> list[int]:
+    """Rank names before parameters, and those by what else takes what they take."""
+    order = list(CONVERTORS)
+    return [
+        1 + order.index(_parameter(segment)[1]) if _varies(segment) else 0
+        for segment in endpoint.segments
+    ]
+
+
+def _check_word(text: str, word: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", word):
+        raise ValueError(f"`{text}` must begin with a letter and hold a to z, 0 to 9, - and _.")
+
+
+def _check_name(text: str, name: str, longest: int, taken: set[str]) -> None:
+    _check_word(text, name)
+    if iskeyword(name) or name in taken:
+        raise ValueError(f"`{text}` has a name that cannot be used: `{name}`.")
+    if len(name) > longest:
+        raise ValueError(f"`{text}` is longer than {longest} characters.")
+
+
+def _check_endpoint(endpoint: Endpoint) -> None:
+    text, segments = endpoint.text, endpoint.segments
+    if endpoint.method not in METHODS:
+        raise ValueError(f"`{text}` has an unknown method. Known are: {', '.join(METHODS)}.")
+    if _varies(segments[0]):
+        raise ValueError(f"`{text}` must begin with a name, before the parameters.")
+    for segment in segments:
+        if _varies(segment):
+            _check_parameter(text, segment)
+        else:
+            _check_word(text, segment)
+    if len(set(endpoint.parameters)) < len(endpoint.parameters):
+        raise ValueError(f"`{text}` has two parameters of one name.")
+    if any(segment.endswith(":path}") for segment in segments[:-1]):
+        raise ValueError(f"`{text}` must end with the path, which takes all the rest.")
+    if max(len(endpoint.path), len(endpoint.sample)) > LONGEST_PATH:
+        raise ValueError(f"`{text}` is longer than {LONGEST_PATH} characters.")
+
+
+def _check_parameter(text: str, segment: str) -> None:
+    if not segment.endswith("}"):
+        raise ValueError(f"`{text}` has a parameter that is not closed.")
+    name, convertor = _parameter(segment)
+    if convertor not in CONVERTORS:
+        known = ", ".join(CONVERTORS)
+        raise ValueError(f"`{text}` has an unknown convertor. Known are: {known}.")
+    _check_name(text, name, LONGEST_FUNCTION, TAKEN_BY_PARAMETERS)

@@ -1,0 +1,8 @@
+"""Refuses what cannot become a controller, in one sentence."""
+
+import json
+import sys
+
+[refusal] = json.loads(r"""{{ [cookiecutter | refusal] | tojson }}""")
+if refusal:
+    sys.exit(refusal)

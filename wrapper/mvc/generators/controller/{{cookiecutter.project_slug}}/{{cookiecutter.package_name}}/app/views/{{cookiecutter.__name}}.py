@@ -1,0 +1,9 @@
+"""The answers of the `{{ cookiecutter.__name }}` controller."""
+
+from pydantic import BaseModel
+
+
+class {{ cookiecutter.__response }}(BaseModel):
+    """The name of the endpoint that answered, until somebody writes it."""
+
+    endpoint: str

@@ -1,0 +1,3 @@
+"""What is true of {{ cookiecutter.__module }}."""
+
+NAME = "{{ cookiecutter.__module }}"
