@@ -18,7 +18,6 @@ from io import StringIO
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
-import cruft
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
 from cookiecutter.find import find_template
@@ -222,6 +221,8 @@ def is_current(template: Path, recorded: str, target: str) -> bool:
     Raises:
         MvcError: when cruft cannot tell.
     """
+    import cruft  # Costs as much as all that generators need of cookiecutter.
+
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         state = {"template": str(template), "commit": recorded}
         Path(folder, STATE).write_text(json.dumps(state), "utf-8")
@@ -239,6 +240,8 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     Raises:
         MvcError: when the template is broken, or with the words of a hook that refused.
     """
+    import cruft
+
     # Beside the template: cookiecutter leaves behind the hooks that it rendered.
     usual, tempfile.tempdir = tempfile.tempdir, str(template.parent)
     try:

@@ -146,7 +146,9 @@ def _standing(state: State, clone: Path, explicit: str | None) -> Standing:
         source = template.reach(state.template, state.commit, clone, console.warn)
     recorded = Revision(template.resolve(source, clone, state.commit).commit, state.name)
     latest = template.latest(source, clone)
-    is_current = engine.is_current(clone, recorded.commit, latest.commit)
+    is_current = recorded.commit == latest.commit or engine.is_current(
+        clone, recorded.commit, latest.commit
+    )
     return Standing(source, recorded, latest, is_current)
 
 
