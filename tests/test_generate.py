@@ -235,7 +235,7 @@ def test_edited_file_is_kept_and_told(mvc: Mvc, service: Path) -> None:
     done = mvc("destroy", *MARKET)
 
     assert done.returncode == 0
-    assert f"     keep  {CONTROLLER} (edited; `--force` removes it)\n" in done.stdout
+    assert f"     keep  {CONTROLLER} (differs; `--force` removes it)\n" in done.stdout
     assert "MINE" in (service / CONTROLLER).read_text("utf-8")
     assert not (service / VIEW).exists()
     assert (service / ROUTER).read_bytes() == router
@@ -339,7 +339,7 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (["a\nb"], None),
         (["class"], "`class` has a name that cannot be used: `class`."),
         (["root_api"], "`root_api` has a name that cannot be used: `root_api`."),
-        (["a" * 31], f"`{'a' * 31}` is longer than 30 characters."),
+        (["a" * 31], f"`{'a' * 31}` has a name of more than 30 characters: `{'a' * 31}`."),
         (["x", "async"], "`async` has a name that cannot be used: `async`."),
         (["x", "router"], "`router` has a name that cannot be used: `router`."),
         (["x", "str", "a/{b}"], "`str` has a name that cannot be used: `str`."),
@@ -371,7 +371,10 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
             ["x", "a/{b:date}"],
             "`a/{b:date}` has an unknown convertor. Known are: int, float, uuid, str, path.",
         ),
-        (["x", "a/" + "b" * 40], f"`a/{'b' * 40}` is longer than 33 characters."),
+        (
+            ["x", "a/" + "b" * 40],
+            f"`a/{'b' * 40}` has a name of more than 33 characters: `a_{'b' * 40}`.",
+        ),
         (["x", "a" + "/{bbbbbbbb}" * 6], None),
     ],
 )
@@ -765,4 +768,5 @@ def test_broken_generator_is_named_with_its_fault(
     assert tree(service.parent) == before
     listed = mvc("generate")
     assert listed.returncode == 0
+    assert all(line.startswith("Generator `lib/gen") for line in listed.stderr.splitlines())
     assert "controller  ctl " in listed.stdout

@@ -24,6 +24,7 @@ GENERATED = [
     (
         *("controller", "parameters"),
         *(f"take_{convertor}/{{value:{convertor}}}" for convertor in CONVERTORS),
+        "orders/{order_id:uuid}/items/{item_id:uuid}",
         *("items", "items:post", "items/{item_id:int}", "items/{item_id:int}:delete"),
     ),
     (

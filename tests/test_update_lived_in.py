@@ -71,7 +71,9 @@ def create(template: Path, folder: Path, answers: dict[str, Any]) -> Project:
 
 def add_own_code(project: Project, *names: str) -> None:
     router = project.package / "app/router.py"
-    text = router.read_text("utf-8").replace("import health", ", ".join(["import health", *names]))
+    health = "from .controllers.health import"
+    own = f"from .controllers import {', '.join(names)}\n{health}"
+    text = router.read_text("utf-8").replace(health, own)
     text += "".join(f"root_api_router.include_router({name}.router)\n" for name in names)
     router.write_text(text, "utf-8")
     for name in names:

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from conftest import MakeProject
@@ -46,7 +45,7 @@ def test_page_does_what_it_says(project: MakeProject) -> None:
     assert tree(created.path / "lib") == before
 
 
-def test_pages_name_what_there_is(tmp_path: Path) -> None:
+def test_pages_name_what_there_is() -> None:
     text = (ROOT / "docs/generators.md").read_text("utf-8")
 
     for name in ("controller", "generator", "script"):

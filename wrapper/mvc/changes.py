@@ -48,7 +48,7 @@ class Step:
 
     def __str__(self) -> str:
         """Return it for people."""
-        remark = " (edited; `--force` removes it)" if self.word is Word.KEEP else ""
+        remark = " (differs; `--force` removes it)" if self.word is Word.KEEP else ""
         return f"{self.word:>9}  {self.path}{remark}"
 
     @property
@@ -193,6 +193,6 @@ def _record(project: Path) -> tuple[Path | None, str]:
     where = ("--absolute-git-dir", "--show-prefix")
     try:
         folder, prefix, _ = git.output("rev-parse", *where, cwd=project).split("\n")
-    except MvcError:
+    except (MvcError, ValueError):
         return None, ""
     return Path(folder, MADE), prefix

@@ -281,8 +281,9 @@ def complete(variables: Mapping[str, Any], given: Answers, many: Container[str])
     context = dict(given)
     with _translated():
         environment = create_env_with_context({"cookiecutter": dict(variables)})
-        for key in (key for key in variables if key not in given):
-            raw = variables[key]
+        for key, raw in variables.items():
+            if key in given or key == "__prompts__":
+                continue
             is_private = key.startswith("_") and not key.startswith("__")
             value = raw if is_private else render_variable(environment, raw, context)
             if isinstance(value, list) and not is_private:

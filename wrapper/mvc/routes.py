@@ -51,7 +51,9 @@ def of(project: Path) -> list[Route]:
     Raises:
         MvcError: when the project is not installed, or its application cannot be built.
     """
-    package = State.read(project).answers["package_name"]
+    package = State.read(project).answers.get("package_name")
+    if not package:
+        raise MvcError("The project's template does not ask for a `package_name`.")
     python = next((project / path for path in PYTHON if (project / path).exists()), None)
     if not python:
         raise MvcError("The project is not installed. Run `make install`.")

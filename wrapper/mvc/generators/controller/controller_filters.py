@@ -11,12 +11,12 @@ from jinja2.ext import Extension
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 # Starlette's convertors, each before those that take what it takes as well: the type of the
-# parameter, and a text that the tests ask for. No name in a path has a hyphen, so that no
-# other route answers it.
+# parameter, and a text that the tests ask for, in an f-string. No name in a path has a hyphen,
+# so that no other route answers it.
 CONVERTORS = {
     "int": ("int", "1"),
     "float": ("float", "1.5"),
-    "uuid": ("UUID", "00000000-0000-0000-0000-000000000000"),
+    "uuid": ("UUID", "{UUID}"),
     "str": ("str", "some-text"),
     "path": ("str", "some/other-text"),
 }
@@ -198,7 +198,7 @@ def _check_name(text: str, name: str, longest: int, taken: set[str]) -> None:
     if iskeyword(name) or name in taken:
         raise ValueError(f"`{text}` has a name that cannot be used: `{name}`.")
     if len(name) > longest:
-        raise ValueError(f"`{text}` is longer than {longest} characters.")
+        raise ValueError(f"`{text}` has a name of more than {longest} characters: `{name}`.")
 
 
 def _check_endpoint(endpoint: Endpoint) -> None:
@@ -216,7 +216,7 @@ def _check_endpoint(endpoint: Endpoint) -> None:
         raise ValueError(f"`{text}` has two parameters of one name.")
     if any(segment.endswith(":path}") for segment in segments[:-1]):
         raise ValueError(f"`{text}` must end with the path, which takes all the rest.")
-    if max(len(endpoint.path), len(endpoint.sample)) > LONGEST_PATH:
+    if len(endpoint.path) > LONGEST_PATH:
         raise ValueError(f"`{text}` is longer than {LONGEST_PATH} characters.")
 
 

@@ -1,6 +1,9 @@
 from fastapi.testclient import TestClient
 
 URL = "/api/{{ cookiecutter.__name }}"
+{%- if "uuid" in cookiecutter.endpoints | endpoints | map(attribute="convertors") | sum(start=[]) %}
+UUID = "00000000-0000-0000-0000-000000000000"
+{%- endif %}
 {%- for endpoint in cookiecutter.endpoints | endpoints %}
 
 
