@@ -46,7 +46,9 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The ``mvc`` of a wheel in an environment that has nothing else."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
     # From an index, so that nothing but the wheel says where it came from.
-    environment(folder, "--find-links", distributions, "fastapi-mvc-template")
+    name = "fastapi-mvc-template"
+    # A cache knows wheels by their paths, which another run of the tests may have had.
+    environment(folder, "--refresh-package", name, "--find-links", distributions, name)
     return folder / "bin/mvc"
 
 
