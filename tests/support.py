@@ -42,6 +42,9 @@ sys.addaudithook(step)
 # The steps in which a command changes what is in a folder.
 KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 
+# What the documentation generates first of all.
+MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
+
 QUESTIONS: dict[str, Any] = {
     key: value
     for key, value in json.loads((ROOT / "cookiecutter.json").read_text("utf-8")).items()
@@ -324,6 +327,11 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
         for file in folder.rglob("*")
         if file.is_file() and ".git" not in file.parts
     }
+
+
+def folders(path: Path) -> set[str]:
+    """Return every folder."""
+    return {str(folder.relative_to(path)) for folder in path.rglob("*") if folder.is_dir()}
 
 
 def sets(answers: Mapping[str, Any]) -> list[str]:

@@ -10,10 +10,9 @@ from typing import Any
 import pexpect
 import pytest
 from conftest import Mvc
-from support import MVC, ROOT, commit, git, run, tree
+from support import MARKET, MVC, ROOT, commit, folders, git, run, tree
 
 BUILT_IN = ROOT / "wrapper/mvc/generators"
-MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
 CONTROLLER = "galactic_empire/app/controllers/stock_market.py"
 VIEW = "galactic_empire/app/views/stock_market.py"
 ROUTER = "galactic_empire/app/router.py"
@@ -31,10 +30,6 @@ def told(*lines: tuple[str, str]) -> str:
 
 CREATED = told(*(("create", path) for path in FILES), ("insert", ROUTER))
 IDENTICAL = told(*(("identical", path) for path in (*FILES, ROUTER)))
-
-
-def folders(path: Path) -> set[str]:
-    return {str(folder.relative_to(path)) for folder in path.rglob("*") if folder.is_dir()}
 
 
 def refused(done: "subprocess.CompletedProcess[str]", code: int, sentence: str) -> None:
@@ -699,62 +694,11 @@ def test_generators_work_in_projects_only(mvc: Mvc, home: Path, command: tuple[s
 
 FAIL = {f"{TOP}/x.txt": "x", "hooks/post_gen_project.py": "import sys\nsys.exit('No award.')\n"}
 CRASH = {f"{TOP}/x.txt": "x", "hooks/pre_gen_project.py": "raise RuntimeError('crashed')\n"}
+REGISTERING = {**AWARD["_generator"], "route": {"file": "x", "import": "x", "call": "x"}}
 
 
-@pytest.mark.parametrize(
-    ("variables", "files", "fault"),
-    [
-        ("{", None, "`cookiecutter.json` is broken: Expecting property name enclosed in"),
-        ("[]", None, "`cookiecutter.json` is broken: it holds no variables."),
-        ({"a-b": ""}, None, "`cookiecutter.json` is broken: `a-b` cannot be the name of"),
-        ({"force": ""}, None, "`cookiecutter.json` is broken: `force` cannot be the name of"),
-        ({"__prompts__": []}, None, "`cookiecutter.json` is broken: `__prompts__` must be an"),
-        ({"_generator": []}, None, "`cookiecutter.json` is broken: `_generator` must be an"),
-        ({"_generator": {"x": 1}}, None, "`x` of `_generator` is not understood."),
-        ({"_generator": {"help": 1}}, None, "`help` of `_generator` is not understood."),
-        ({"_generator": {"arguments": "a"}}, None, "`arguments` of `_generator` is not"),
-        ({"_generator": {"route": {"file": "x"}}}, None, "`route` of `_generator` is not"),
-        ({"_generator": {"arguments": ["a"]}}, None, "the argument `a` is no variable."),
-        (
-            {"a": "", "b": "", "_generator": {"arguments": ["a...", "b"]}},
-            None,
-            "only the last argument can take many.",
-        ),
-        (AWARD, {"x/y.txt": ""}, "there is no folder such as `{{cookiecutter.project_slug}}`."),
-        (AWARD, FAIL, "No award."),
-        (AWARD, CRASH, "RuntimeError: crashed"),
-        (AWARD, {f"{TOP}/x.txt": "{{ cookiecutter.nam }}"}, "has no attribute 'nam'"),
-        (AWARD, {f"{TOP}/{{{{cookiecutter.nam}}}}.txt": ""}, "has no attribute 'nam'"),
-        (AWARD, {f"{TOP}/x.txt": "{% if %}"}, "Expected an expression"),
-        (AWARD, {f"{TOP}/x.txt": "{% include 'y' %}"}, "The template is broken: `y` is not there."),
-        ("[" * 100_000, None, "`cookiecutter.json` is broken: "),
-        ({"x": True, "no_x": ""}, None, "`no_x` is the option that turns `x` off."),
-        ({**AWARD, "other": "{{ cookiecutter.nam }}"}, None, "has no attribute 'nam'"),
-        ({**AWARD, "_extensions": ["nowhere.X"]}, None, "No module named 'nowhere'"),
-        (AWARD, {f"{TOP}/{{{{cookiecutter.name}}}}/x": ""}, "`..` leads to another folder."),
-        (
-            {"version": "", "_generator": {"arguments": ["version"]}},
-            None,
-            "its argument `version` is an answer of the project.",
-        ),
-        (
-            {
-                **AWARD,
-                "_generator": {
-                    "arguments": ["name"],
-                    "route": dict.fromkeys(("file", "import", "call"), "x"),
-                },
-            },
-            {f"{TOP}/x": ""},
-            "`x` is no import of one name.",
-        ),
-    ],
-)
-@pytest.mark.parametrize("verb", ["generate", "destroy"])
-def test_broken_generator_is_named_with_its_fault(
-    mvc: Mvc, service: Path, variables: Any, files: dict[str, str] | None, fault: str, verb: str
-) -> None:
-    add_generator(service / "lib/generators/award", variables, files)
+def blamed(mvc: Mvc, service: Path, verb: str, fault: str) -> "subprocess.CompletedProcess[str]":
+    """Run the broken generator, which must be named with the fault; then list all of them."""
     (service / "x").write_text("x = 1\n")
     before = tree(service.parent)
 
@@ -764,9 +708,100 @@ def test_broken_generator_is_named_with_its_fault(
     assert done.stderr.startswith("Error: Generator `lib/generators/award`: ")
     assert fault in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert "/tmp" not in done.stderr.replace(str(service), "")
+    assert "/tmp" not in done.stderr
     assert tree(service.parent) == before
     listed = mvc("generate")
     assert listed.returncode == 0
-    assert all(line.startswith("Generator `lib/gen") for line in listed.stderr.splitlines())
     assert "controller  ctl " in listed.stdout
+    return listed
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ("{", "Expecting property name enclosed in"),
+        ("[]", "it holds no variables."),
+        ("[" * 100_000, ""),
+        ({"a-b": ""}, "`a-b` cannot be the name of a variable."),
+        ({"force": ""}, "`force` cannot be the name of a variable."),
+        ({"a": []}, "`a` has no choices."),
+        ({"x": True, "no_x": ""}, "`no_x` is the option that turns `x` off."),
+        ({"__prompts__": []}, "`__prompts__` must be an object."),
+        ({"_generator": []}, "`_generator` must be an object."),
+        ({"_generator": {"x": 1}}, "`x` of `_generator` is not understood."),
+        ({"_generator": {"help": 1}}, "`help` of `_generator` is not understood."),
+        ({"_generator": {"arguments": "a"}}, "`arguments` of `_generator` is not understood."),
+        ({"_generator": {"route": {"file": "x"}}}, "`route` of `_generator` is not understood."),
+        ({"_generator": {"arguments": ["a"]}}, "the argument `a` is no variable."),
+        ({"a": "", "_generator": {"arguments": ["a", "a..."]}}, "an argument is there twice."),
+        (
+            {"a": "", "b": "", "_generator": {"arguments": ["a...", "b"]}},
+            "only the last argument can take many.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["generate", "destroy"])
+def test_broken_manifest_is_named_and_listed_with_its_fault(
+    mvc: Mvc, service: Path, variables: Any, fault: str, verb: str
+) -> None:
+    add_generator(service / "lib/generators/award", variables)
+
+    listed = blamed(mvc, service, verb, f"`cookiecutter.json` is broken: {fault}")
+
+    assert fault in listed.stderr
+    assert listed.stderr.startswith("Generator `lib/generators/award`: ")
+
+
+def test_folder_that_is_missing_is_named(mvc: Mvc, service: Path) -> None:
+    add_generator(service / "lib/generators/award", AWARD, {"x/y.txt": ""})
+
+    listed = blamed(mvc, service, "generate", f"there is no folder such as `{TOP}`.")
+
+    assert f"there is no folder such as `{TOP}`." in listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "files", "fault"),
+    [
+        (AWARD, FAIL, "No award."),
+        (AWARD, CRASH, "RuntimeError: crashed"),
+        (AWARD, {f"{TOP}/x.txt": "{{ cookiecutter.nam }}"}, "has no attribute 'nam'"),
+        (AWARD, {f"{TOP}/{{{{cookiecutter.nam}}}}.txt": ""}, "has no attribute 'nam'"),
+        (AWARD, {f"{TOP}/x.txt": "{% if %}"}, "Expected an expression"),
+        (AWARD, {f"{TOP}/x.txt": "{% include 'y' %}"}, "The template is broken: `y` is not there."),
+        (AWARD, {f"{TOP}/{{{{cookiecutter.name}}}}/x": ""}, "`..` leads to another folder."),
+        ({**AWARD, "other": "{{ cookiecutter.nam }}"}, None, "has no attribute 'nam'"),
+        ({**AWARD, "_extensions": ["nowhere.X"]}, None, "No module named 'nowhere'"),
+        (
+            {"version": "", "_generator": {"arguments": ["version"]}},
+            None,
+            "its argument `version` is an answer of the project.",
+        ),
+        (
+            {**AWARD, "_generator": REGISTERING},
+            {f"{TOP}/y": ""},
+            "`x` is no import of one name.",
+        ),
+        (
+            {**AWARD, "_generator": REGISTERING},
+            {f"{TOP}/x": ""},
+            "it makes `x`, where its route belongs.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["generate", "destroy"])
+def test_generator_that_fails_is_named_with_its_fault(
+    mvc: Mvc, service: Path, variables: Any, files: dict[str, str] | None, fault: str, verb: str
+) -> None:
+    add_generator(service / "lib/generators/award", variables, files)
+
+    listed = blamed(mvc, service, verb, fault)
+
+    assert listed.stderr == ""
+
+
+def test_text_of_a_prompt_is_no_template(mvc: Mvc, service: Path) -> None:
+    described = {**AWARD, "__prompts__": {"name": "Such as {{ user }}."}}
+    add_generator(service / "lib/generators/award", described)
+
+    assert mvc("generate", "award", "x").stdout == told(("create", "x.txt"))

@@ -43,11 +43,3 @@ def test_page_does_what_it_says(project: MakeProject) -> None:
     assert "webhook" not in router
     assert not (created.package / "app/controllers/github_webhook.py").exists()
     assert tree(created.path / "lib") == before
-
-
-def test_pages_name_what_there_is() -> None:
-    text = (ROOT / "docs/generators.md").read_text("utf-8")
-
-    for name in ("controller", "generator", "script"):
-        assert (ROOT / f"wrapper/mvc/generators/{name}/cookiecutter.json").exists()
-        assert re.search(rf"^{name} +\w+ +built in", text, re.M)

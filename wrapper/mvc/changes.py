@@ -106,10 +106,12 @@ def _change(project: Path, writes: list[Step], removals: list[Step]) -> None:
             made += _put(draft, (project / step.path).resolve(), undo)
         for number, step in enumerate(removals):
             file, grave = project / step.path, Path(aside, f"gone-{number}")
-            undo.callback(_bring_back, grave, file)
             file.rename(grave)
+            undo.callback(grave.rename, file)
+        record = _Record.of(project)
         emptied = {project / parent for step in removals for parent in step.path.parents[:-1]}
-        _keep_count_of_folders(project, made, emptied, undo)
+        gone = [folder for folder in emptied if record.tells_to_remove(folder)]
+        record.renew(made, _remove_empty(gone, undo))
         undo.pop_all()
 
 
@@ -152,47 +154,53 @@ def _put(draft: Path, target: Path, undo: ExitStack) -> list[Path]:
     return missing
 
 
-def _bring_back(grave: Path, file: Path) -> None:
-    if grave.exists():
-        grave.rename(file)
+def _remove_empty(folders: Iterable[Path], undo: ExitStack) -> list[Path]:
+    """Remove those of the folders that are empty, and return them."""
+    removed = []
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):  # Something else is in it.
+            folder.rmdir()
+            undo.callback(folder.mkdir)
+            removed.append(folder)
+    return removed
 
 
-def _keep_count_of_folders(
-    project: Path, made: Iterable[Path], emptied: Iterable[Path], undo: ExitStack
-) -> None:
-    """Note the folders that were made; remove those of the emptied that once were."""
-    record, prefix = _record(project)
-    known = _noted(record)
+@dataclass(frozen=True)
+class _Record:
+    """The folders in a project that generators have made.
 
-    def name(folder: Path) -> str:
-        return prefix + folder.relative_to(project).as_posix()
+    ``file`` is in the git directory, or None where there is none; ``names`` is None where
+    nothing has been noted yet.
+    """
 
-    names = {*(known or ()), *map(name, made)}
-    for folder in sorted(emptied, key=lambda folder: len(folder.parts), reverse=True):
-        if known is None or name(folder) in known:
-            with suppress(OSError):  # Something else is in it.
-                folder.rmdir()
-                undo.callback(folder.mkdir)
-                names.discard(name(folder))
-    if record and (known is None or names != known):
-        draft = record.with_name(f"{MADE}.tmp")
-        draft.write_text(json.dumps(sorted(names)), "utf-8")
-        draft.replace(record)
+    project: Path
+    file: Path | None
+    prefix: str
+    names: frozenset[str] | None
 
+    @classmethod
+    def of(cls, project: Path) -> "_Record":
+        where = ("--absolute-git-dir", "--show-prefix")
+        try:
+            folder, prefix, _ = git.output("rev-parse", *where, cwd=project).split("\n")
+        except (MvcError, ValueError):  # The name of the project has a line break.
+            return cls(project, None, "", None)
+        file = Path(folder, MADE)
+        try:
+            return cls(project, file, prefix, frozenset(json.loads(file.read_text("utf-8"))))
+        except (OSError, ValueError, TypeError):
+            return cls(project, file, prefix, None)
 
-def _noted(record: Path | None) -> set[str] | None:
-    """Return the folders in the record, or None where there is none that can be read."""
-    try:
-        return set(json.loads(record.read_text("utf-8"))) if record else None
-    except (OSError, ValueError, TypeError):
-        return None
+    def tells_to_remove(self, folder: Path) -> bool:
+        return self.names is None or self._name(folder) in self.names
 
+    def renew(self, made: Iterable[Path], removed: Iterable[Path]) -> None:
+        names = {*(self.names or ()), *map(self._name, made)} - {*map(self._name, removed)}
+        if self.file and (self.names is None or names != set(self.names)):
+            draft = self.file.with_name(f"{MADE}.tmp")
+            draft.write_text(json.dumps(sorted(names)), "utf-8")
+            draft.replace(self.file)
 
-def _record(project: Path) -> tuple[Path | None, str]:
-    """Return the file that remembers folders, if any, and what their names begin with."""
-    where = ("--absolute-git-dir", "--show-prefix")
-    try:
-        folder, prefix, _ = git.output("rev-parse", *where, cwd=project).split("\n")
-    except (MvcError, ValueError):
-        return None, ""
-    return Path(folder, MADE), prefix
+    def _name(self, folder: Path) -> str:
+        """Return a name that differs from those of other projects in the repository."""
+        return self.prefix + folder.relative_to(self.project).as_posix()

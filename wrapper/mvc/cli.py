@@ -278,7 +278,7 @@ def generate(ctx: typer.Context) -> None:
         console.table(("Name", "Alias", "From", "Help"), rows)
         for one in found:
             if one.fault:
-                console.warn(f"Generator {one.label}: {one.fault}.")
+                console.warn(one.blamed_for(one.fault))
 
 
 destroyers = typer.Typer(

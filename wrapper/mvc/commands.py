@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Container
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +15,8 @@ Run = Callable[..., None]
 Pretend = Annotated[bool, typer.Option("--pretend", help="Show only, write nothing.")]
 
 
-def group(run: Run, force: str) -> type[TyperGroup]:
-    """Return the commands that do ``run`` with a generator; ``force`` is that option's help."""
+def group(run: Run, force_help: str) -> type[TyperGroup]:
+    """Return the commands that do ``run`` with a generator, such as :func:`.generate.run`."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
@@ -31,29 +30,27 @@ def group(run: Run, force: str) -> type[TyperGroup]:
             found = project.find(ctx.obj)
             one = generator.find(generator.discover(found), cmd_name)
             if one.fault:
-                raise MvcError(f"Generator {one.label}: {one.fault}.")
+                raise MvcError(one.blamed_for(one.fault))
             from mvc import git
 
             git.prepare()
             from mvc.engine import State
 
-            return _command(one, State.read(found).answers, found, run, force)
+            answers = State.read(found).answers
+
+            def callback(pretend: bool, force: bool, **values: Any) -> None:
+                run(found, one, answers, values, pretend=pretend, force=force)
+
+            return _command(one, _parameters(one, answers, force_help), callback)
 
     return Generators
 
 
-def _command(one: Generator, answers: Container[str], found: Path, run: Run, force: str) -> Any:
-    def callback(pretend: bool, force: bool, **values: Any) -> None:
-        run(found, one, values, pretend=pretend, force=force)
-
-    parameters = [
-        *(_argument(one, key, many) for key, many in one.arguments.items()),
-        *(_option(one, key, value) for key, value in one.options(answers).items()),
-        _parameter("pretend", Pretend, False),
-        _parameter("force", Annotated[bool, typer.Option("--force", help=force)], False),
-    ]
+def _command(
+    one: Generator, parameters: list[inspect.Parameter], callback: Callable[..., None]
+) -> Any:
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    callback.__annotations__ = {one.name: one.annotation for one in parameters}
+    callback.__annotations__ = {each.name: each.annotation for each in parameters}
     app = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -62,6 +59,17 @@ def _command(one: Generator, answers: Container[str], found: Path, run: Run, for
     )
     app.command(one.name, help=one.help)(callback)
     return typer.main.get_command(app)
+
+
+def _parameters(
+    one: Generator, answers: Container[str], force_help: str
+) -> list[inspect.Parameter]:
+    return [
+        *(_argument(one, key, many) for key, many in one.arguments.items()),
+        *(_option(one, key, value) for key, value in one.options(answers).items()),
+        _parameter("pretend", Pretend, False),
+        _parameter("force", Annotated[bool, typer.Option("--force", help=force_help)], False),
+    ]
 
 
 def _argument(one: Generator, key: str, many: bool) -> inspect.Parameter:
@@ -74,8 +82,8 @@ def _argument(one: Generator, key: str, many: bool) -> inspect.Parameter:
 def _option(one: Generator, key: str, default: Any) -> inspect.Parameter:
     name = key.replace("_", "-")
     if isinstance(default, bool):
+        shown = name if default else f"no-{name}"
         names = f"--{name}/--no-{name}"
-        shown: Any = names.split("/")[not default].removeprefix("--")
         option = typer.Option(names, help=_help(one, key), show_default=shown)
         return _parameter(key, Annotated[bool | None, option], None)
     choices = [str(value) for value in default] if isinstance(default, list) else []

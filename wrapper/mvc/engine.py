@@ -88,8 +88,7 @@ def parse(key: str, value: Any, questions: Mapping[str, Any]) -> Any:
         raise UsageError(
             f"`{value}` is no answer to `{key}`. Choose from: {', '.join(map(str, choices))}."
         ) from error
-    parsed = context[key]
-    return parsed[0] if isinstance(parsed, list) else parsed
+    return _first(context[key])
 
 
 def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answers:
@@ -110,7 +109,7 @@ def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answ
             continue
         with _translated():
             default = render_variable(environment, questions[key], answers)
-            first = default[0] if isinstance(default, list) else default
+            first = _first(default)
         prefix = f"  [dim]\\[{open_keys.index(key) + 1}/{len(open_keys)}][/] "
         if not interactive:
             answers[key] = first
@@ -286,8 +285,7 @@ def complete(variables: Mapping[str, Any], given: Answers, many: Container[str])
                 continue
             is_private = key.startswith("_") and not key.startswith("__")
             value = raw if is_private else render_variable(environment, raw, context)
-            if isinstance(value, list) and not is_private:
-                [value, *_] = value
+            value = value if is_private else _first(value)
             context[key] = value.split() if key in many else value
     return context
 
@@ -336,6 +334,11 @@ def _refuse_escapes(generator: Path, context: Answers) -> None:
             is_top = name is names[0]
             if rendered.anchor or ".." in rendered.parts or (is_top and len(rendered.parts) != 1):
                 raise MvcError(f"`{rendered}` leads to another folder.")
+
+
+def _first(value: Any) -> Any:
+    """Return the first of several choices, and every other value as it is."""
+    return value[0] if isinstance(value, list) else value
 
 
 def _are_texts(values: Any) -> bool:

@@ -8,79 +8,104 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
-from mvc import changes, console, engine, route
+from mvc import changes, console, engine, registration
 from mvc.changes import Step, Word
-from mvc.engine import State
+from mvc.engine import Answers
 from mvc.errors import ConflictError, MvcError
 from mvc.generator import Generator
-from mvc.route import Route, ShapeError
-
-Edit = Callable[[bytes, Route], bytes]
+from mvc.registration import Registration, ShapeError
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a generator makes of its arguments: files of a project, and perhaps a route.
+    """What a generator makes of its arguments: files, and perhaps a registration.
 
-    ``files`` says where each of them was rendered.
+    ``files`` says where each file of the project was rendered.
     """
 
     files: dict[PurePosixPath, Path]
-    route: Route | None
+    registration: Registration | None
+
+
+class Edit(NamedTuple):
+    """An edit of the module with the registrations, and the words for what comes of it."""
+
+    function: Callable[[bytes, Registration], bytes]
+    changed: Word
+    unchanged: Word
+    advice: str
+
+
+INSERTION = Edit(registration.insert, Word.INSERT, Word.IDENTICAL, "Add to it yourself")
+REMOVAL = Edit(registration.remove, Word.SUBTRACT, Word.ABSENT, "Take out of it yourself")
 
 
 def run(
-    project: Path, generator: Generator, values: dict[str, Any], *, pretend: bool, force: bool
+    project: Path,
+    generator: Generator,
+    answers: Answers,
+    values: dict[str, Any],
+    *,
+    pretend: bool,
+    force: bool,
 ) -> None:
     """Generate, and print what becomes of each file.
 
+    ``answers`` are those of the project, ``values`` come from the command line; None there
+    means the default.
+
     Raises:
         ConflictError: when a file is there with other content, and nobody can be asked.
-        MvcError: when the generator fails, or the route has to be registered by hand.
+        MvcError: when the generator fails, or something has to be registered by hand.
     """
-    with _rendered(project, generator, values) as rendering:
+    with _rendered(project, generator, answers, values) as rendering:
         steps = [_creation(project, path, file) for path, file in rendering.files.items()]
-        if force or (console.is_interactive() and not pretend):
-            steps = [_decided(project, step, force) for step in steps]
-        _carry_out(project, steps, rendering.route, route.insert, pretend=pretend)
+        if force:
+            steps = [_forced(step) for step in steps]
+        elif console.is_interactive() and not pretend:
+            steps = [_decided(project, step) for step in steps]
+        _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend)
 
 
 def revoke(
-    project: Path, generator: Generator, values: dict[str, Any], *, pretend: bool, force: bool
+    project: Path,
+    generator: Generator,
+    answers: Answers,
+    values: dict[str, Any],
+    *,
+    pretend: bool,
+    force: bool,
 ) -> None:
-    """Take back what the same arguments generate, and print what becomes of each file.
+    """Take back what :func:`run` generates from the same, and print what becomes of each file.
 
     What was edited since stays unless ``force``.
 
     Raises:
-        MvcError: when the generator fails, or the route has to be taken out by hand.
+        MvcError: when the generator fails, or a registration has to be taken out by hand.
     """
-    with _rendered(project, generator, values) as rendering:
+    with _rendered(project, generator, answers, values) as rendering:
         steps = [_removal(project, path, file, force) for path, file in rendering.files.items()]
-        _carry_out(project, steps, rendering.route, route.remove, pretend=pretend)
+        _carry_out(project, steps, rendering.registration, REMOVAL, pretend=pretend)
 
 
 @contextmanager
-def _rendered(project: Path, generator: Generator, values: dict[str, Any]) -> Iterator[Rendering]:
-    answers = State.read(project).answers
+def _rendered(
+    project: Path, generator: Generator, answers: Answers, values: dict[str, Any]
+) -> Iterator[Rendering]:
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         try:
             rendering = _render(generator, answers, values, Path(folder).resolve())
         except MvcError as error:
-            # One that is built in refuses its arguments, and says so in a sentence.
-            label = f"Generator {generator.label}: " if generator.label else ""
-            raise type(error)(f"{label}{error}") from error
+            raise type(error)(generator.blamed_for(str(error))) from error
         _refuse_links(project, rendering)
         yield rendering
 
 
 def _render(
-    generator: Generator, answers: engine.Answers, values: dict[str, Any], folder: Path
+    generator: Generator, answers: Answers, values: dict[str, Any], folder: Path
 ) -> Rendering:
-    if generator.fault:
-        raise MvcError(f"{generator.fault}.")
     taken = [key for key in generator.arguments if key in answers]
     if taken:
         raise MvcError(f"its argument `{taken[0]}` is an answer of the project.")
@@ -98,23 +123,26 @@ def _render(
     # pip compiles what it installs, and cookiecutter renders all there is.
     files = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     found = {PurePosixPath(f.relative_to(root).as_posix()): f for f in files if f.is_file()}
-    registered = Route(texts["file"], texts["import"], texts["call"]) if texts else None
-    return Rendering(found, registered)
+    if not texts:
+        return Rendering(found, None)
+    if PurePosixPath(texts["file"]) in found:
+        raise MvcError(f"it makes `{texts['file']}`, where its route belongs.")
+    return Rendering(found, Registration(texts["file"], texts["import"], texts["call"]))
 
 
 def _carry_out(
-    project: Path, steps: list[Step], wanted: Route | None, edit: Edit, *, pretend: bool
+    project: Path, steps: list[Step], wanted: Registration | None, edit: Edit, *, pretend: bool
 ) -> None:
     """Print the steps and, unless they are only to be shown, do them.
 
     Raises:
         ConflictError: when one is a conflict that nobody can decide.
-        MvcError: after the rest, when the route has to be edited by hand.
+        MvcError: after the rest, when the registration has to be edited by hand.
     """
     complaint = ""
     if wanted:
         try:
-            steps = [*steps, _registration(project, wanted, edit)]
+            steps = [*steps, _edition(project, wanted, edit)]
         except ShapeError as error:
             complaint = _advice(wanted, edit, error)
     for step in steps:
@@ -136,19 +164,21 @@ def _creation(project: Path, path: PurePosixPath, file: Path) -> Step:
     return Step(Word.IDENTICAL if there == generated else word, path, generated, executable)
 
 
-def _decided(project: Path, step: Step, force: bool) -> Step:
-    """Return a conflict as it was decided, by somebody who can be asked or beforehand."""
+def _forced(step: Step) -> Step:
+    return replace(step, word=Word.FORCE) if step.word is Word.CONFLICT else step
+
+
+def _decided(project: Path, step: Step) -> Step:
+    """Return a conflict as somebody who was asked has decided it."""
     if step.word is not Word.CONFLICT:
         return step
-    while not force:
-        console.say(str(step))
+    console.say(str(step))
+    answer = "d"
+    while answer == "d":
         answer = console.choose("Overwrite it? (d shows the difference)", ["y", "n", "d"], "n")
-        if answer == "n":
-            return replace(step, word=Word.SKIP)
-        if answer == "y":
-            break
-        _show_difference(project, step)
-    return replace(step, word=Word.FORCE)
+        if answer == "d":
+            _show_difference(project, step)
+    return replace(step, word=Word.FORCE if answer == "y" else Word.SKIP)
 
 
 def _show_difference(project: Path, step: Step) -> None:
@@ -168,32 +198,28 @@ def _removal(project: Path, path: PurePosixPath, file: Path, force: bool) -> Ste
     return Step(Word.REMOVE if force or there == file.read_bytes() else Word.KEEP, path)
 
 
-def _registration(project: Path, wanted: Route, edit: Edit) -> Step:
-    inserting = edit is route.insert
+def _edition(project: Path, wanted: Registration, edit: Edit) -> Step:
     path = PurePosixPath(wanted.file)
     source = changes.content(project, path)
     if source is None:
         raise ShapeError("does not exist")
     try:
-        edited = edit(source, wanted)
+        edited = edit.function(source, wanted)
     except RecursionError as error:
         raise ShapeError("is nested too deeply") from error
-    if edited == source:
-        return Step(Word.IDENTICAL if inserting else Word.ABSENT, path)
-    return Step(Word.INSERT if inserting else Word.SUBTRACT, path, edited)
+    return Step(edit.unchanged if edited == source else edit.changed, path, edited)
 
 
-def _advice(wanted: Route, edit: Edit, error: ShapeError) -> str:
-    verb = "Add to it" if edit is route.insert else "Take out of it"
+def _advice(wanted: Registration, edit: Edit, error: ShapeError) -> str:
     lines = textwrap.indent(f"{wanted.importing}\n{wanted.call}", "  ")
-    return f"`{wanted.file}` {error}, and was left alone. {verb} yourself:\n{lines}"
+    return f"`{wanted.file}` {error}, and was left alone. {edit.advice}:\n{lines}"
 
 
 def _refuse_links(project: Path, rendering: Rendering) -> None:
     """Make sure that no link in the project leads out of it."""
     paths = [*rendering.files]
-    if rendering.route:
-        paths.append(PurePosixPath(rendering.route.file))
+    if rendering.registration:
+        paths.append(PurePosixPath(rendering.registration.file))
     for path in paths:
         if not Path(os.path.realpath(project / path)).is_relative_to(project):
             raise MvcError(f"`{path}` is outside of the project.")

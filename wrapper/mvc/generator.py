@@ -24,7 +24,8 @@ ROUTE = {"file", "import", "call"}
 class Generator:
     """A folder with a cookiecutter template of a few files.
 
-    ``origin`` says for people where it was found, ``fault`` why it cannot be used, if so.
+    ``origin`` says for people where it was found, ``fault`` is a sentence that says why it
+    cannot be used, if so.
     """
 
     name: str
@@ -33,12 +34,15 @@ class Generator:
     variables: dict[str, Any] = field(default_factory=dict)
     fault: str = ""
 
-    @property
-    def label(self) -> str:
-        """The path by which messages call it; one that is built in is not called."""
-        if self.origin == LOCAL:
-            return f"`{LOCAL}/{self.name}`"
-        return "" if self.path.parent == BUILT_IN else f"`{self.path}`"
+    def blamed_for(self, fault: str) -> str:
+        """Return a sentence that names the generator by its path, and the fault.
+
+        One that is built in is not to blame: it refuses its arguments.
+        """
+        if self.path.parent == BUILT_IN:
+            return fault
+        path = f"{LOCAL}/{self.name}" if self.origin == LOCAL else self.path
+        return f"Generator `{path}`: {fault}"
 
     @property
     def help(self) -> str:
@@ -135,9 +139,9 @@ def _read(path: Path, origin: str) -> Generator:
             raise ValueError("it holds no variables")
         _check(variables)
     except (ValueError, OSError, RecursionError) as error:
-        return Generator(path.name, path, origin, fault=f"`{MANIFEST}` is broken: {error}")
+        return Generator(path.name, path, origin, fault=f"`{MANIFEST}` is broken: {error}.")
     if not any(_is_top(entry) for entry in _entries(path)):
-        fault = "there is no folder such as `{{cookiecutter.project_slug}}`"
+        fault = "there is no folder such as `{{cookiecutter.project_slug}}`."
         return Generator(path.name, path, origin, variables, fault)
     return Generator(path.name, path, origin, variables)
 
@@ -159,6 +163,8 @@ def _check(variables: dict[str, Any]) -> None:
     for key, value in variables.items():
         if not key.isidentifier() or iskeyword(key) or key in RESERVED:
             raise ValueError(f"`{key}` cannot be the name of a variable")
+        if value == []:
+            raise ValueError(f"`{key}` has no choices")
         if isinstance(value, bool) and f"no_{key}" in variables:
             raise ValueError(f"`no_{key}` is the option that turns `{key}` off")
     _check_description(variables.get("_generator", {}), variables)
@@ -172,6 +178,8 @@ def _check_description(description: dict[str, Any], variables: dict[str, Any]) -
     for word in words:
         if word.startswith("_") or word.removesuffix(MANY) not in variables:
             raise ValueError(f"the argument `{word}` is no variable")
+    if len({word.removesuffix(MANY) for word in words}) < len(words):
+        raise ValueError("an argument is there twice")
     if any(word.endswith(MANY) for word in words[:-1]):
         raise ValueError("only the last argument can take many")
 

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mvc.route import Route, ShapeError, insert, remove
+from mvc.registration import Registration, ShapeError, insert, remove
 from support import ROOT
 
 FILE = "galactic_empire/app/router.py"
@@ -23,11 +23,11 @@ TEMPLATE = (
 NAMES = ("alpha", "health2", "health10", "health02", "a1b2", "a01b2", "stock_market", "z" * 30)
 
 
-def route(name: str) -> Route:
+def route(name: str) -> Registration:
     importing = f"from .controllers.{name} import router as {name}_router"
     if len(importing) > 88:
         importing = f"from .controllers.{name} import (\n    router as {name}_router,\n)"
-    return Route(FILE, importing, f"root_api_router.include_router({name}_router)")
+    return Registration(FILE, importing, f"root_api_router.include_router({name}_router)")
 
 
 def count(source: bytes, name: str) -> int:
@@ -203,7 +203,7 @@ def test_name_is_taken_out_of_a_shared_import(before: str, after: str) -> None:
 
 def test_import_that_something_else_uses_stays() -> None:
     source = b"from . import controllers\nr.add(controllers.market.router)\nprint(controllers)\n"
-    own = Route(FILE, "from .controllers.market import router as m", "r.add(m)")
+    own = Registration(FILE, "from .controllers.market import router as m", "r.add(m)")
 
     left = remove(source, own)
 
@@ -221,7 +221,7 @@ USES = [
 @pytest.mark.parametrize("rest", USES)
 @pytest.mark.parametrize("edit", [insert, remove])
 def test_other_uses_of_the_name_are_left_alone(
-    rest: str, edit: Callable[[bytes, Route], bytes]
+    rest: str, edit: Callable[[bytes, Registration], bytes]
 ) -> None:
     importing = "from .controllers.market import router as market_router"
     source = TEMPLATE + f"{importing}\n{rest}\n".encode()
@@ -256,7 +256,7 @@ def test_import_below_the_call_is_no_place_for_another() -> None:
         ),
         ("x = 1; r.include_router(market_router)", "has more than one statement in line 2"),
         ("if 1: r.include_router(market_router)", "has more than one statement in line 2"),
-        ("if 1:\n    r.include_router(market_router)", "has nothing else where the route stands"),
+        ("if 1:\n    r.include_router(market_router)", "has nothing else where the call stands"),
     ],
 )
 def test_what_cannot_be_taken_out_is_told(rest: str, fault: str) -> None:

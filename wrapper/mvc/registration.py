@@ -25,7 +25,7 @@ class ShapeError(Exception):
 
 
 @dataclass(frozen=True)
-class Route:
+class Registration:
     """What a generator registers: an import of one name, and a call that uses it.
 
     ``file`` is a path in the project; the call is such as ``router.add(name)``.
@@ -55,8 +55,15 @@ class Route:
         """The full name of what is registered, or an empty text."""
         importing, call = self.statements()
         names = _imported(importing, self.package)
+        [imported] = names.values()
         found = (_full_name(argument, names) for argument in _arguments(call))
-        return next((name for name in found if f"{name}.".startswith((*names.values(),))), "")
+        return next((name for name in found if f"{name}.".startswith(f"{imported}.")), "")
+
+    @property
+    def receiver(self) -> str:
+        """The name of what is called."""
+        name, _ = _callee(_statement(self.call)) or ("", "")
+        return name
 
     @property
     def package(self) -> str:
@@ -64,28 +71,28 @@ class Route:
         return ".".join(PurePosixPath(self.file).parent.parts)
 
 
-def insert(source: bytes, route: Route) -> bytes:
-    """Return the module with the route in it; as it was when it is there already.
+def insert(source: bytes, wanted: Registration) -> bytes:
+    """Return the module with the registration in it; as it was when there is one.
 
     Raises:
-        ShapeError: when it is not clear where the route belongs.
+        ShapeError: when it is not clear where it belongs.
     """
-    module = _Module(source, route)
+    module = _Module(source, wanted)
     if module.registrations:
         return source
     module.refuse_uses()
-    module.insert_import()
-    module.insert_call()
+    if module.insert_import() > module.insert_call():
+        raise ShapeError(f"assigns `{wanted.receiver}` above its imports")
     return module.edited()
 
 
-def remove(source: bytes, route: Route) -> bytes:
-    """Return the module without the route; as it was when there is none.
+def remove(source: bytes, wanted: Registration) -> bytes:
+    """Return the module without the registration; as it was when there is none.
 
     Raises:
-        ShapeError: when the route cannot be taken out.
+        ShapeError: when it cannot be taken out.
     """
-    module = _Module(source, route)
+    module = _Module(source, wanted)
     module.refuse_uses()
     module.remove_imports()
     module.remove_calls()
@@ -95,7 +102,7 @@ def remove(source: bytes, route: Route) -> bytes:
 class _Module:
     """The source of a module, its tree, and the edits that are made in both of them."""
 
-    def __init__(self, source: bytes, route: Route) -> None:
+    def __init__(self, source: bytes, wanted: Registration) -> None:
         self.mark = BOM if source.startswith(BOM) else b""
         self.source = source.removeprefix(BOM)
         try:
@@ -111,10 +118,10 @@ class _Module:
         self.line_end = b"\r\n" if self.source.partition(b"\n")[0].endswith(b"\r") else b"\n"
         self.edits: list[tuple[int, int, bytes]] = []
 
-        self.route = route
-        self.importing, self.call = route.statements()
-        [self.local] = _imported(self.importing, route.package)
-        self.names = _imported(self.tree, route.package)
+        self.wanted = wanted
+        self.importing, self.call = wanted.statements()
+        [self.local] = _imported(self.importing, wanted.package)
+        self.names = _imported(self.tree, wanted.package)
         self.registrations = [
             (block, statement)
             for block in _blocks(self.tree)
@@ -131,14 +138,14 @@ class _Module:
         Raises:
             ShapeError: when it is, or when it is imported but not registered.
         """
-        module, _, _ = self.route.target.rpartition(".")
-        ours = [name for name, full in self.names.items() if full in (self.route.target, module)]
+        module, _, _ = self.wanted.target.rpartition(".")
+        ours = [name for name, full in self.names.items() if full in (self.wanted.target, module)]
         for name in ours:
             if not self.registrations or name in self.used:
                 raise ShapeError(f"uses `{name}` in a way of its own")
 
-    def insert_import(self) -> None:
-        """Import the name, where import sorters want it."""
+    def insert_import(self) -> int:
+        """Import the name, where import sorters want it; return the offset in the source."""
         if self.local in _identifiers(self.tree):
             raise ShapeError(f"uses `{self.local}` for something else")
         imports = self._imports()
@@ -148,33 +155,35 @@ class _Module:
         siblings = self._siblings(self.importing)
         before = [node for node in siblings if _rank(node) < _rank(self.importing)]
         if siblings and not before:
-            self._write_before(siblings[0], self.route.importing)
+            self._write_before(siblings[0], self.wanted.importing)
             body.insert(body.index(siblings[0]), self.importing)
         else:
             anchor = (before or imports)[-1]
             # The first of its section is set apart, as formatters want it.
-            self._write_after(anchor, self.route.importing, apart=not siblings)
+            self._write_after(anchor, self.wanted.importing, apart=not siblings)
             body.insert(body.index(anchor) + 1, self.importing)
+        return self.edits[-1][0]
 
-    def insert_call(self) -> None:
-        """Call after the last of such calls, or after the assignment of what is called."""
-        name, _ = callee = _callee(self.call) or ("", "")
+    def insert_call(self) -> int:
+        """Call after the last of such calls, or after the assignment of what is called.
+
+        Return the offset in the source.
+        """
         places = [
             (block, index)
             for block in _blocks(self.tree)
             for index, statement in enumerate(block)
-            if _assigned(statement) == name
+            if _assigned(statement) == self.wanted.receiver
         ]
         if len(places) != 1:
-            raise ShapeError(f"does not assign `{name}` in one place")
-        [(block, index)] = places
-        last = max(
-            at for at in range(index, len(block)) if at == index or _callee(block[at]) == callee
-        )
-        self._write_after(block[last], self.route.call)
+            raise ShapeError(f"does not assign `{self.wanted.receiver}` in one place")
+        [(block, last)] = places
+        for index in range(last + 1, len(block)):
+            if _callee(block[index]) == _callee(self.call):
+                last = index
+        self._write_after(block[last], self.wanted.call)
         block.insert(last + 1, self.call)
-        if self.edits[-1] < self.edits[0]:
-            raise ShapeError(f"assigns `{name}` above its imports")
+        return self.edits[-1][0]
 
     def remove_imports(self) -> None:
         """Take out the imports of what only the registrations use."""
@@ -210,17 +219,17 @@ class _Module:
         try:
             tree = ast.parse(source)
         except SyntaxError as error:
-            raise ShapeError("has nothing else where the route stands") from error
+            raise ShapeError("has nothing else where the call stands") from error
         if ast.dump(tree) != ast.dump(self.tree):
             raise ShapeError("is laid out in an unusual way")
         return self.mark + source
 
     def _registered(self, statement: ast.stmt) -> list[ast.expr]:
-        """Return the arguments of a registration that are what the route registers."""
+        """Return the arguments of a registration that are what is to be registered."""
         if _method(statement) != _method(self.call):
             return []
         arguments = _arguments(statement)
-        return [part for part in arguments if _full_name(part, self.names) == self.route.target]
+        return [part for part in arguments if _full_name(part, self.names) == self.wanted.target]
 
     def _imports(self) -> list[Import]:
         """Return the imports that the module begins with."""
