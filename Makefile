@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := hooks wrapper tests hatch_build.py docs/conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-fast lint types docs bench pairs kills bake clean
+.PHONY: help demo install test test-fast lint types docs bench pairs kills outages bake clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
@@ -21,10 +21,10 @@ install: .venv/.complete ## Install the command and the tools of its developers
 	touch $@
 
 test: install ## Run all tests
-	$(BIN)/pytest --numprocesses=auto $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=loadgroup $(ARGS)
 
 test-fast: install ## Run the tests that take less than two minutes in all
-	$(BIN)/pytest --numprocesses=auto -m "not slow" $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=loadgroup -m "not slow" $(ARGS)
 
 lint: install ## Check the style of this repository's own code
 	$(BIN)/ruff check $(CODE)
@@ -45,9 +45,12 @@ pairs: install ## Update between all projects that differ in one answer
 kills: install ## Kill updates at ARGS (100) random moments
 	$(BIN)/python tests/kills.py $(ARGS)
 
+outages: install ## Measure what outages of Redis cost a service under load
+	$(BIN)/python tests/outage.py
+
 bake: install ## Create the project with everything in it in bake/
 	rm -rf bake
 	$(BIN)/cookiecutter . --no-input --output-dir bake
 
 clean: ## Remove what the other verbs made
-	rm -rf .venv bake dist docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv bake dist docs/_build .coverage .hypothesis .tools .mypy_cache .pytest_cache .ruff_cache

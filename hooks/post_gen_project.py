@@ -10,22 +10,37 @@ import sys
 from pathlib import Path
 
 # The paths that exist only with an answer of this value; a path under two answers needs
-# both. `{package}` stands for the package. Folders go with their last file.
+# both. Braces hold the name of an answer. Folders go with their last file.
 FEATURES = {
     ("redis", True): [
+        "charts/{project_slug}/settings/redis.yaml",
+        "charts/{project_slug}/templates/redis.yaml",
+        "docs/_static/redis.svg",
+        "docs/deployment/redis.md",
         "docs/redis.md",
+        "scripts/redis-operator.sh",
         "tests/integration/test_redis.py",
         "tests/unit/app/utils/test_redis.py",
         "tests/unit/config/test_redis.py",
-        "{package}/app/utils/redis.py",
-        "{package}/config/redis.py",
+        "{package_name}/app/utils/redis.py",
+        "{package_name}/config/redis.py",
     ],
     ("aiohttp", True): [
         "docs/aiohttp.md",
         "tests/unit/app/utils/test_aiohttp_client.py",
-        "{package}/app/utils/aiohttp_client.py",
-        "{package}/config/aiohttp_client.py",
+        "{package_name}/app/utils/aiohttp_client.py",
+        "{package_name}/config/aiohttp_client.py",
     ],
+    ("helm", True): [
+        "charts",
+        "docs/_static/redis.svg",
+        "docs/deployment/kubernetes.md",
+        "docs/deployment/redis.md",
+        "scripts/dev-env.sh",
+        "scripts/redis-operator.sh",
+        "tests/unit/test_chart.py",
+    ],
+    ("vagrant", True): ["Vagrantfile", "docs/deployment/vagrant.md"],
     ("package_manager", "poetry"): ["scripts/poetry.sh"],
     ("package_manager", "uv"): ["scripts/uv.sh"],
 }
@@ -35,7 +50,7 @@ def main() -> None:
     """Prune the project in the current directory."""
     answers = json.loads(r"""{{ cookiecutter | tojson }}""")
     features = {
-        condition: [Path(path.format(package=answers["package_name"])) for path in paths]
+        condition: [Path(path.format_map(answers)) for path in paths]
         for condition, paths in FEATURES.items()
     }
     stale = [str(p) for paths in features.values() for p in paths if not p.exists()]

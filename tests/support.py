@@ -136,32 +136,12 @@ def remember(baked: Baked) -> None:
     (baked.path / ".cruft.json").write_text(json.dumps(state), "utf-8")
 
 
-class Service:
-    """A running service, with its workers in a process group of their own."""
+class Server:
+    """Something on this machine that is asked over HTTP."""
 
-    def __init__(
-        self,
-        command: Sequence[str | Path],
-        port: int,
-        variables: Mapping[str, str],
-        cwd: Path | None = None,
-    ) -> None:
-        """Start ``command``, which is to listen on ``port``."""
+    def __init__(self, port: int) -> None:
+        """Ask at ``port`` of 127.0.0.1."""
         self.port = port
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    @classmethod
-    def of(cls, python: Path, package: str, *arguments: str, **variables: str) -> Self:
-        """Serve a package on a free port, unless ``arguments`` bind it elsewhere."""
-        port = free_port()
-        binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{port}"]
-        return cls([python, "-m", package, "serve", *binding, *arguments], port, variables)
 
     def get(self, path: str, timeout: float = SECONDS) -> tuple[int, str]:
         """Return the status code and the body."""
@@ -185,12 +165,44 @@ class Service:
             connection.close()
 
     def answers(self, path: str = "/api/live", status: int = 200) -> bool:
-        """Return whether the service answers ``path`` with ``status``."""
-        assert self.process.poll() is None, f"the service exited {self.process.returncode}"
+        """Return whether ``path`` is answered with ``status``."""
         try:
             return self.get(path)[0] == status
         except OSError:
             return False
+
+
+class Service(Server):
+    """A running service, with its workers in a process group of their own."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        port: int,
+        variables: Mapping[str, str],
+        cwd: Path | None = None,
+    ) -> None:
+        """Start ``command``, which is to listen on ``port``."""
+        super().__init__(port)
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @classmethod
+    def of(cls, python: Path, package: str, *arguments: str, **variables: str) -> Self:
+        """Serve a package on a free port, unless ``arguments`` bind it elsewhere."""
+        port = free_port()
+        binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{port}"]
+        return cls([python, "-m", package, "serve", *binding, *arguments], port, variables)
+
+    def answers(self, path: str = "/api/live", status: int = 200) -> bool:
+        """Return whether the service, which must still run, does so."""
+        assert self.process.poll() is None, f"the service exited {self.process.returncode}"
+        return super().answers(path, status)
 
     def stop(self) -> int:
         """Ask the master to stop; return its exit code."""
@@ -209,12 +221,19 @@ class RedisServer:
 
     process: subprocess.Popen[bytes]
 
-    def __init__(self, folder: Path, *lines: str, sentinel: bool = False) -> None:
-        """Choose a port and write the configuration, of which ``lines`` are a part."""
-        self.port = free_port()
+    def __init__(
+        self,
+        folder: Path,
+        *lines: str,
+        sentinel: bool = False,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+    ) -> None:
+        """Write the configuration, of which ``lines`` are a part; any port unless given."""
+        self.host, self.port = host, port or free_port()
         # A Sentinel keeps its state in this file; it refuses what is about data.
         data = [] if sentinel else ['save ""', "repl-diskless-sync-delay 0"]
-        settings = [f"port {self.port}", "bind 127.0.0.1", f'dir "{folder}"', *data, *lines]
+        settings = [f"port {self.port}", f"bind {host}", f'dir "{folder}"', *data, *lines]
         file = folder / "redis.conf"
         file.write_text("\n".join(settings) + "\n", "utf-8")
         self.command: list[str | Path] = ["redis-server", file]
@@ -231,13 +250,13 @@ class RedisServer:
     def listens(self) -> bool:
         """Return whether it accepts connections."""
         assert self.process.poll() is None, f"redis-server exited {self.process.returncode}"
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+        with suppress(OSError), socket.create_connection((self.host, self.port)):
             return True
         return False
 
     def send(self, *words: str) -> str:
         """Send a command; return the answer as people read it."""
-        return run("redis-cli", "-p", str(self.port), *words, cwd=ROOT)
+        return run("redis-cli", "-h", self.host, "-p", str(self.port), *words, cwd=ROOT)
 
     def hang(self) -> None:
         """Make it accept connections but answer none, until :meth:`resume`."""
@@ -256,6 +275,13 @@ class RedisServer:
     def variables(self) -> dict[str, str]:
         """The settings of a service that uses it."""
         return {"FASTAPI_USE_REDIS": "true", "FASTAPI_REDIS_PORT": str(self.port)}
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    """Put a shell script on a PATH that begins with ``folder``."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
 
 
 def free_port() -> int:

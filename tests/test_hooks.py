@@ -280,7 +280,7 @@ def post_hook(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> An
 def test_stale_path_of_a_feature_fails_the_bake(post_hook: Any, bake: Bake, tmp_path: Path) -> None:
     before = sorted(Path().rglob("*"))
     for path in chain(*FEATURES.values()):
-        path = path.format(package=bake().package.name)
+        path = path.format_map(bake().answers)
         Path(path).rename(tmp_path / "aside")
 
         with pytest.raises(SystemExit, match=rf" {re.escape(path)}\.$"):

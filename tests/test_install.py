@@ -7,16 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import MVC, QUESTIONS, Project, Service, environment, free_port, run, wait_until
+from support import (
+    MVC,
+    QUESTIONS,
+    Project,
+    Service,
+    environment,
+    free_port,
+    program,
+    run,
+    wait_until,
+)
 
 SERVERS = {"run", "serve"}
-
-
-def program(folder: Path, name: str, text: str) -> None:
-    """Put a shell script on a PATH that begins with ``folder``."""
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-    (folder / name).chmod(0o755)
+# Made from the image; see test_image.py and test_deployment.py.
+DEPLOYMENT = {"image", "up", "down", "dev-env"}
 
 
 @pytest.mark.slow
@@ -47,7 +52,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
 
     verbs = [line.split()[0] for line in project.make("help").splitlines()]
     for verb in verbs:
-        if verb in SERVERS | {"clean"}:
+        if verb in SERVERS | DEPLOYMENT | {"clean"}:
             continue
         project.make(verb, PYTEST_ADDOPTS="-W error")
         executed(answers, verb)

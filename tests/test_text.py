@@ -12,6 +12,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+import yaml
 from conftest import Bake, MakeProject
 from cookiecutter.utils import create_env_with_context
 from docutils import nodes
@@ -78,6 +79,14 @@ def read_manifest(text: str) -> dict[str, str]:
     }
 
 
+def read_chart(text: str) -> dict[str, str]:
+    chart = yaml.safe_load(text)
+    return {
+        "project_description": chart["description"],
+        "author": chart["maintainers"][0]["name"],
+    }
+
+
 def read_readme(text: str) -> dict[str, str]:
     (heading, name), (paragraph, description) = blocks(text)[:2]
     assert (heading, paragraph) == ("h1", "p")
@@ -99,6 +108,7 @@ def read_license(text: str) -> dict[str, str]:
 READERS: dict[str, Callable[[str], dict[str, str]]] = {
     "LICENSE": read_license,
     "README.md": read_readme,
+    "charts/galactic-empire/Chart.yaml": read_chart,
     "docs/index.md": read_index,
     "pyproject.toml": read_manifest,
 }
@@ -159,7 +169,7 @@ def render(bake: Bake) -> Render:
 
 def test_every_file_that_carries_text_is_read_here(bake: Bake) -> None:
     typed = {key: f"Zyx {key.replace('_', ' ')}" for key in FIELDS}
-    files = bake(**typed, copyright_year="1977").files()
+    files = bake(**typed, project_slug="galactic-empire", copyright_year="1977").files()
     texts = {path: file.read_text("utf-8") for path, file in files.items()}
 
     carried = {
@@ -206,7 +216,7 @@ def test_hostile_text_arrives_intact_through_a_bake(bake: Bake, text: str) -> No
     typed = dict.fromkeys(FIELDS, text)
     typed["author"] = re.sub("[<>]", "", text).strip()
 
-    baked = bake(**typed, project_slug="x", copyright_year="1977")
+    baked = bake(**typed, project_slug="galactic-empire", copyright_year="1977")
 
     assert_intact({path: (baked.path / path).read_text("utf-8") for path in READERS}, typed)
 

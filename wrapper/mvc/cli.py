@@ -68,6 +68,8 @@ Redis = Annotated[bool | None, typer.Option("--redis/--no-redis", " /-R", help="
 Aiohttp = Annotated[
     bool | None, typer.Option("--aiohttp/--no-aiohttp", " /-A", help="HTTP client.")
 ]
+Helm = Annotated[bool | None, typer.Option("--helm/--no-helm", " /-H", help="Helm chart.")]
+Vagrant = Annotated[bool | None, typer.Option("--vagrant/--no-vagrant", help="Vagrantfile.")]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
@@ -135,6 +137,8 @@ def new(
     ],
     redis: Redis = None,
     aiohttp: Aiohttp = None,
+    helm: Helm = None,
+    vagrant: Vagrant = None,
     package_manager: Annotated[
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
     ] = None,
@@ -166,6 +170,8 @@ def new(
     chosen = {
         "redis": redis,
         "aiohttp": aiohttp,
+        "helm": helm,
+        "vagrant": vagrant,
         "package_manager": package_manager,
         "license": license_,
         "repo_url": repo_url,
@@ -213,6 +219,8 @@ def update(
     ctx: typer.Context,
     redis: Redis = None,
     aiohttp: Aiohttp = None,
+    helm: Helm = None,
+    vagrant: Vagrant = None,
     assignments: Assignments = None,
     template: Annotated[
         str | None, typer.Option(metavar="SRC", help="Where the template is from now on.")
@@ -233,7 +241,7 @@ def update(
     git.prepare()
     from mvc import update as updating
 
-    chosen = {"redis": redis, "aiohttp": aiohttp}
+    chosen = {"redis": redis, "aiohttp": aiohttp, "helm": helm, "vagrant": vagrant}
     if abort:
         if pretend or template or checkout or assignments or set(chosen.values()) != {None}:
             raise UsageError("`--abort` takes back what there is, and no other option.")

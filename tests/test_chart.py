@@ -1,0 +1,1081 @@
+"""The chart, through Helm 3 and Helm 4: what it renders, and what it refuses."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import outage
+import pytest
+import yaml
+from conftest import Bake
+from jsonschema_rs import Validator, validator_for
+from mvc import routes
+from support import ROOT, Baked, Project, label, run, uv
+
+BIN = Path(sys.executable).parent
+ENGINES = ("helm3", "helm4")
+KUBERNETES = ("1.34", "1.35", "1.36", "1.37")
+CHECKOV = "checkov==3.3.30"
+# Resources that extend Kubernetes: its own schemas know nothing of them.
+EXTENSIONS = {"HTTPRoute", "RedisReplication"}
+# The longest that Helm accepts as the name of a release.
+LONGEST = 53
+# Each means something to YAML, to Go's templates, or to a shell.
+HOSTILE = (
+    """"It's" 100 % %(x)s # a: b, {c: [d]} | > & * ! ? - {{ .Values }} \\n $HOME ` é 🚀 你好"""
+)
+
+CLUSTER = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": CLUSTER}
+REQUIREMENT = {"key": "disk", "operator": "In", "values": ["ssd"]}
+# Everything that is empty by default.
+EVERYTHING: dict[str, Any] = {
+    "image": {"tag": "1.0", "digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "existingSecret": "empire-secrets",
+    "service": {"type": "NodePort", "nodePort": 30080, "annotations": {"a.example/b": "1"}},
+    "ingress": {
+        "className": "public",
+        "annotations": {"a.example/b": HOSTILE},
+        "hosts": ["empire.example", "*.empire.example"],
+        "path": "/empire",
+        "tls": [{"secretName": "certificate", "hosts": ["empire.example"]}],
+    },
+    "httpRoute": {
+        "annotations": {"a.example/b": "true"},
+        "parentRefs": [{"name": "gateway", "namespace": "gateways", "sectionName": "https"}],
+        "hostnames": ["empire.example"],
+        "path": "/empire",
+    },
+    "networkPolicy": {
+        "from": [
+            {"namespaceSelector": CLUSTER},
+            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+        ]
+    },
+    "serviceAccount": {"name": "trooper", "annotations": {"a.example/role": "arn:x:1"}},
+    "podAnnotations": {"a.example/scrape": "true"},
+    "podLabels": {"team": "empire"},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "dark", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [REQUIREMENT]}]
+            }
+        },
+        "podAntiAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "podAffinityTerm": TERM}
+            ]
+        },
+    },
+}
+# What a switch needs beside itself.
+NEEDS = {"httpRoute": {"parentRefs": [{"name": "gateway"}]}}
+MODES: dict[str, dict[str, Any]] = {
+    "operator with a password": {
+        "redis": {"operator": {"storage": {"className": "fast"}}},
+        "secrets": {"FASTAPI_REDIS_PASSWORD": HOSTILE},
+    },
+    "external": {"redis": {"mode": "external", "external": {"host": "r.example", "port": 6380}}},
+    "sentinels": {
+        "redis": {
+            "mode": "external",
+            "external": {"sentinels": ["a:26379", "b:26379"], "sentinelMaster": "empire"},
+        }
+    },
+    "none": {"redis": {"mode": "none"}},
+}
+
+Resource = dict[str, Any]
+Place = tuple[str | int, ...]
+
+
+@cache
+def helm(engine: str, *words: str | Path, values: str) -> "subprocess.CompletedProcess[str]":
+    """Run Helm, once for the same words and values: it is asked for the same again and again."""
+    program = ROOT / ".tools/bin" / engine
+    if not program.exists():
+        pytest.skip(f"needs {engine}: bash tests/helm.sh")
+    return subprocess.run(
+        [program, *words, "--namespace", "empire", "--values", "-"],
+        input=values,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        # No cluster of the developer's.
+        env={**os.environ, "KUBECONFIG": os.devnull},
+    )
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of a project, and what Helm makes of it."""
+
+    project: Baked
+
+    @property
+    def path(self) -> Path:
+        return self.project.path / "charts" / self.project.path.name
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        values: dict[str, Any] = yaml.safe_load((self.path / "values.yaml").read_text("utf-8"))
+        return values
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        text = (self.path / "values.schema.json").read_text("utf-8")
+        schema: dict[str, Any] = json.loads(text)
+        return schema
+
+    def helm(
+        self, engine: str, *words: str | Path, values: Any = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run Helm with ``values`` for those of the chart."""
+        return helm(engine, *words, values=json.dumps(values or {}, ensure_ascii=False))
+
+    def template(
+        self, engine: str, values: Any = None, release: str = "prod"
+    ) -> "subprocess.CompletedProcess[str]":
+        words = ("template", release, self.path, "--kube-version", "1.37.0")
+        return self.helm(engine, *words, values=values)
+
+    def render(
+        self, values: Any = None, release: str = "prod", engine: str = "helm4"
+    ) -> list[Resource]:
+        """Return the resources, which must be all that there is."""
+        done = self.template(engine, values, release)
+        assert done.returncode == 0, done.stderr
+        return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
+
+    def environment(self, values: Any = None) -> dict[str, str]:
+        """Return the environment of the container, from a ConfigMap and a Secret."""
+        resources = self.render(values)
+        encoded = find(resources, "Secret")[0]["data"] if find(resources, "Secret") else {}
+        secrets = {name: base64.b64decode(text).decode() for name, text in encoded.items()}
+        return {**find(resources, "ConfigMap")[0]["data"], **secrets}
+
+    def cases(self) -> dict[str, Any]:
+        """Return values that turn every switch on and off, alone and with all others."""
+        switches = [place for place, value in leaves(self.values) if isinstance(value, bool)]
+        everything = intersection(EVERYTHING, self.values)
+        flips = {
+            f"{'.'.join(place)} {not on}".lower(): merged(
+                {place[0]: NEEDS.get(place[0], {})}, nested(place, not on)
+            )
+            for place in switches
+            for on in [at(self.values, place)]
+        }
+        return {
+            "default": {},
+            **flips,
+            "all on": merged(everything, *(nested(place, True) for place in switches)),
+            "all off": merged(everything, *(nested(place, False) for place in switches)),
+            **(MODES if "redis" in self.values else {}),
+        }
+
+
+def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the place of each value that is no mapping, or an empty one."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*place, key))
+        else:
+            yield (*place, key), value
+
+
+def at(values: Any, place: Place) -> Any:
+    for key in place:
+        values = values[key]
+    return values
+
+
+def nested(place: Place, value: Any) -> Any:
+    """Return a mapping in which only ``place`` is, and holds ``value``."""
+    for key in reversed(place):
+        value = {key: value}
+    return value
+
+
+def merged(*many: Any) -> dict[str, Any]:
+    """Merge mappings as Helm does; later ones win."""
+    result: dict[str, Any] = {}
+    for one in many:
+        for key, value in one.items():
+            both = isinstance(value, dict) and isinstance(result.get(key), dict)
+            result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def intersection(values: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in known}
+
+
+def find(resources: list[Resource], kind: str) -> list[Resource]:
+    return [resource for resource in resources if resource["kind"] == kind]
+
+
+def pod(resources: list[Resource]) -> dict[str, Any]:
+    """Return the template of the service's pods."""
+    [deployment] = find(resources, "Deployment")
+    template: dict[str, Any] = deployment["spec"]["template"]
+    return template
+
+
+def container(resources: list[Resource]) -> dict[str, Any]:
+    [one] = pod(resources)["spec"]["containers"]
+    result: dict[str, Any] = one
+    return result
+
+
+def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+FEATURES = [
+    {"redis": redis, "aiohttp": aiohttp} for redis in (True, False) for aiohttp in (True, False)
+]
+features = pytest.mark.parametrize("answers", FEATURES, ids=label)
+engines = pytest.mark.parametrize("engine", ENGINES)
+
+
+@pytest.fixture(scope="module")
+def charts(bake: Bake) -> Callable[..., Chart]:
+    """Return the chart of a project with these answers."""
+    return lambda **answers: Chart(bake(**answers))
+
+
+@pytest.fixture(scope="module")
+def chart(charts: Callable[..., Chart]) -> Chart:
+    return charts()
+
+
+@pytest.fixture(scope="module")
+def rendered(charts: Callable[..., Chart]) -> list[Resource]:
+    """Return every resource of every case, once each."""
+    unique = {
+        json.dumps(resource): resource
+        for answers in ({}, {"redis": False})
+        for case in charts(**answers).cases().values()
+        for resource in charts(**answers).render(case)
+    }
+    return list(unique.values())
+
+
+@pytest.mark.slow
+@engines
+@features
+def test_helm_lint_finds_nothing(
+    charts: Callable[..., Chart], answers: dict[str, Any], engine: str
+) -> None:
+    chart = charts(**answers)
+
+    for name, values in chart.cases().items():
+        done = chart.helm(engine, "lint", chart.path, "--strict", values=values)
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.slow
+def test_both_engines_render_the_same(charts: Callable[..., Chart]) -> None:
+    for answers in ({}, {"redis": False}):
+        chart = charts(**answers)
+        for name, values in chart.cases().items():
+            assert chart.render(values, engine="helm3") == chart.render(values), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_resources_are_what_kubernetes_takes(
+    rendered: list[Resource], tmp_path: Path, version: str
+) -> None:
+    known = [resource for resource in rendered if resource["kind"] not in EXTENSIONS]
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(known))
+
+    run(
+        *(BIN / "kubernetes-validate", "--strict", "--kubernetes-version", version),
+        "all.yaml",
+        cwd=tmp_path,
+    )
+
+    assert {resource["apiVersion"] for resource in known} == {
+        "apps/v1",
+        "autoscaling/v2",
+        "networking.k8s.io/v1",
+        "policy/v1",
+        "v1",
+    }
+
+
+def strict(schema: Any) -> Any:
+    """Return a schema that refuses what the API server would drop without a word."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
+    return {**closed, **{key: strict(part) for key, part in schema.items()}}
+
+
+def test_replication_is_what_the_operator_takes(rendered: list[Resource]) -> None:
+    text = (ROOT / "tests/data/redisreplication.v1beta2.schema.json").read_text("utf-8")
+    replications = find(rendered, "RedisReplication")
+
+    assert len(replications) > 2
+    for replication in replications:
+        errors = [*validator_for(strict(json.loads(text))).iter_errors(replication)]
+        assert not errors
+        spec = replication["spec"]
+        sentinel = spec["sentinel"]
+        assert (spec["clusterSize"], sentinel["size"], sentinel["quorum"]) == (3, 3, "2")
+
+
+def test_route_leads_to_the_service(chart: Chart) -> None:
+    resources = chart.render(chart.cases()["all on"])
+    [route] = find(resources, "HTTPRoute")
+    [service] = find(resources, "Service")
+
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert route["spec"] == {
+        "parentRefs": EVERYTHING["httpRoute"]["parentRefs"],
+        "hostnames": ["empire.example"],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/empire"}}],
+                "backendRefs": [{"name": service["metadata"]["name"], "port": 80}],
+            }
+        ],
+    }
+
+
+def test_ingress_leads_to_the_service(chart: Chart) -> None:
+    resources = chart.render(chart.cases()["all on"])
+    [ingress] = find(resources, "Ingress")
+    [service] = find(resources, "Service")
+
+    backend = {"service": {"name": service["metadata"]["name"], "port": {"name": "http"}}}
+    path = {"path": "/empire", "pathType": "Prefix", "backend": backend}
+    assert ingress["spec"] == {
+        "ingressClassName": "public",
+        "rules": [
+            {"host": host, "http": {"paths": [path]}} for host in EVERYTHING["ingress"]["hosts"]
+        ],
+        "tls": EVERYTHING["ingress"]["tls"],
+    }
+    [bare] = find(chart.render({"ingress": {"enabled": True}}), "Ingress")
+    assert bare["spec"].keys() == {"rules"}
+    assert [rule.keys() for rule in bare["spec"]["rules"]] == [{"http"}]
+
+
+@pytest.mark.slow
+def test_policies_of_checkov_find_nothing(rendered: list[Resource], tmp_path: Path) -> None:
+    for number, resource in enumerate(rendered):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(resource))
+    checked = uv(
+        *("tool", "run", "--quiet", "--python", sys.executable, "--from", CHECKOV, "checkov"),
+        *("--skip-download", "--framework", "kubernetes", "--output", "json", "--quiet"),
+        *("--soft-fail", "--directory", tmp_path),
+        cwd=tmp_path,
+    )
+    results = json.loads(checked)
+
+    assert results["summary"]["passed"] > 500
+    assert not [
+        (check["check_id"], check["check_name"], check["resource"])
+        for check in results["results"]["failed_checks"]
+    ]
+
+
+def test_deployment_leaves_replicas_to_the_autoscaler(chart: Chart) -> None:
+    values = {"replicaCount": 1000000}
+
+    [scaled] = find(chart.render(values), "Deployment")
+    off = chart.render({**values, "autoscaling": {"enabled": False}})
+    [fixed] = find(off, "Deployment")
+
+    assert "replicas" not in scaled["spec"]
+    assert fixed["spec"]["replicas"] == 1000000
+    assert not find(off, "HorizontalPodAutoscaler")
+
+
+@pytest.mark.parametrize(("enabled", "replicas"), [(True, 1), (True, 2), (False, 1), (False, 2)])
+def test_evictions_are_limited_where_there_is_more_than_one_pod(
+    chart: Chart, enabled: bool, replicas: int
+) -> None:
+    key = "minReplicas" if enabled else "replicaCount"
+    other = {"minReplicas": 3 - replicas, "enabled": enabled}
+    scaling = {"enabled": enabled, key: replicas} if enabled else other
+    values = {"autoscaling": scaling, "replicaCount": 3 - replicas if enabled else replicas}
+
+    budgets = find(chart.render({**values, "redis": {"mode": "none"}}), "PodDisruptionBudget")
+
+    assert len(budgets) == (replicas > 1)
+    for budget in budgets:
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@pytest.mark.parametrize(("sleep", "graceful"), [(5, 30), (1, 0), (60, 1000000)])
+def test_pod_has_the_time_to_finish(chart: Chart, sleep: int, graceful: int) -> None:
+    values = {"preStopSeconds": sleep, "config": {"FASTAPI_GRACEFUL_TIMEOUT": graceful}}
+
+    resources = chart.render(values)
+
+    assert container(resources)["lifecycle"] == {"preStop": {"sleep": {"seconds": sleep}}}
+    assert pod(resources)["spec"]["terminationGracePeriodSeconds"] > sleep + graceful
+
+
+def test_other_settings_are_other_pods(chart: Chart) -> None:
+    def template(values: dict[str, Any]) -> dict[str, Any]:
+        return pod(chart.render(values))
+
+    changed: list[dict[str, Any]] = [
+        {},
+        {"config": {"FASTAPI_DEBUG": True}},
+        {"secrets": {"FASTAPI_REDIS_PASSWORD": "one"}},
+        {"secrets": {"FASTAPI_REDIS_PASSWORD": "other"}},
+        {"redis": {"mode": "none"}},
+    ]
+    templates = {json.dumps(template(values)) for values in changed}
+
+    assert len(templates) == len(changed)
+    assert template({"service": {"port": 8080}}) == template({})
+
+
+@pytest.mark.parametrize(
+    "release",
+    ["a", "1a", "a.b", "x" * LONGEST, "1" + "x" * (LONGEST - 1), "null", "1e6", "a" + "-b" * 26],
+)
+@pytest.mark.parametrize("slug", ["x", "x" * LONGEST, "on"])
+def test_names_are_short_enough_whatever_release_and_project_are_called(
+    charts: Callable[..., Chart], slug: str, release: str
+) -> None:
+    chart = charts(project_slug=slug, package_name="empire")
+
+    resources = chart.render(chart.cases()["all on"] | {"serviceAccount": {}}, release)
+
+    names = {resource["metadata"]["name"] for resource in resources}
+    [replication] = {each["metadata"]["name"] for each in find(resources, "RedisReplication")}
+    derived = ("headless", "additional", "master", "replica", "replication", "s", "s-hl")
+    for name in names | {f"{replication}-{suffix}" for suffix in derived}:
+        assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", name), name
+        assert len(name) <= 63, name
+    # Kubernetes appends ten characters to it, for a label.
+    assert len(f"{replication}-s") <= 52
+
+
+def test_long_names_stay_apart(charts: Callable[..., Chart]) -> None:
+    chart = charts(project_slug="x" * LONGEST, package_name="empire")
+
+    names = {
+        resource["metadata"]["name"]
+        for end in "ab"
+        for resource in chart.render(release="r" * (LONGEST - 1) + end)
+        if resource["kind"] in {"Deployment", "RedisReplication"}
+    }
+
+    assert len(names) == 4
+
+
+def test_release_with_the_name_of_the_project_is_not_named_twice(chart: Chart) -> None:
+    for release, name in {
+        "galactic-empire": "galactic-empire",
+        "my-galactic-empire": "my-galactic-empire",
+        "prod": "prod-galactic-empire",
+    }.items():
+        [deployment] = find(chart.render(release=release), "Deployment")
+        assert deployment["metadata"]["name"] == name
+
+
+def test_service_and_policies_select_the_pods_of_the_service_alone(chart: Chart) -> None:
+    resources = chart.render(chart.cases()["all on"])
+    [test] = find(resources, "Pod")
+    [replication] = find(resources, "RedisReplication")
+    # The operator gives its pods the labels of the resource, and its own.
+    others = [
+        test["metadata"]["labels"],
+        {**replication["metadata"]["labels"], "app": replication["metadata"]["name"]},
+    ]
+    [service] = find(resources, "Service")
+    policy, of_redis = find(resources, "NetworkPolicy")
+    [deployment] = find(resources, "Deployment")
+    spread = pod(resources)["spec"]["topologySpreadConstraints"]
+
+    for selector in (
+        service["spec"]["selector"],
+        policy["spec"]["podSelector"]["matchLabels"],
+        deployment["spec"]["selector"]["matchLabels"],
+        *(constraint["labelSelector"]["matchLabels"] for constraint in spread),
+    ):
+        assert matches(selector, pod(resources)["metadata"]["labels"])
+        assert not any(matches(selector, labels) for labels in others)
+    selector = of_redis["spec"]["podSelector"]["matchLabels"]
+    assert [matches(selector, labels) for labels in others] == [False, True]
+
+
+def test_labels_of_the_replication_never_change(charts: Callable[..., Chart]) -> None:
+    """The operator makes selectors of them, which Kubernetes lets nobody change."""
+    labels = [
+        find(charts(version=version).render(), "RedisReplication")[0]["metadata"]["labels"]
+        for version in ("0.1.0", "2.0")
+    ]
+
+    assert labels[0] == labels[1]
+
+
+def test_restricted_policy_lets_pods_be_tested_from_within(chart: Chart) -> None:
+    resources = chart.render(chart.cases()["all on"])
+    policy, _ = find(resources, "NetworkPolicy")
+    [test] = find(resources, "Pod")
+
+    [rule] = policy["spec"]["ingress"]
+
+    assert rule["ports"] == [{"port": 8000}]
+    assert rule["from"][:-1] == EVERYTHING["networkPolicy"]["from"]
+    assert matches(rule["from"][-1]["podSelector"]["matchLabels"], test["metadata"]["labels"])
+    open_policy, _ = find(chart.render(), "NetworkPolicy")
+    assert open_policy["spec"]["ingress"] == [{"ports": [{"port": 8000}]}]
+
+
+def test_redis_is_reached_by_the_service_and_the_operator_alone(chart: Chart) -> None:
+    resources = chart.render()
+    [replication] = find(resources, "RedisReplication")
+    _, policy = find(resources, "NetworkPolicy")
+
+    [rule] = policy["spec"]["ingress"]
+
+    service, redis, operator = rule["from"]
+    assert matches(service["podSelector"]["matchLabels"], pod(resources)["metadata"]["labels"])
+    assert redis["podSelector"]["matchLabels"] == replication["metadata"]["labels"]
+    assert operator["podSelector"]["matchLabels"] == {"name": "redis-operator"}
+    assert [port["port"] for port in rule["ports"]] == [6379, 26379]
+    assert not find(chart.render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
+
+
+def test_pods_are_restricted(rendered: list[Resource]) -> None:
+    specs = [
+        *(resource["spec"] for resource in find(rendered, "Pod")),
+        *(resource["spec"]["template"]["spec"] for resource in find(rendered, "Deployment")),
+    ]
+
+    assert len(specs) > 4
+    for spec in specs:
+        [one] = spec["containers"]
+        security = {**spec["securityContext"], **one["securityContext"]}
+        assert security == {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert not spec["automountServiceAccountToken"]
+        assert not spec["enableServiceLinks"]
+        assert not any("host" in probe.get("httpGet", {}) for probe in probes(one).values())
+    for account in find(rendered, "ServiceAccount"):
+        assert not account["automountServiceAccountToken"]
+    for replication in find(rendered, "RedisReplication"):
+        for spec in (replication["spec"], replication["spec"]["sentinel"]):
+            assert spec["podSecurityContext"]["runAsNonRoot"]
+            assert spec["podSecurityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert not spec["securityContext"]["allowPrivilegeEscalation"]
+            assert spec["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def probes(one: dict[str, Any]) -> dict[str, Any]:
+    return {name: probe for name, probe in one.items() if name.endswith("Probe")}
+
+
+def test_service_account_is_there_before_it_is_used(chart: Chart) -> None:
+    def account(**values: Any) -> tuple[str, list[str]]:
+        resources = chart.render({"serviceAccount": values})
+        made = [each["metadata"]["name"] for each in find(resources, "ServiceAccount")]
+        return pod(resources)["spec"]["serviceAccountName"], made
+
+    assert account() == ("prod-galactic-empire", ["prod-galactic-empire"])
+    assert account(name="trooper") == ("trooper", ["trooper"])
+    assert account(create=False) == ("default", [])
+    assert account(create=False, name="trooper") == ("trooper", [])
+
+
+def test_container_is_what_the_image_is_made_for(chart: Chart) -> None:
+    lines = (chart.project.path / "Dockerfile").read_text("utf-8").splitlines()
+    image = dict(line.split(" ", 1) for line in lines if re.match(r"[A-Z]+ ", line))
+    resources = chart.render()
+    one = container(resources)
+    security = pod(resources)["spec"]["securityContext"]
+    entrypoint, default = json.loads(image["ENTRYPOINT"]), json.loads(image["CMD"])
+
+    assert image["USER"] == f"{security['runAsUser']}:{security['runAsGroup']}"
+    assert [str(port["containerPort"]) for port in one["ports"]] == [image["EXPOSE"]]
+    assert image["EXPOSE"] == default[-1].split(":")[1]
+    # The address is a setting in a cluster, and all else is as the image starts by itself.
+    assert "command" not in one
+    assert one["args"] == default[: default.index("--bind")]
+    assert chart.environment()["FASTAPI_BIND"] == default[-1]
+    assert image["STOPSIGNAL"] == "SIGTERM"
+    assert "signal" not in json.dumps(resources).lower()
+    [test] = find(resources, "Pod")
+    assert test["spec"]["containers"][0]["command"][0] == entrypoint[0]
+
+
+@pytest.mark.parametrize("bind", ["[::]:9000", ":9000", "0.0.0.0:9000"])
+def test_everything_follows_the_port_of_the_container(chart: Chart, bind: str) -> None:
+    resources = chart.render({"config": {"FASTAPI_BIND": bind}, "service": {"port": 81}})
+
+    [service] = find(resources, "Service")
+    policy, _ = find(resources, "NetworkPolicy")
+    [test] = find(resources, "Pod")
+
+    assert container(resources)["ports"] == [{"name": "http", "containerPort": 9000}]
+    assert {probe["httpGet"]["port"] for probe in probes(container(resources)).values()} == {"http"}
+    assert service["spec"]["ports"] == [{"name": "http", "port": 81, "targetPort": "http"}]
+    assert policy["spec"]["ingress"][0]["ports"] == [{"port": 9000}]
+    url = f"http://{service['metadata']['name']}:81/api/ready"
+    assert test["spec"]["containers"][0]["command"][-1] == url
+
+
+@pytest.mark.slow
+def test_probes_ask_routes_that_exist(chart: Chart, full: Project) -> None:
+    names = {route.path: route.name for route in routes.of(full.path) if route.method == "GET"}
+
+    asked = {
+        kind: names[probe["httpGet"]["path"]]
+        for kind, probe in probes(container(chart.render())).items()
+    }
+
+    assert asked == {"startupProbe": "live", "livenessProbe": "live", "readinessProbe": "ready"}
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_helm_test_asks_the_service(chart: Chart, status: int) -> None:
+    asked = []
+
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b'{"status":"ok"}')
+
+        def log_message(self, *_arguments: object) -> None:
+            """Leave standard error to the test."""
+
+    server = HTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    [test] = find(chart.render(), "Pod")
+    _, *words, url = test["spec"]["containers"][0]["command"]
+    address = f"http://127.0.0.1:{server.server_port}"
+
+    try:
+        url = re.sub("^http://[^/]+", address, url)
+        done = subprocess.run([sys.executable, *words, url], capture_output=True, text=True)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    assert asked == ["/api/ready"]
+    assert (done.returncode == 0) == (status == 200)
+    assert ('{"status":"ok"}' in done.stdout) == (status == 200)
+
+
+def known(project: Baked) -> set[str]:
+    page = (project.path / "docs/settings.md").read_text("utf-8")
+    return set(re.findall(r"^\| `(FASTAPI_\w+)`", page, re.M))
+
+
+@pytest.mark.slow
+@features
+def test_every_setting_can_be_set_and_nothing_else(
+    charts: Callable[..., Chart], answers: dict[str, Any]
+) -> None:
+    chart = charts(**answers)
+    properties = chart.schema["properties"]
+
+    settings = properties["config"]["properties"].keys() | properties["secrets"]["properties"]
+
+    assert settings == known(chart.project)
+    for name, values in chart.cases().items():
+        assert chart.environment(values).keys() <= settings, name
+
+
+SAMPLES: dict[str, Any] = {
+    "FASTAPI_BIND": "[::]:65535",
+    "FASTAPI_DOCS_URL": "/a/b",
+    "FASTAPI_ROOT_PATH": "/é",
+    "FASTAPI_FORWARDED_ALLOW_IPS": "10.0.0.0/8, ::1",
+    "FASTAPI_GUNICORN_LOG_FORMAT": """%(message)s "It's" 100 %% # a: b {{ c }} 🚀""",
+    "FASTAPI_WORKER_CLASS": "asgi",
+    "FASTAPI_REDIS_SENTINELS": "a:26379,[::1]:26379",
+    "FASTAPI_REDIS_PORT": 65535,
+}
+
+
+def sample(name: str, schema: dict[str, Any]) -> Any:
+    """Return a value of a setting that a careless chart would write otherwise."""
+    if name in SAMPLES:
+        return SAMPLES[name]
+    if "enum" in schema:
+        return schema["enum"][0]
+    return {"boolean": True, "integer": 1000000, "number": 0.25, "string": HOSTILE}[schema["type"]]
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+READ = """
+import json, sys
+from importlib import import_module
+settings = import_module(f"{sys.argv[1]}.config").get_settings()
+print(json.dumps({
+    f"FASTAPI_{name.upper()}": getattr(value, "get_secret_value", lambda value=value: value)()
+    for name, value in settings
+}))
+"""
+
+
+@pytest.mark.slow
+def test_settings_arrive_in_the_service_as_they_were_given(chart: Chart, full: Project) -> None:
+    values = {
+        group: {
+            name: sample(name, schema)
+            for name, schema in chart.schema["properties"][group]["properties"].items()
+        }
+        for group in ("config", "secrets")
+    }
+    given = values["config"] | values["secrets"]
+
+    variables = chart.environment(values)
+    read = json.loads(run(full.python, "-c", READ, full.package.name, cwd=full.path, **variables))
+
+    assert variables == {name: as_text(value) for name, value in given.items()}
+    read["FASTAPI_REDIS_SENTINELS"] = ",".join(read["FASTAPI_REDIS_SENTINELS"])
+    assert read == given
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_service_is_told_where_redis_is(chart: Chart, name: str) -> None:
+    told = {
+        key.removeprefix("FASTAPI_"): text
+        for key, text in chart.environment(MODES[name]).items()
+        if "REDIS" in key
+    }
+
+    assert (
+        told
+        == {
+            "operator with a password": {
+                "USE_REDIS": "true",
+                "REDIS_USE_SENTINEL": "true",
+                "REDIS_SENTINELS": outage.VARIABLES["FASTAPI_REDIS_SENTINELS"].replace(
+                    outage.RELEASE, f"prod-{outage.RELEASE}"
+                ),
+                "REDIS_SENTINEL_MASTER": "mymaster",
+                "REDIS_PASSWORD": HOSTILE,
+            },
+            "external": {"USE_REDIS": "true", "REDIS_HOST": "r.example", "REDIS_PORT": "6380"},
+            "sentinels": {
+                "USE_REDIS": "true",
+                "REDIS_USE_SENTINEL": "true",
+                "REDIS_SENTINELS": "a:26379,b:26379",
+                "REDIS_SENTINEL_MASTER": "empire",
+            },
+            "none": {"USE_REDIS": "false"},
+        }[name]
+    )
+
+
+def test_given_setting_wins_over_the_computed_one(chart: Chart) -> None:
+    config = {"FASTAPI_USE_REDIS": False, "FASTAPI_REDIS_SENTINELS": ""}
+
+    variables = chart.environment({"config": config})
+
+    assert variables["FASTAPI_USE_REDIS"] == "false"
+    assert variables["FASTAPI_REDIS_SENTINELS"] == ""
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_replication_is_there_for_the_operator_alone(chart: Chart, name: str) -> None:
+    resources = chart.render(MODES[name])
+
+    there = [each for each in resources if "redis" in each["metadata"]["name"]]
+
+    assert bool(there) == name.startswith("operator")
+
+
+def test_redis_and_the_service_read_the_same_password(chart: Chart) -> None:
+    own, other = {"FASTAPI_REDIS_PASSWORD": "x"}, "empire-secrets"
+
+    def names(**values: Any) -> tuple[str | None, str | None]:
+        """Return the Secret that Redis reads, and that which wins in the container."""
+        resources = chart.render(values)
+        [replication] = find(resources, "RedisReplication")
+        of_redis = replication["spec"]["kubernetesConfig"].get("redisSecret", {})
+        assert of_redis.get("key") in {None, "FASTAPI_REDIS_PASSWORD"}
+        sources = [source.get("secretRef") for source in container(resources)["envFrom"]]
+        return of_redis.get("name"), sources[-1] and sources[-1]["name"]
+
+    assert names() == (None, None)
+    assert names(secrets=own) == ("prod-galactic-empire",) * 2
+    assert names(existingSecret=other) == (other, other)
+    assert names(secrets=own, existingSecret=other) == ("prod-galactic-empire",) * 2
+
+
+def test_typed_text_arrives_in_the_chart(charts: Callable[..., Chart]) -> None:
+    text = """"It's" 100 % # a: b, - \\ \\u0041 & * ! | > [c] {d} é 🚀 你好 null"""
+    chart = charts(project_description=text, author=text.replace(">", ""))
+
+    for engine in ENGINES:
+        done = chart.helm(engine, "lint", chart.path, "--strict")
+        assert done.returncode == 0, done.stdout
+    described = yaml.safe_load(
+        run(ROOT / ".tools/bin/helm4", "show", "chart", chart.path, cwd=ROOT)
+    )
+    assert described["description"] == text
+    assert described["maintainers"][0]["name"] == text.replace(">", "")
+
+
+@pytest.mark.parametrize(
+    "version", ["1", "1.0", "0.10", "1.0rc1.dev2", "2026.11.24.post1", "1." * 49 + "0"]
+)
+def test_version_of_any_form_is_the_tag_of_the_image(
+    charts: Callable[..., Chart], version: str
+) -> None:
+    chart = charts(version=version)
+
+    for engine in ENGINES:
+        resources = chart.render(engine=engine)
+        assert container(resources)["image"] == f"galactic-empire:{version}"
+        text = resources[0]["metadata"]["labels"]["app.kubernetes.io/version"]
+        assert version.startswith(text)
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9.]{0,61}[a-z0-9])?", text)
+        done = chart.helm(engine, "lint", chart.path, "--strict")
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("redis", [True, False])
+def test_tables_list_every_value_with_its_default(
+    charts: Callable[..., Chart], redis: bool
+) -> None:
+    chart = charts(redis=redis)
+    pages = [chart.path / "README.md"]
+    if redis:
+        pages.append(chart.project.path / "docs/deployment/redis.md")
+    text = "".join(page.read_text("utf-8") for page in pages)
+
+    rows = re.findall(r"^\| `([\w.]+)` \| `(.+?)` \| .+ \|$", text, re.M)
+
+    assert dict(rows) == {
+        ".".join(place): json.dumps(value) for place, value in leaves(chart.values)
+    }
+    assert len(rows) == len(dict(rows))
+
+
+@pytest.mark.parametrize("redis", [True, False])
+def test_notes_say_how_to_reach_the_service(charts: Callable[..., Chart], redis: bool) -> None:
+    chart = charts(redis=redis)
+    everything = chart.cases()["all on"]
+
+    done = chart.helm(
+        *("helm4", "install", "prod", chart.path, "--dry-run=client"), values=everything
+    )
+
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.split("NOTES:")[1]
+    assert "port-forward service/prod-galactic-empire 8000:80\n" in notes
+    assert "The Ingress publishes it as empire.example, *.empire.example." in notes
+    assert "The HTTPRoute publishes it as empire.example." in notes
+
+
+# What is refused -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the schema, and values in which what it describes is there."""
+
+    place: Place
+    schema: dict[str, Any]
+
+    def holding(self, value: Any) -> Any:
+        """Return values in which this part is ``value``."""
+        for key in reversed(self.place):
+            value = [value] if isinstance(key, int) else {key: value}
+        return value
+
+
+def parts(root: dict[str, Any], schema: dict[str, Any], place: Place = ()) -> Iterator[Part]:
+    """Yield every part of a schema, however deep."""
+    if "$ref" in schema:
+        schema = at(root, tuple(schema["$ref"].split("/")[1:]))
+    yield Part(place, schema)
+    for key, below in schema.get("properties", {}).items():
+        yield from parts(root, below, (*place, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from parts(root, schema["additionalProperties"], (*place, "any"))
+    if "items" in schema:
+        yield from parts(root, schema["items"], (*place, 0))
+
+
+# One of each type, of which one at least is wrong everywhere.
+TYPED: dict[str, Any] = {
+    "string": "?",
+    "integer": 7,
+    "number": 0.5,
+    "boolean": True,
+    "array": ["?"],
+    "object": {"?": "?"},
+}
+
+
+def wrong(schema: dict[str, Any]) -> list[Any]:
+    """Return values of every type that a part does not have."""
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if "number" in types:
+        types = [*types, "integer"]
+    nulls = [] if "null" in types else [None]
+    return [value for name, value in TYPED.items() if name not in types] + nulls
+
+
+def complaints(validator: Validator, values: Any, place: Place, keyword: str) -> bool:
+    """Return whether a keyword of the schema complains of this very place."""
+    return any(
+        tuple(error.instance_path) == place and error.schema_path[-1] == keyword
+        for error in validator.iter_errors(values)
+    )
+
+
+@features
+def test_schema_refuses_every_wrong_type_and_every_unknown_key(
+    charts: Callable[..., Chart], answers: dict[str, Any]
+) -> None:
+    schema = charts(**answers).schema
+    validator = validator_for(schema)
+    count = 0
+
+    for part in parts(schema, schema):
+        for value in wrong(part.schema):
+            values = part.holding(value)
+            assert complaints(validator, values, part.place, "type"), (part.place, value)
+            count += 1
+        if "object" in part.schema["type"] and part.place != ("global",):
+            open_map = isinstance(part.schema.get("additionalProperties"), dict)
+            values = part.holding({"unknown": 1})
+            place = (*part.place, "unknown") if open_map else part.place
+            keyword = "type" if open_map else "additionalProperties"
+            refused = complaints(validator, values, place, keyword)
+            # Of a quantity, a number is no wrong type.
+            quantity = open_map and part.place[-1] in {"requests", "limits"}
+            assert refused != quantity, part.place
+
+    assert count > 500
+
+
+@pytest.mark.slow
+def test_helm_refuses_what_the_schema_does(chart: Chart) -> None:
+    """Of each kind one; that every place has a kind is what the schema alone is asked."""
+    schema = chart.schema
+    kinds: dict[str, Part] = {}
+    for part in parts(schema, schema):
+        facts = {key: value for key, value in part.schema.items() if key != "properties"}
+        kinds.setdefault(json.dumps(facts, sort_keys=True), part)
+
+    for part in kinds.values():
+        if not part.place:
+            continue
+        values = part.holding(wrong(part.schema)[0])
+        done = chart.template("helm4", values)
+        assert done.returncode == 1, part.place
+        assert "values don't meet the specifications of the schema" in done.stderr
+    for key in ("unknown", "replicacount"):
+        for engine in ENGINES:
+            done = chart.template(engine, {key: 1})
+            assert done.returncode == 1
+            assert key in done.stderr
+
+
+@engines
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"config": {"FASTAPI_UNKNOWN": "x"}}, "FASTAPI_UNKNOWN"),
+        ({"config": {"FASTAPI_REDIS_PASSWORD": "x"}}, "FASTAPI_REDIS_PASSWORD"),
+        ({"secrets": {"FASTAPI_DEBUG": "true"}}, "FASTAPI_DEBUG"),
+        ({"config": {"FASTAPI_BIND": "unix:/tmp/x.sock"}}, "FASTAPI_BIND"),
+        ({"config": {"FASTAPI_BIND": "0.0.0.0:65536"}}, "FASTAPI_BIND"),
+        ({"config": {"FASTAPI_BIND": "127.0.0.1:8000"}}, "FASTAPI_BIND"),
+        ({"config": {"FASTAPI_BIND": "localhost:8000"}}, "FASTAPI_BIND"),
+        ({"config": {"FASTAPI_BIND": None}}, "FASTAPI_BIND"),
+        ({"config": {"FASTAPI_GRACEFUL_TIMEOUT": None}}, "FASTAPI_GRACEFUL_TIMEOUT"),
+        ({"config": {"FASTAPI_WORKERS": 0}}, "FASTAPI_WORKERS"),
+        ({"config": {"FASTAPI_DOCS_URL": "docs"}}, "FASTAPI_DOCS_URL"),
+        ({"config": {"FASTAPI_DOCS_URL": "/docs/"}}, "FASTAPI_DOCS_URL"),
+        ({"config": {"FASTAPI_DEBUG": "yes"}}, "FASTAPI_DEBUG"),
+        ({"redis": {"mode": "external"}}, "redis"),
+        ({"redis": {"mode": "external", "external": {"host": "a", "sentinels": ["b:1"]}}}, "redis"),
+        ({"redis": {"mode": "cluster"}}, "redis"),
+        ({"httpRoute": {"enabled": True}}, "httpRoute"),
+        ({"service": {"nodePort": 30080}}, "service"),
+        ({"image": {"tag": 1.0}}, "tag"),
+        ({"image": {"tag": "a b"}}, "tag"),
+        ({"image": {"digest": "sha256:0"}}, "digest"),
+        ({"preStopSeconds": 0}, "preStopSeconds"),
+        ({"resources": {"limits": {"memory": "lots"}}}, "memory"),
+    ],
+    ids=str,
+)
+def test_value_that_cannot_work_is_refused_by_name(
+    chart: Chart, engine: str, values: dict[str, Any], named: str
+) -> None:
+    done = chart.template(engine, values)
+
+    assert done.returncode == 1
+    assert named in done.stderr
+
+
+def test_settings_that_the_service_takes_are_not_refused(chart: Chart) -> None:
+    every: dict[str, list[Any]] = {
+        "FASTAPI_BIND": ["0.0.0.0:1", ":8000", "[::]:65535", "0.0.0.0:59999", "x.example:65530"],
+        "FASTAPI_DOCS_URL": ["", "/a", "/a/b", "/docs"],
+        "FASTAPI_FORWARDED_ALLOW_IPS": ["*", "10.0.0.0/8", "::1, 127.0.0.1"],
+        "FASTAPI_REDIS_SENTINELS": ["", "a:1", "a:1,b:2", "a:1, [::1]:26379"],
+        "FASTAPI_KEEPALIVE": [0, 65],
+        "FASTAPI_REDIS_TIMEOUT": [1, 0.5],
+    }
+    for name, accepted in every.items():
+        for value in accepted:
+            values = merged(chart.values, {"config": {name: value}})
+            assert validator_for(chart.schema).is_valid(values), (name, value)
+
+
+@pytest.mark.slow
+def test_value_that_is_null_is_left_out_or_refused(chart: Chart) -> None:
+    """Helm drops what is null: templates meet it as something that is not there."""
+    everything = chart.cases()["all on"]
+    places = {
+        place[:length] for place, _ in leaves(chart.values) for length in range(1, len(place) + 1)
+    }
+
+    for place in sorted(places):
+        done = chart.template("helm4", merged(everything, nested(place, None)))
+        refused = "values don't meet the specifications of the schema" in done.stderr
+        assert bool(done.returncode) == refused, f"{place}: {done.stderr}"
+        assert not refused or place[-1] in done.stderr
+        assert "<no value>" not in done.stdout, place
+        assert ": null" not in done.stdout, place

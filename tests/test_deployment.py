@@ -1,0 +1,235 @@
+"""What starts the image: scripts, compose and the virtual machine, without their engines."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Bake
+from support import QUESTIONS, ROOT, Project, combinations, label, program, run
+
+BIN = Path(sys.executable).parent
+TOOLS = ("docker", "kind", "kubectl", "helm")
+everything = pytest.mark.parametrize("answers", combinations(), ids=label)
+
+# Writes down what it was called with, and lives as long as a cluster would.
+RECORDING = """
+echo "$(basename "$0") $*" >> {folder}/calls
+case "$(basename "$0") $*" in
+    "kind create "*) cat > {folder}/cluster ;;
+    "kind delete "*) rm {folder}/cluster ;;
+    "kind get clusters") if [ -e {folder}/cluster ]; then echo galactic-empire; fi ;;
+    "docker port "*) echo 127.0.0.1:8123 ;;
+esac
+"""
+
+
+@pytest.fixture
+def deploy(bake: Bake, tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
+    """Run make verbs in a project, with tools that write down how they are called."""
+
+    def deploy(*words: str, **answers: Any) -> tuple[str, list[str]]:
+        baked = bake(**answers)
+        project = Project(tmp_path / "galactic-empire", baked.answers)
+        if not project.path.exists():
+            shutil.copytree(baked.path, project.path)
+            (project.path / "poetry.lock").touch()
+        for tool in TOOLS:
+            program(tmp_path / "bin", tool, RECORDING.format(folder=tmp_path))
+        path = f"{tmp_path}/bin{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"
+        calls = tmp_path / "calls"
+        calls.unlink(missing_ok=True)
+        printed = project.make(*words, PATH=path)
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return printed, [re.sub(" --label .*", "", line) for line in lines]
+
+    return deploy
+
+
+def test_dev_env_makes_a_cluster_and_installs(
+    deploy: Callable[..., tuple[str, list[str]]], tmp_path: Path
+) -> None:
+    printed, calls = deploy("dev-env", "PORT=8123")
+
+    words = [" ".join(call.split()[:3]) for call in calls]
+    assert words == [
+        "docker info",
+        "kind get clusters",
+        "kind create cluster",
+        "docker info",
+        "docker build --tag",
+        "kind load docker-image",
+        "helm upgrade redis-operator",
+        "helm upgrade galactic-empire",
+        "kubectl --context kind-galactic-empire",
+        "kubectl --context kind-galactic-empire",
+        "docker port galactic-empire-control-plane",
+    ]
+    assert "http://127.0.0.1:8123/docs" in printed.splitlines()[-1]
+    node = yaml.safe_load((tmp_path / "cluster").read_text())["nodes"][0]
+    published = node["extraPortMappings"][0]
+    assert published == {"containerPort": 30080, "hostPort": 8123, "listenAddress": "127.0.0.1"}
+    assert "service.nodePort=30080" in calls[7]
+
+
+def test_dev_env_again_keeps_the_cluster(deploy: Callable[..., tuple[str, list[str]]]) -> None:
+    _, before = deploy("dev-env")
+
+    _, after = deploy("dev-env")
+
+    assert after == [call for call in before if not call.startswith("kind create")]
+
+
+def test_dev_env_without_a_feature_installs_nothing_for_it(
+    deploy: Callable[..., tuple[str, list[str]]],
+) -> None:
+    _, calls = deploy("dev-env", redis=False)
+
+    assert [call.split()[2] for call in calls if call.startswith("helm")] == ["galactic-empire"]
+
+
+def test_clean_deletes_the_cluster(
+    deploy: Callable[..., tuple[str, list[str]]], tmp_path: Path
+) -> None:
+    deploy("dev-env")
+
+    deploy("clean")
+    assert not (tmp_path / "cluster").exists()
+
+    # Nothing to delete is no failure.
+    deploy("clean")
+
+
+def test_missing_tools_are_named_at_once(bake: Bake, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "dirname"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+
+    done = subprocess.run(
+        [bake().path / "scripts/dev-env.sh", "create"],
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "Not found: docker kind kubectl helm. See docs/deployment/kubernetes.md.\n"
+    )
+
+
+@pytest.mark.parametrize("answering", ["docker", "podman", "buildah"])
+def test_image_is_built_by_the_first_engine_that_answers(
+    bake: Bake, tmp_path: Path, answering: str
+) -> None:
+    engines = ["docker", "podman", "buildah"]
+    for engine in engines:
+        silent = engines.index(engine) < engines.index(answering)
+        program(tmp_path, engine, f'[ $1 = build ] && echo "{engine} $*"; exit {int(silent)}')
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+
+    printed = run(sys.executable, "scripts/image.py", "--quiet", cwd=bake().path, PATH=path)
+
+    assert printed.startswith(f"{answering} build --tag galactic-empire:0.1.0 --label ")
+    assert printed.endswith(" --quiet .\n")
+
+
+def test_image_without_an_engine_is_refused(bake: Bake, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, bake().path / "scripts/image.py"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "Found none that answers: docker, podman, buildah.\n"
+
+
+@everything
+def test_deployment_files_are_clean(bake: Bake, answers: dict[str, Any]) -> None:
+    baked = bake(**answers)
+
+    run(BIN / "hadolint", "Dockerfile", cwd=baked.path)
+    run(
+        BIN / "check-jsonschema", "--builtin-schema", "compose-spec", "compose.yaml", cwd=baked.path
+    )
+    scripts = [path for path in baked.files() if path.endswith(".sh")]
+    run(BIN / "shellcheck", *scripts, cwd=baked.path)
+
+
+def test_own_scripts_are_clean() -> None:
+    scripts = [ROOT / ".ci/run", *ROOT.glob("tests/*.sh")]
+
+    run(BIN / "shellcheck", *scripts, cwd=ROOT)
+
+
+@everything
+def test_compose_sets_settings_that_exist(bake: Bake, answers: dict[str, Any]) -> None:
+    baked = bake(**answers)
+    compose = yaml.safe_load((baked.path / "compose.yaml").read_text("utf-8"))
+    page = (baked.path / "docs/settings.md").read_text("utf-8")
+    known = set(re.findall(r"^\| `(FASTAPI_\w+)`", page, re.M))
+
+    names = set(compose["services"]["service"].get("environment", {}))
+
+    assert names <= known
+    assert bool(names) == answers["redis"]
+    assert ("redis" in compose["services"]) == answers["redis"]
+
+
+def test_up_and_down_call_compose(deploy: Callable[..., tuple[str, list[str]]]) -> None:
+    printed, up = deploy("up", "PORT=8123")
+    _, down = deploy("down")
+
+    assert up == ["docker compose up --build --detach --wait"]
+    assert "http://127.0.0.1:8123/docs" in printed
+    assert down == ["docker compose down"]
+
+
+def test_container_has_what_the_image_needs(bake: Bake) -> None:
+    compose = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))
+    dockerfile = (bake().path / "Dockerfile").read_text("utf-8")
+    service = compose["services"]["service"]
+
+    [port] = re.findall(r"^EXPOSE (\d+)$", dockerfile, re.M)
+    [start] = re.findall(r'^ENTRYPOINT \["(.+?)"', dockerfile, re.M)
+    assert service["ports"][0].endswith(f":{port}")
+    assert service["healthcheck"]["test"][1] == start
+    assert f"http://127.0.0.1:{port}/api/ready" in service["healthcheck"]["test"][3]
+
+
+@pytest.mark.parametrize("helm", [True, False])
+@pytest.mark.parametrize("manager", QUESTIONS["package_manager"])
+def test_vagrantfile_is_valid(bake: Bake, tmp_path: Path, manager: str, helm: bool) -> None:
+    if not shutil.which("vagrant") or not shutil.which("ruby"):
+        pytest.skip("needs vagrant and ruby")
+    file = bake(package_manager=manager, helm=helm).path / "Vagrantfile"
+    shutil.copy(file, tmp_path)
+
+    run("ruby", "-c", "Vagrantfile", cwd=tmp_path)
+    run("vagrant", "validate", "--ignore-provider", cwd=tmp_path, VAGRANT_HOME=str(tmp_path / "v"))
+    scripts = re.findall(r"<<~'SHELL'\n(.*?)^SHELL$", file.read_text("utf-8"), re.S | re.M)
+    assert len(scripts) == 1 + helm
+    for number, script in enumerate(scripts):
+        (tmp_path / f"{number}.sh").write_text(script)
+        run(BIN / "shellcheck", "--shell=bash", f"{number}.sh", cwd=tmp_path)
+
+
+def test_downloads_of_the_virtual_machine_are_verified(bake: Bake) -> None:
+    text = (bake().path / "Vagrantfile").read_text("utf-8")
+
+    urls = re.findall(r"https://\S+", text)
+
+    assert len(urls) == 3
+    assert re.findall(r'fetch "\$(\w+)" "https://', text) == ["kind", "kubectl", "helm"]
+    for tool in ("kind", "kubectl", "helm"):
+        assert len(re.findall(rf"^ +{tool}=[0-9a-f]{{64}}$", text, re.M)) == 2

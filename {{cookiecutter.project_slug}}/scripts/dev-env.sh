@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Run the service in a Kubernetes cluster of its own, in a container of this machine.
+#
+#   dev-env.sh create    make the cluster, unless it is there
+#   dev-env.sh install   bring the image, operators and the chart into it, print the address
+#   dev-env.sh delete    remove it with everything in it
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name={{ cookiecutter.project_slug }}
+# A node is named after its cluster, and a host name has at most 63 characters.
+cluster={{ cookiecutter.project_slug[:40] }}
+context=kind-$cluster
+node_port=30080
+
+exists() {
+    kind get clusters 2>/dev/null | grep -qx "$cluster"
+}
+
+create() {
+    local tool missing=""
+    for tool in docker kind kubectl helm; do
+        command -v "$tool" >/dev/null || missing="$missing $tool"
+    done
+    if [ -n "$missing" ]; then
+        echo "Not found:$missing. See docs/deployment/kubernetes.md." >&2
+        exit 1
+    fi
+    if ! docker info >/dev/null 2>&1; then
+        echo "The docker engine does not answer. Start it." >&2
+        exit 1
+    fi
+    exists || kind create cluster --name "$cluster" --config - <<CONFIG
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+  - role: control-plane
+    image: kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5
+    extraPortMappings:
+      - containerPort: $node_port
+        hostPort: ${PORT:-8000}
+        listenAddress: 127.0.0.1
+CONFIG
+}
+
+install() {
+    local operator version
+    version=$(make --silent show-version)
+    kind load docker-image "$name:$version" --name "$cluster"
+    for operator in scripts/*-operator.sh; do
+        if [ -e "$operator" ]; then
+            "$operator" "$context"
+        fi
+    done
+    # Nothing measures the load in this cluster, so nothing could scale by it.
+    helm upgrade "$name" "charts/$name" --install --kube-context "$context" \
+        --set-string image.tag="$version" --set autoscaling.enabled=false \
+        --set service.type=NodePort --set service.nodePort="$node_port"
+    # An image that was built again has the name of the one before.
+    kubectl --context "$context" rollout restart "deployment/$name"
+    kubectl --context "$context" rollout status "deployment/$name" --timeout=10m
+    echo "http://$(docker port "$cluster-control-plane" "$node_port/tcp")/docs answers until you type: make clean"
+}
+
+delete() {
+    if command -v kind >/dev/null && exists; then
+        kind delete cluster --name "$cluster"
+    fi
+}
+
+case ${1:-} in
+    create | install | delete) "$1" ;;
+    *)
+        echo "Usage: dev-env.sh create|install|delete" >&2
+        exit 2
+        ;;
+esac
