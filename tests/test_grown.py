@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import MakeProject, Mvc, Serve
 from support import (
+    FEATURES,
     MVC,
     ROOT,
     Project,
@@ -48,8 +49,17 @@ GENERATED = [
     ("award", "Golden Globe"),
     ("script", "release.sh"),
 ]
-# What a controller does is the same with every package manager.
-COMBINATIONS = [answers for answers in combinations() if answers["package_manager"] == "poetry"]
+# What a controller does can depend on these features alone.
+CODE = {
+    feature
+    for (feature, _), paths in FEATURES.items()
+    if any(path.startswith("{package_name}/") for path in paths)
+}
+COMBINATIONS = [
+    answers
+    for answers in combinations()
+    if all(answers[key] in (True, "poetry") for key in answers.keys() - CODE)
+]
 SAMPLES = {
     "int": "7",
     "float": "2.5",
