@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -143,5 +143,22 @@ class RedisClient:
             },
             **options,
         )
-        client: Redis = sentinel.master_for(settings.redis_sentinel_master)
+        client: Redis = sentinel.master_for(
+            settings.redis_sentinel_master, connection_class=_MasterConnection
+        )
         return client
+
+
+class _MasterConnection(SentinelManagedConnection):
+    """A connection that is used only as long as it leads to the master.
+
+    One that is made while the master changes may lead to the old one, which answers
+    again when it was cut off: it would take writes that are lost later.
+    """
+
+    async def connect(self) -> None:
+        """Connect, unless it is; the pool calls this before each use."""
+        await SentinelManagedConnection.connect(self)
+        if (self.host, self.port) != self.connection_pool.master_address:
+            await self.disconnect()
+            await SentinelManagedConnection.connect(self)

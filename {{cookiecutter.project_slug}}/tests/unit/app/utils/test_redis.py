@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from unittest.mock import AsyncMock
 
 import pytest
-from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -95,6 +95,30 @@ async def test_dead_sentinel_leaves_time_for_the_others(
         options = sentinel.get_connection_kwargs()
         assert options["socket_timeout"] == options["socket_connect_timeout"] == 1
         assert options["retry"].get_retries() == 1
+
+
+async def test_connection_to_an_old_master_is_not_used(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_REDIS_USE_SENTINEL", "true")
+    pool = RedisClient.open_redis_client().connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    connection = pool.make_connection()
+    made: list[str] = []
+
+    async def connect(self: SentinelManagedConnection) -> None:
+        # While the first one is made, the Sentinels name another master.
+        self.host, self.port = ("10.0.0.2" if made else "10.0.0.1", 6379)
+        made.append(self.host)
+
+    settings.setattr(pool, "master_address", ("10.0.0.2", 6379))
+    settings.setattr(SentinelManagedConnection, "connect", connect)
+
+    await connection.connect()
+    assert made == ["10.0.0.1", "10.0.0.2"]
+
+    await connection.connect()
+    assert made == ["10.0.0.1", "10.0.0.2", "10.0.0.2"]
 
 
 async def test_commands_pass_their_arguments(redis: AsyncMock) -> None:
