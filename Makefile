@@ -21,10 +21,10 @@ install: .venv/.complete ## Install the command and the tools of its developers
 	touch $@
 
 test: install ## Run all tests
-	$(BIN)/pytest --numprocesses=auto --dist=loadgroup $(ARGS)
+	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 test-fast: install ## Run the tests that take less than two minutes in all
-	$(BIN)/pytest --numprocesses=auto --dist=loadgroup -m "not slow" $(ARGS)
+	$(BIN)/pytest --numprocesses=auto -m "not slow" $(ARGS)
 
 lint: install ## Check the style of this repository's own code
 	$(BIN)/ruff check $(CODE)

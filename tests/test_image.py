@@ -33,8 +33,7 @@ from support import (
     wait_until,
 )
 
-# All of them share one store, which takes long to fill.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]

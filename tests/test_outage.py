@@ -2,8 +2,10 @@
 
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,7 @@ from outage import (
 )
 from support import Project, Service, wait_until, with_controller
 
-# Only one of them at a time can have the addresses.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("outage")]
+pytestmark = pytest.mark.slow
 
 UnderLoad = Callable[..., AbstractContextManager[Load]]
 
@@ -37,7 +38,15 @@ LONG, SHORT = 600, 1
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+def alone() -> Iterator[None]:
+    """Wait until no other process of the tests has the addresses."""
+    with (Path(tempfile.gettempdir()) / "mvc-outage.lock").open("w") as file:
+        flock(file, LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module")
+def running(alone: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     if not shutil.which("redis-server"):
         pytest.skip("needs redis-server")
     if not with_mounts():

@@ -53,13 +53,9 @@ follows from other values; what `config` says wins.
 {{- define "app.settings" -}}
 {{- $settings := dict }}
 {{- range $path, $_ := .Files.Glob "settings/*.yaml" }}
-{{- range $name, $value := tpl ($.Files.Get $path) $ | fromYaml }}
-{{- $_ := set $settings $name $value }}
+{{- $settings = tpl ($.Files.Get $path) $ | fromYaml | mergeOverwrite $settings }}
 {{- end }}
-{{- end }}
-{{- range $name, $value := .Values.config }}
-{{- $_ := set $settings $name $value }}
-{{- end }}
+{{- $settings = mergeOverwrite $settings .Values.config }}
 {{- range $name, $value := $settings }}
 {{- if kindIs "invalid" $value }}
 {{- $_ := unset $settings $name }}
