@@ -294,14 +294,16 @@ def written(answers: list[Answer]) -> list[dict[str, Any]]:
     return [json.loads(it.body) for it in answers if it.status == 200 and "key" in it.body]
 
 
-def kill(group: Group) -> float:
-    """Kill the master; it comes back when another one is."""
+def replace(
+    fault: Callable[[RedisServer], None], mending: Callable[[RedisServer], None], group: Group
+) -> float:
+    """Break the master, and mend it when another one is; return when that was."""
     old = group.master
-    old.kill()
+    fault(old)
     group.wait_for_failover(old)
     end = time.monotonic()
     time.sleep(PAUSE)
-    old.start()
+    mending(old)
     return end
 
 
@@ -310,17 +312,6 @@ def restart(group: Group) -> None:
     old = group.master
     old.kill()
     old.start()
-
-
-def hang(group: Group) -> float:
-    """Stop the master, which knows of nothing when it goes on."""
-    old = group.master
-    old.hang()
-    group.wait_for_failover(old)
-    end = time.monotonic()
-    time.sleep(PAUSE)
-    old.resume()
-    return end
 
 
 def roll(group: Group) -> None:
@@ -345,9 +336,9 @@ def hang_sentinel(group: Group) -> None:
 
 PAUSE = 3
 FAULTS: dict[str, Callable[[Group], float | None]] = {
-    "master killed, back later": kill,
+    "master killed, back later": partial(replace, RedisServer.kill, RedisServer.start),
     "master killed, back at once": restart,
-    "master stopped, then resumed": hang,
+    "master stopped, then resumed": partial(replace, RedisServer.hang, RedisServer.resume),
     "Sentinels restarted in turn": roll,
     "a Sentinel stopped, then resumed": hang_sentinel,
 }
@@ -380,7 +371,7 @@ def main() -> None:
         add_controller(package, "planets", CONTROLLER)
         python = environment(folder / "venv", package.parent)
         for fault, cause in FAULTS.items():
-            home = folder / cause.__name__
+            home = folder / fault
             home.mkdir()
             with Group.running(home) as group:
                 log = {"FASTAPI_GUNICORN_LOG_LEVEL": "critical"}

@@ -26,6 +26,7 @@ case "$(basename "$0") $*" in
     "kind delete "*) rm {folder}/cluster ;;
     "kind get clusters") if [ -e {folder}/cluster ]; then echo galactic-empire; fi ;;
     "docker port "*) echo 127.0.0.1:8123 ;;
+    "docker compose up "*) echo "PORT=$PORT" >> {folder}/calls ;;
 esac
 """
 
@@ -190,7 +191,7 @@ def test_up_and_down_call_compose(deploy: Callable[..., tuple[str, list[str]]]) 
     printed, up = deploy("up", "PORT=8123")
     _, down = deploy("down")
 
-    assert up == ["docker compose up --build --detach --wait"]
+    assert up == ["docker compose up --build --detach --wait", "PORT=8123"]
     assert "http://127.0.0.1:8123/docs" in printed
     assert down == ["docker compose down"]
 

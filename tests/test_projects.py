@@ -26,7 +26,8 @@ def first_alike(bake: Bake, answers: dict[str, Any], paths: str) -> dict[str, An
         files = bake(**answers).files().items()
         return {path: file.read_bytes() for path, file in files if re.fullmatch(paths, path)}
 
-    return next(other for other in combinations() if read(other) == read(answers))
+    own = read(answers)
+    return next(other for other in combinations() if read(other) == own)
 
 
 @pytest.mark.parametrize("answers", combinations(), ids=label)

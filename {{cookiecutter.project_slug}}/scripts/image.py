@@ -18,44 +18,39 @@ ENGINES = ("docker", "podman", "buildah")
 def main(options: list[str]) -> int:
     """Build the image; return the exit code."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    engine = next(filter(answers, ENGINES), None)
+    answering = (engine for engine in ENGINES if output(engine, "info") is not None)
+    engine = next(answering, None)
     if engine is None:
         print(f"Found none that answers: {', '.join(ENGINES)}.", file=sys.stderr)
         return 1
-    name = f"{project['name']}:{project['version']}"
-    marks = [word for pair in labels(project).items() for word in mark(*pair)]
-    command = [engine, "build", "--tag", name, *marks, *options, "."]
+    command = [engine, "build", "--tag", f"{project['name']}:{project['version']}"]
+    for name, text in labels(project).items():
+        command += ["--label", f"org.opencontainers.image.{name}={text}"]
     # buildah alone keeps no layers for the next build unless it is told to.
     variables = {**os.environ, "BUILDAH_LAYERS": "true"}
-    return subprocess.run(command, cwd=ROOT, env=variables).returncode
+    return subprocess.run([*command, *options, "."], cwd=ROOT, env=variables).returncode
 
 
-def answers(engine: str) -> bool:
-    """Return whether the engine is there and works; docker is often only a client."""
+def output(*command: str) -> str | None:
+    """Return what a command prints, or None when it fails or is not there."""
     try:
-        return subprocess.run([engine, "info"], capture_output=True).returncode == 0
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     except FileNotFoundError:
-        return False
+        return None
+    return None if done.returncode else done.stdout.strip()
 
 
 def labels(project: dict[str, Any]) -> dict[str, str]:
     """Return what the OCI's annotations say of the project and its commit."""
-    git = ["git", "rev-parse", "HEAD"]
-    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
     found = {
         "title": project["name"],
         "description": project["description"],
         "version": project["version"],
         "licenses": project.get("license"),
         "source": project["urls"]["Repository"],
-        "revision": commit.stdout.strip(),
+        "revision": output("git", "rev-parse", "HEAD"),
     }
     return {name: text for name, text in found.items() if text}
-
-
-def mark(name: str, text: str) -> list[str]:
-    """Return the words that put a label on the image."""
-    return ["--label", f"org.opencontainers.image.{name}={text}"]
 
 
 if __name__ == "__main__":
