@@ -1,6 +1,7 @@
 """The error that a controller raises to answer with a status code."""
 
 from collections.abc import Mapping
+from http.client import responses
 from typing import Any
 
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -18,8 +19,11 @@ class HTTPException(StarletteHTTPException):
     ) -> None:
         """Take what the client is told.
 
-        ``message`` defaults to the phrase of the status code; ``details`` may hold
-        anything that has a JSON form, and is left out of the answer when empty.
+        ``message`` defaults to the phrase of the status code, or to ``Error`` where it
+        has none; ``details`` may hold anything that has a JSON form, and is left out of
+        the answer when empty.
         """
-        super().__init__(status_code, detail=message, headers=headers)
+        if message is None:
+            message = responses.get(status_code, "Error")
+        super().__init__(status_code, message, headers)
         self.details = details

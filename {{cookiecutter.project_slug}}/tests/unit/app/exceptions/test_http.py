@@ -3,6 +3,7 @@ from {{ cookiecutter.package_name }}.app.exceptions import HTTPException
 
 def test_message_defaults_to_the_phrase_of_the_code() -> None:
     assert HTTPException(404).detail == "Not Found"
+    assert HTTPException(499).detail == "Error"
 
 
 def test_everything_is_kept() -> None:
