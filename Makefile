@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := hooks wrapper tests hatch_build.py docs/conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-fast lint types docs bench pairs kills outages bake clean
+.PHONY: help demo install test test-fast lint types docs upgrade bench pairs kills outages bake build clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ types: install ## Check the types of this repository's own code
 docs: install ## Build the documentation into docs/_build/
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
 
+upgrade: install ## Update a project of the last release to this commit
+	$(BIN)/python tests/upgrade.py
+
 bench: install ## Measure the command and the service
 	$(BIN)/python tests/bench.py
 
@@ -48,9 +51,12 @@ kills: install ## Kill updates at ARGS (100) random moments
 outages: install ## Measure what outages of Redis cost a service under load
 	$(BIN)/python tests/outage.py
 
-bake: install ## Create the project with everything in it in bake/
+bake: install ## Create a project in bake/, with the answers in ARGS
 	rm -rf bake
-	$(BIN)/cookiecutter . --no-input --output-dir bake
+	$(BIN)/cookiecutter . --no-input --output-dir bake $(ARGS)
+
+build: install ## Build the wheel and the source distribution into dist/
+	$(BIN)/python -m build
 
 clean: ## Remove what the other verbs made
 	rm -rf .venv bake dist docs/_build .coverage .hypothesis .tools .mypy_cache .pytest_cache .ruff_cache

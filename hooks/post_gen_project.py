@@ -13,6 +13,7 @@ from pathlib import Path
 # both. Braces hold the name of an answer. Folders go with their last file.
 FEATURES = {
     ("redis", True): [
+        ".github/workflows/redis.yml",
         "charts/{project_slug}/settings/redis.yaml",
         "charts/{project_slug}/templates/redis.yaml",
         "docs/_static/redis.svg",
@@ -32,13 +33,29 @@ FEATURES = {
         "{package_name}/config/aiohttp_client.py",
     ],
     ("helm", True): [
+        ".github/workflows/helm.yml",
         "charts",
         "docs/_static/redis.svg",
         "docs/deployment/kubernetes.md",
         "docs/deployment/redis.md",
+        "scripts/chart.py",
         "scripts/dev-env.sh",
         "scripts/redis-operator.sh",
         "tests/unit/test_chart.py",
+    ],
+    ("nix", True): [
+        ".github/workflows/nix.yml",
+        "default.nix",
+        "docs/nix.md",
+        "flake.lock",
+        "flake.nix",
+        "shell.nix",
+    ],
+    ("github_actions", True): [
+        ".github",
+        "docs/_extensions/pipeline.py",
+        "docs/continuous-integration.md",
+        "scripts/propose-update.sh",
     ],
     ("vagrant", True): ["Vagrantfile", "docs/deployment/vagrant.md"],
     ("package_manager", "poetry"): ["scripts/poetry.sh"],

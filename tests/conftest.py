@@ -1,11 +1,16 @@
 """Fixtures: bakes that are shared, projects that are not, and what was really run."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from fcntl import LOCK_EX, flock
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from support import (
     Project,
     RedisServer,
     Service,
+    combinations,
     commit,
     environment,
     label,
@@ -26,6 +32,7 @@ from support import (
 )
 
 Bake = Callable[..., Baked]
+FirstAlike = Callable[[dict[str, Any], str], dict[str, Any]]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
@@ -35,7 +42,7 @@ EXECUTED = "executed"
 # Services start in a quarter of the time with the bytecode of their dependencies.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What a make above these tests tells the makes below it is not meant for projects.
-for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
 
 
@@ -44,21 +51,61 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def bake(cookies_session: Any) -> Bake:
-    """Bake the template of the work tree with ``answers``, once for each set of them."""
-    baked: dict[str, Baked] = {}
+def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "together"
+    folder.mkdir(exist_ok=True)
+    return folder
 
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: Any, together: Path) -> Bake:
+    """Bake the template of the work tree with ``answers``, once for each set of them."""
+
+    @cache
     def bake(**answers: Any) -> Baked:
         unknown = answers.keys() - QUESTIONS.keys()
         assert not unknown, f"no such questions: {unknown}"
-        key = repr(sorted(answers.items()))
-        if key not in baked:
-            result = cookies_session.bake(extra_context=answers, template=str(ROOT))
-            assert result.exception is None, result.exception
-            baked[key] = Baked(result.project_path, result.context)
-        return baked[key]
+        folder = together / sha256(repr(sorted(answers.items())).encode()).hexdigest()
+        known = folder.with_suffix(".json")
+        with folder.with_suffix(".lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            if not known.exists():
+                result = cookies_session.bake(extra_context=answers, template=str(ROOT))
+                assert result.exception is None, result.exception
+                result.project_path.parent.rename(folder)
+                known.write_text(json.dumps(result.context), "utf-8")
+        context = json.loads(known.read_text("utf-8"))
+        return Baked(folder / context["project_slug"], context)
 
     return bake
+
+
+@pytest.fixture(scope="session")
+def first_alike(bake: Bake) -> FirstAlike:
+    """Return the first combination in which the files at some paths are the same.
+
+    What reads no other files would only say again what it said of that one.
+    """
+
+    @cache
+    def firsts(paths: str) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for answers in combinations():
+            found.setdefault(fingerprint(bake(**answers), paths), answers)
+        return found
+
+    return lambda answers, paths: firsts(paths)[fingerprint(bake(**answers), paths)]
+
+
+def fingerprint(baked: Baked, paths: str) -> str:
+    """Return what tells the files apart whose paths match a regular expression."""
+    digest = sha256()
+    for path, file in baked.files().items():
+        if re.fullmatch(paths, path):
+            digest.update(f"{path}\0{sha256(file.read_bytes()).hexdigest()}\0".encode())
+    return digest.hexdigest()
 
 
 @pytest.fixture

@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bake
+from conftest import Bake, FirstAlike
 from support import FEATURES, MVC, QUESTIONS, ROOT, Baked, combinations, label, run, sets, tree
 
 BIN = Path(sys.executable).parent
+# What formatters and linters read.
+PYTHON = r".*\.py|pyproject\.toml"
+# What gives a feature away besides its name.
+SIGNS = {
+    "helm": ["chart"],
+    "github_actions": ["github actions", ".github/", "workflow", "dependabot"],
+    "nix": ["flake"],
+}
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
 everything = pytest.mark.parametrize("answers", combinations(), ids=label)
 
@@ -29,9 +37,16 @@ def belongs(path: str, answers: dict[str, Any]) -> bool:
     )
 
 
+@pytest.fixture(scope="session")
+def union(bake: Bake) -> set[str]:
+    """Return every file that there is in any combination."""
+    return set(chain.from_iterable(bake(**answers).files() for answers in combinations()))
+
+
 @everything
-def test_files_are_those_of_the_chosen_features(bake: Bake, answers: dict[str, Any]) -> None:
-    union = set(chain.from_iterable(bake(**other).files() for other in combinations()))
+def test_files_are_those_of_the_chosen_features(
+    bake: Bake, union: set[str], answers: dict[str, Any]
+) -> None:
     baked = bake(**answers)
 
     assert set(baked.files()) == {path for path in union if belongs(path, baked.answers)}
@@ -44,22 +59,29 @@ def empty(folder: Path) -> bool:
 
 @everything
 def test_declined_feature_is_not_mentioned(bake: Bake, answers: dict[str, Any]) -> None:
-    declined = [flag for flag in FLAGS if not answers[flag]]
+    declined = [
+        word for flag in FLAGS if not answers[flag] for word in (flag, *SIGNS.get(flag, []))
+    ]
 
     mentions = [
         (path, word)
         for path, file in bake(**answers).files().items()
         for word in declined
-        if word in f"{path}\n{file.read_text('utf-8')}".lower()
+        if re.search(rf"(?<![a-z]){re.escape(word)}", f"{path}\n{file.read_text('utf-8')}".lower())
     ]
 
     assert not mentions
 
 
 @everything
-def test_formatter_and_linter_find_nothing(bake: Bake, answers: dict[str, Any]) -> None:
-    baked = bake(**answers)
+def test_formatter_and_linter_find_nothing(
+    bake: Bake, first_alike: FirstAlike, answers: dict[str, Any]
+) -> None:
+    if first_alike(answers, PYTHON) == answers:
+        check_style(bake(**answers))
 
+
+def check_style(baked: Baked) -> None:
     for command in (
         ["black", "--check", "--quiet", "."],
         ["ruff", "check", "--no-cache", "."],
@@ -77,7 +99,24 @@ def test_formatter_and_linter_find_nothing(bake: Bake, answers: dict[str, Any]) 
     ids=["shortest", "longest"],
 )
 def test_names_of_any_length_keep_the_format(bake: Bake, names: dict[str, str]) -> None:
-    test_formatter_and_linter_find_nothing(bake, names)
+    check_style(bake(**names))
+
+
+@everything
+def test_links_lead_somewhere(bake: Bake, answers: dict[str, Any]) -> None:
+    baked = bake(**answers)
+    for path, file in baked.files().items():
+        text = file.read_text("utf-8")
+        named = {baked.path / name for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|svg)\b", text)}
+        if path.endswith(".md"):
+            links = re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
+            links += [f"{page}.md" for page in re.findall(r"^[\w/-]+$", toctrees(text), re.M)]
+            named |= {file.parent / link for link in links if not link.startswith("api/")}
+        assert not [str(target) for target in named if not target.exists()], path
+
+
+def toctrees(text: str) -> str:
+    return "\n".join(re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.M | re.S))
 
 
 @everything

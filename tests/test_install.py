@@ -20,8 +20,8 @@ from support import (
 )
 
 SERVERS = {"run", "serve"}
-# Made from the image; see test_image.py and test_deployment.py.
-DEPLOYMENT = {"image", "up", "down", "dev-env"}
+# See test_image.py, test_deployment.py and, for the chart, test_workflows.py.
+DEPLOYMENT = {"image", "up", "down", "chart", "dev-env"}
 
 
 @pytest.mark.slow

@@ -50,21 +50,22 @@ def test_without_terminal_the_defaults_are_taken_and_told(mvc: Mvc) -> None:
 
 
 def test_every_feature_has_a_pair_of_options(mvc: Mvc, home: Path) -> None:
-    declined = [f"--no-{flag}" for flag in FLAGS]
+    declined = [f"--no-{flag.replace('_', '-')}" for flag in FLAGS]
 
     assert mvc("new", "empire", "-n", "-I", *declined).returncode == 0
 
     answers = answers_of(home / "empire")
     assert [answers[flag] for flag in FLAGS] == [False] * len(FLAGS)
-    accepted = [f"--{flag}" for flag in FLAGS]
+    accepted = [f"--{flag.replace('_', '-')}" for flag in FLAGS]
     assert mvc("new", "other", "-n", "-I", *accepted).returncode == 0
 
 
 def test_short_options_decline(mvc: Mvc, home: Path) -> None:
-    mvc("new", "empire", "-n", "-I", "-R", "-A")
+    mvc("new", "empire", "-n", "-I", "-R", "-A", "-H", "-N", "-G")
 
     answers = answers_of(home / "empire")
-    assert (answers["redis"], answers["aiohttp"]) == (False, False)
+    short = ("redis", "aiohttp", "helm", "nix", "github_actions")
+    assert [answers[flag] for flag in short] == [False] * 5
 
 
 def test_options_and_assignments_are_answers(mvc: Mvc, home: Path) -> None:

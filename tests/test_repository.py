@@ -12,6 +12,7 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 # Only these may hold an if. What else is optional is a file of its own.
 MANIFESTS = {
     "pyproject.toml",
+    ".github/dependabot.yml",
     ".gitignore",
     "Dockerfile",
     "Makefile",
@@ -22,6 +23,7 @@ MANIFESTS = {
     "compose.yaml",
     "docs/index.md",
     "docs/settings.md",
+    "flake.nix",
     "{{cookiecutter.package_name}}/config/__init__.py",
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
 }
@@ -92,7 +94,7 @@ def test_only_scripts_are_executable() -> None:
     executable = {name for name, mode in tracked().items() if mode == "100755"}
 
     scripts = {name for name in tracked() if "/scripts/" in name}
-    assert executable == {".ci/run", *scripts}
+    assert executable == {".ci/install", ".ci/run", *scripts}
 
 
 def test_no_file_of_the_template_is_ignored(bake: Bake, tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ Aiohttp = Annotated[
     bool | None, typer.Option("--aiohttp/--no-aiohttp", " /-A", help="HTTP client.")
 ]
 Helm = Annotated[bool | None, typer.Option("--helm/--no-helm", " /-H", help="Helm chart.")]
+Nix = Annotated[bool | None, typer.Option("--nix/--no-nix", " /-N", help="Nix expressions.")]
+GithubActions = Annotated[
+    bool | None,
+    typer.Option("--github-actions/--no-github-actions", " /-G", help="GitHub Actions."),
+]
 Vagrant = Annotated[bool | None, typer.Option("--vagrant/--no-vagrant", help="Vagrantfile.")]
 Assignments = Annotated[
     list[str] | None,
@@ -138,6 +143,8 @@ def new(
     redis: Redis = None,
     aiohttp: Aiohttp = None,
     helm: Helm = None,
+    nix: Nix = None,
+    github_actions: GithubActions = None,
     vagrant: Vagrant = None,
     package_manager: Annotated[
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
@@ -171,6 +178,8 @@ def new(
         "redis": redis,
         "aiohttp": aiohttp,
         "helm": helm,
+        "nix": nix,
+        "github_actions": github_actions,
         "vagrant": vagrant,
         "package_manager": package_manager,
         "license": license_,
@@ -220,6 +229,8 @@ def update(
     redis: Redis = None,
     aiohttp: Aiohttp = None,
     helm: Helm = None,
+    nix: Nix = None,
+    github_actions: GithubActions = None,
     vagrant: Vagrant = None,
     assignments: Assignments = None,
     template: Annotated[
@@ -241,7 +252,14 @@ def update(
     git.prepare()
     from mvc import update as updating
 
-    chosen = {"redis": redis, "aiohttp": aiohttp, "helm": helm, "vagrant": vagrant}
+    chosen = {
+        "redis": redis,
+        "aiohttp": aiohttp,
+        "helm": helm,
+        "nix": nix,
+        "github_actions": github_actions,
+        "vagrant": vagrant,
+    }
     if abort:
         if pretend or template or checkout or assignments or set(chosen.values()) != {None}:
             raise UsageError("`--abort` takes back what there is, and no other option.")

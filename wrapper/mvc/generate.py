@@ -117,7 +117,8 @@ def _render(
     }
     many = [key for key, takes_many in generator.arguments.items() if takes_many]
     with engine.extensions(generator.path):
-        context = engine.complete(generator.variables, {**answers, **given}, many)
+        of_project = {key: value for key, value in answers.items() if key not in options}
+        context = engine.complete(generator.variables, {**of_project, **given}, many)
         root = engine.generate(generator.path, context, folder)
         texts = engine.render(generator.route or {}, context)
     # pip compiles what it installs, and cookiecutter renders all there is.

@@ -63,6 +63,7 @@ class Generator:
     def options(self, answers: Container[str]) -> dict[str, Any]:
         """Return the defaults of all other variables, but for what the project answers.
 
+        One that `__prompts__` words is the generator's own, whatever the project calls so.
         A default is text, which may be a Jinja template, a boolean or a list of choices.
         """
         return {
@@ -70,7 +71,7 @@ class Generator:
             for key, value in self.variables.items()
             if not key.startswith("_")
             and key not in self.arguments
-            and key not in answers
+            and (key not in answers or key in self.prompts)
             and not isinstance(value, dict | None)
         }
 

@@ -1,9 +1,11 @@
 """Sphinx configuration; the name and the version come from pyproject.toml."""
 
+import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 _project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 project = _project["name"]
@@ -16,7 +18,10 @@ extensions = [
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    # Those of the project itself.
+    *(file.stem for file in DOCS.glob("_extensions/*.py")),
 ]
+sys.path.append(str(DOCS / "_extensions"))
 html_theme = "furo"
 exclude_patterns = ["api/modules.rst"]
 myst_heading_anchors = 3

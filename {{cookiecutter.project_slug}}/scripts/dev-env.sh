@@ -3,6 +3,8 @@
 #
 #   dev-env.sh create    make the cluster, unless it is there
 #   dev-env.sh install   bring the image, operators and the chart into it, print the address
+#   dev-env.sh test      ask the service from inside of the cluster
+#   dev-env.sh show      print what is in it, and what the pods said
 #   dev-env.sh delete    remove it with everything in it
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -62,6 +64,15 @@ install() {
     echo "http://$(docker port "$cluster-control-plane" "$node_port/tcp")/docs answers until you type: make clean"
 }
 
+check() {
+    helm test "$name" --kube-context "$context" --logs
+}
+
+show() {
+    kubectl --context "$context" get all,events --all-namespaces
+    kubectl --context "$context" logs --selector "app.kubernetes.io/name=$name" --tail=-1 --prefix
+}
+
 delete() {
     if command -v kind >/dev/null && exists; then
         kind delete cluster --name "$cluster"
@@ -69,9 +80,10 @@ delete() {
 }
 
 case ${1:-} in
-    create | install | delete) "$1" ;;
+    create | install | show | delete) "$1" ;;
+    test) check ;;
     *)
-        echo "Usage: dev-env.sh create|install|delete" >&2
+        echo "Usage: dev-env.sh create|install|test|show|delete" >&2
         exit 2
         ;;
 esac

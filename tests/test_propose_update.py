@@ -1,0 +1,188 @@
+"""What the weekly workflow of a project does when its template is ahead."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Bake, Mvc
+from support import MVC, commit, git, program, release, run
+
+SCRIPT = "scripts/propose-update.sh"
+# Writes down how it is called, and knows of the issues or pull requests in `known`.
+GH = """
+echo "$GH_TOKEN: $*" >> {folder}/calls
+case "$1 $2" in
+    "issue list" | "pr list") cat {folder}/known ;;
+    "pr create") ! [ -e {folder}/refused ] ;;
+esac
+"""
+
+Propose = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def template(bake: Bake, tmp_path: Path) -> Path:
+    folder = tmp_path / "template"
+    script = (bake().path / SCRIPT).read_text("utf-8")
+    release(folder, "v1.0.0", {SCRIPT: script, "README.md": "One.\n", "gone.txt": "gone\n"})
+    return folder
+
+
+@pytest.fixture
+def project(mvc: Mvc, home: Path, template: Path) -> Path:
+    """Return a clone of a project that is on a server, as the workflow has it."""
+    mvc("new", "empire", "-n", "-I", "--template", str(template))
+    git("clone", "--quiet", "--bare", "empire", "server.git", cwd=home)
+    git("clone", "--quiet", "--depth=1", f"file://{home}/server.git", "clone", cwd=home)
+    return home / "clone"
+
+
+@pytest.fixture
+def propose(project: Path, tmp_path: Path) -> Propose:
+    """Run the script in the clone, beside a GitHub that only writes down."""
+    program(tmp_path / "bin", "gh", GH.format(folder=tmp_path))
+    (tmp_path / "known").touch()
+    path = os.pathsep.join([str(tmp_path / "bin"), str(MVC.parent), os.environ["PATH"]])
+
+    def propose(**variables: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "calls").write_text("")
+        return subprocess.run(
+            ["bash", SCRIPT],
+            cwd=project,
+            env={**os.environ, "PATH": path, "ISSUE_TOKEN": "github", **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    return propose
+
+
+def calls(tmp_path: Path) -> list[str]:
+    """Return the calls that change something on GitHub, without their bodies."""
+    lines = (tmp_path / "calls").read_text("utf-8").splitlines()
+    return [line.split(" --body")[0] for line in lines if " create " in line]
+
+
+def branches(project: Path) -> list[str]:
+    return git("branch", "--format=%(refname:short)", cwd=project.parent / "server.git").split()
+
+
+def test_nothing_is_proposed_when_the_template_is_not_ahead(
+    propose: Propose, tmp_path: Path
+) -> None:
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 0, done.stderr
+    assert '"current": true' in done.stdout
+    assert (tmp_path / "calls").read_text() == ""
+
+
+def test_project_that_knows_no_template_is_left_alone(propose: Propose, project: Path) -> None:
+    (project / ".cruft.json").unlink()
+
+    done = propose()
+
+    assert done.returncode == 0
+    assert "no .cruft.json" in done.stdout
+
+
+def test_failure_of_the_check_is_one(propose: Propose, project: Path, template: Path) -> None:
+    template.rename(template.with_name("moved"))
+
+    assert propose().returncode == 1
+
+
+def test_issue_is_opened_without_a_token_and_only_once(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    release(template, "v1.1.0", {"README.md": "Two.\n"})
+
+    first = propose(UPDATE_TOKEN="")
+    opened = calls(tmp_path)
+    (tmp_path / "known").write_text("Another\nUpdate to v1.1.0 of the template\n")
+    second = propose(UPDATE_TOKEN="")
+
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert opened == ["github: issue create --title Update to v1.1.0 of the template"]
+    assert calls(tmp_path) == []
+    assert branches(project) == ["main"]
+
+
+def test_pull_request_has_the_merge(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    release(template, "v1.1.0", {"README.md": "Two.\n", "gone.txt": None, "new.txt": "new\n"})
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 0, done.stderr
+    assert calls(tmp_path) == [
+        "own: pr create --head template-v1.1.0 --title Update to v1.1.0 of the template"
+    ]
+    server = project.parent / "server.git"
+    changed = git("diff", "--name-status", "main", "template-v1.1.0", cwd=server)
+    assert changed.split() == [
+        *("M", ".cruft.json", "M", "README.md", "D", "gone.txt", "A", "new.txt")
+    ]
+    assert git("rev-list", "--count", "main..template-v1.1.0", cwd=server) == "1"
+
+
+def test_pull_request_holds_and_lists_the_conflicts(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    (project / "README.md").write_text("Mine.\n")
+    (project / "gone.txt").write_text("mine\n")
+    commit(project, "Edit")
+    release(template, "v1.1.0", {"README.md": "Two.\n", "gone.txt": None})
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 0, done.stderr
+    body = (tmp_path / "calls").read_text().split("--body ")[1]
+    assert "- README.md\n- gone.txt\n" in body
+    server = project.parent / "server.git"
+    merged = git("show", "template-v1.1.0:README.md", cwd=server)
+    assert "<<<<<<<" in merged
+    assert "Mine." in merged
+    assert "Two." in merged
+    assert git("show", "template-v1.1.0:gone.txt", cwd=server) == "mine"
+
+
+def test_closed_pull_request_is_not_opened_again(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    release(template, "v1.1.0", {"README.md": "Two.\n"})
+    (tmp_path / "known").write_text("https://example.com/pull/1\n")
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 0, done.stderr
+    assert calls(tmp_path) == []
+    assert branches(project) == ["main"]
+
+
+def test_branch_goes_again_when_no_pull_request_can_be_made(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    release(template, "v1.1.0", {"README.md": "Two.\n"})
+    (tmp_path / "refused").touch()
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 1
+    assert branches(project) == ["main"]
+
+
+def test_commit_of_a_template_without_releases_is_proposed(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    git("tag", "--delete", "v1.0.0", cwd=template)
+    newest = release(template, None, {"README.md": "Two.\n"})
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 0, done.stderr
+    assert run("git", "branch", "--list", f"template-{newest[:12]}", cwd=project)

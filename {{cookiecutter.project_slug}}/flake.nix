@@ -1,0 +1,204 @@
+# The service as a package, as an image, and a shell to work on it. See docs/nix.md.
+{
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+    pyproject-nix = {
+      url = "github:pyproject-nix/pyproject.nix";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    {
+      nixpkgs,
+      pyproject-nix,
+      ...
+    }:
+    let
+      inherit (nixpkgs) lib;
+
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+        "aarch64-darwin"
+      ];
+      kinds = [
+        "packages"
+        "apps"
+        "devShells"
+        "checks"
+        "formatter"
+      ];
+
+      project = pyproject-nix.lib.project.loadPyproject { projectRoot = ./.; };
+      metadata = project.pyproject.project;
+      inherit (metadata) name version description;
+
+      # Needed, and newer than what nixos-26.05 has; the hash is that of the sdist on PyPI.
+      releases = {
+        fastapi = {
+          version = "0.139.0";
+          hash = "sha256-mat7LZIiPHbWzxB1erP4nUWzgmf8ILKhNs8C9r6sMUU=";
+        };
+        gunicorn = {
+          version = "26.0.0";
+          hash = "sha256-ypNG+F46Su62TUkQRcFrmjVker036hXv5TCA64sJC68=";
+        };
+      };
+
+      # What the wheel is made of: a change of anything else builds nothing anew.
+      kept = file: !file.hasExt "pyc";
+      source = lib.fileset.toSource {
+        root = ./.;
+        fileset = lib.fileset.unions [
+          ./pyproject.toml
+          ./README.md
+          (lib.fileset.maybeMissing ./LICENSE)
+          (lib.fileset.fileFilter kept ./{{ cookiecutter.package_name }})
+        ];
+      };
+
+      perSystem =
+        system:
+        let
+          pkgs = nixpkgs.legacyPackages.${system};
+
+          # Of each module the newer: that of nixpkgs, or the one from above.
+          newest =
+            previous: pname: release:
+            if lib.versionAtLeast previous.${pname}.version release.version then
+              previous.${pname}
+            else
+              previous.${pname}.overridePythonAttrs {
+                inherit (release) version;
+                src = pkgs.fetchPypi (release // { inherit pname; });
+                patches = [ ];
+                doCheck = false;
+              };
+
+          # The version of the Dockerfile.
+          python = pkgs.python313.override {
+            self = python;
+            packageOverrides = _: previous: lib.mapAttrs (newest previous) releases;
+          };
+
+          unfit = project.validators.validateVersionConstraints { inherit python; };
+          versions = lib.mapAttrsToList (module: found: "${module} ${found.version}") unfit;
+          listed = lib.concatStringsSep ", " versions;
+          refusal = "pyproject.toml does not admit what nixpkgs has: ${listed}.";
+
+          package = lib.throwIf (unfit != { }) refusal (
+            python.pkgs.buildPythonPackage (
+              project.renderers.buildPythonPackage { inherit python; }
+              // {
+                src = source;
+                pythonImportsCheck = [ "{{ cookiecutter.package_name }}.app.asgi" ];
+              }
+            )
+          );
+
+          production = python.withPackages (_: [ package ]);
+          testing = python.withPackages (packages: [
+            package
+            packages.httpx
+            packages.pytest
+          ]);
+
+          # What is said of it in the Dockerfile is said here, too.
+          image = pkgs.dockerTools.streamLayeredImage {
+            inherit name;
+            tag = version;
+            contents = [ pkgs.dockerTools.caCertificates ];
+            extraCommands = ''
+              mkdir -m 1777 tmp
+              mkdir -p app/.venv/bin
+              ln -s ${production}/bin/python app/.venv/bin/python
+            '';
+            config = {
+              WorkingDir = "/app";
+              User = "65532:65532";
+              ExposedPorts."8000/tcp" = { };
+              StopSignal = "SIGTERM";
+              Entrypoint = [
+                "/app/.venv/bin/python"
+                "-m"
+                "{{ cookiecutter.package_name }}"
+              ];
+              Cmd = [
+                "serve"
+                "--bind"
+                "0.0.0.0:8000"
+              ];
+              Labels = {
+                "org.opencontainers.image.title" = name;
+                "org.opencontainers.image.description" = description;
+                "org.opencontainers.image.version" = version;
+                "org.opencontainers.image.source" = metadata.urls.Repository;
+              }
+              // lib.optionalAttrs (metadata ? license) {
+                "org.opencontainers.image.licenses" = metadata.license;
+              };
+            };
+          };
+        in
+        {
+          packages = {
+            default = package;
+          }
+          // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+            inherit image;
+          };
+
+          apps.default = {
+            type = "app";
+            program = "${package}/bin/${name}";
+            meta = {
+              inherit description;
+            };
+          };
+
+          devShells.default = pkgs.mkShell {
+            # All that the Makefile calls, but for the engine that runs containers.
+            packages = [
+              python
+              pkgs.{{ cookiecutter.package_manager }}
+              pkgs.git
+              pkgs.gnumake
+{%- if cookiecutter.redis %}
+              pkgs.redis
+{%- endif %}
+{%- if cookiecutter.helm %}
+              pkgs.kind
+              pkgs.kubectl
+              pkgs.kubernetes-helm
+{%- endif %}
+            ];
+            env.PYTHON = "${python}/bin/python3";
+            shellHook = ''
+              # What the tools of this shell import is not meant for .venv.
+              unset PYTHONPATH
+            '';
+          };
+
+          checks = {
+            inherit package;
+
+            unit-test = pkgs.runCommand "${name}-unit-test" { nativeBuildInputs = [ testing ]; } ''
+              cd ${./.}
+              pytest -p no:cacheprovider tests/unit
+              touch "$out"
+            '';
+
+            format = pkgs.runCommand "${name}-format" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
+              nixfmt --check ${./default.nix} ${./flake.nix} ${./shell.nix}
+              touch "$out"
+            '';
+          };
+
+          formatter = pkgs.nixfmt-tree;
+        };
+
+      bySystem = lib.genAttrs systems perSystem;
+    in
+    lib.genAttrs kinds (kind: lib.mapAttrs (_: outputs: outputs.${kind}) bySystem);
+}
