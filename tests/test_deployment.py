@@ -172,7 +172,7 @@ def test_deployment_files_are_clean(
 
 
 def test_own_scripts_are_clean() -> None:
-    scripts = [ROOT / ".ci/run", *ROOT.glob("tests/*.sh")]
+    scripts = [*ROOT.glob(".ci/*"), *ROOT.glob("tests/*.sh")]
 
     run(BIN / "shellcheck", *scripts, cwd=ROOT)
 

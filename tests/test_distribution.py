@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from support import commit, environment, run, tree, uv
 
+pytestmark = pytest.mark.slow
+
 PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 TAG = "v0.1.0"
 # An address where nobody listens: whatever would fetch something fails.

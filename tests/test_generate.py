@@ -12,6 +12,8 @@ import pytest
 from conftest import Mvc
 from support import MARKET, MVC, ROOT, commit, folders, git, run, tree
 
+pytestmark = pytest.mark.slow
+
 BUILT_IN = ROOT / "wrapper/mvc/generators"
 CONTROLLER = "galactic_empire/app/controllers/stock_market.py"
 VIEW = "galactic_empire/app/views/stock_market.py"

@@ -16,6 +16,8 @@ from mvc.engine import State
 from mvc.errors import MvcError
 from support import KINDS, MARKET, Baked, disturbing_itself, folders, remember, tree
 
+pytestmark = pytest.mark.slow
+
 WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}", fullmatch=True)
 NAMES = WORDS.filter(lambda word: "controller" not in word.lower())
 CONVERTORS = st.sampled_from(["", ":int", ":float", ":uuid", ":str", ":path"])
@@ -104,7 +106,6 @@ def test_generate_then_destroy_is_the_identity(
         router.write_bytes(original)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, 0])
 @pytest.mark.parametrize("verb", ["generate", "destroy"])
 def test_command_that_is_disturbed_is_wholly_done_or_not(

@@ -14,6 +14,8 @@ import pytest
 from conftest import Mvc
 from support import FEATURES, MVC, QUESTIONS, ROOT, commit, git, run, wait_until
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
 
 
@@ -364,7 +366,6 @@ def test_answered_questions_are_not_asked_again(home: Path) -> None:
     assert answers_of(home / "empire")["license"] == "ISC"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(PROMPTS)), ids=PROMPTS)
 def test_interrupt_at_a_prompt_leaves_nothing(home: Path, number: int) -> None:
     terminal = spawn("empire", "-I")

@@ -9,6 +9,8 @@ import pytest
 from conftest import Bake, Mvc
 from support import MVC, commit, git, program, release, run
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = "scripts/propose-update.sh"
 # Writes down how it is called, and knows of the issues or pull requests in `known`.
 GH = """

@@ -21,6 +21,8 @@ import pytest
 from conftest import Serve
 from support import SECONDS, Project, Service, add_controller, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 Nginx = Callable[[str], int]
 
 CLIENT = "127.0.0.2"
@@ -251,7 +253,6 @@ def load(service: Service, seconds: float) -> Iterator[Load]:
         run.result()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_stop_answers_what_was_begun(probed: Probed, serve: Serve, seconds: int) -> None:
     service = serve(probed, "--workers", "2")
@@ -265,7 +266,6 @@ def test_stop_answers_what_was_begun(probed: Probed, serve: Serve, seconds: int)
     assert probed.events().count("closed") == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_reload_answers_what_was_begun_and_serves_changed_code(
     probed: Probed, serve: Serve, seconds: int

@@ -26,6 +26,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from myst_parser.parsers.docutils_ import Parser
 from support import QUESTIONS, ROOT, load, uv
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 PRE = load(ROOT / "hooks/pre_gen_project.py")
 FIELDS = ("project_name", "project_description", "author")
@@ -273,7 +275,6 @@ class Heading(HTMLParser):
         self.text += data if self.inside else ""
 
 
-@pytest.mark.slow
 def test_project_with_every_hostile_text_passes_its_own_verbs(
     project: MakeProject, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 from conftest import Mvc
 from support import MVC, commit, git, release, run
 
+pytestmark = pytest.mark.slow
+
 Snapshot = dict[str, tuple[int, int, bytes]]
 
 CRUFT = Path(sys.executable).with_name("cruft")

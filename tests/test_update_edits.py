@@ -12,6 +12,8 @@ import pytest
 from conftest import Mvc
 from support import commit, git, release, run
 
+pytestmark = pytest.mark.slow
+
 Files = Mapping[str, str | bytes | None]
 Stages = dict[str, dict[int, bytes]]
 

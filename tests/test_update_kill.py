@@ -13,6 +13,8 @@ from conftest import Mvc
 from kills import Picture, files, leftovers, picture, renew
 from support import KINDS, MVC, commit, disturbing_itself, release, run, wait_until
 
+pytestmark = pytest.mark.slow
+
 # Stands before a program on PATH. At one of the calls it sends a signal to the command,
 # which it knows from VICTIM.
 SHIM = """#!/bin/sh
@@ -176,7 +178,6 @@ def assert_whole(scene: Scene, mvc: Mvc, waits: bool) -> None:
         assert picture(scene.project) == scene.new
 
 
-@pytest.mark.slow
 def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene) -> None:
     played = scene("lock")
     assert "git version" in played.calls[20:]  # The hook.
@@ -198,7 +199,6 @@ def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene
         assert files(played.project) == before, f"killed at {played.calls[at - 1]}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_update_that_is_killed_while_it_writes_is_taken_back(
     scene: MakeScene, mvc: Mvc, variant: str
@@ -214,7 +214,6 @@ def test_update_that_is_killed_while_it_writes_is_taken_back(
             assert_whole(played, mvc, waits=moment == "late")
 
 
-@pytest.mark.slow
 def test_update_that_is_killed_between_its_own_steps_is_taken_back(
     scene: MakeScene, mvc: Mvc, tmp_path: Path
 ) -> None:
@@ -233,7 +232,6 @@ def test_update_that_is_killed_between_its_own_steps_is_taken_back(
     assert at > 5
 
 
-@pytest.mark.slow
 def test_update_that_is_interrupted_between_its_own_steps_is_wholly_old_or_new(
     scene: MakeScene, mvc: Mvc, tmp_path: Path
 ) -> None:
@@ -254,7 +252,6 @@ def test_update_that_is_interrupted_between_its_own_steps_is_wholly_old_or_new(
     assert at > 5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
     scene: MakeScene, variant: str
@@ -292,7 +289,6 @@ def test_update_that_is_interrupted_waits_for_a_lock_that_is_being_made(
     assert picture(played.project) == played.old
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_abort_that_is_killed_can_be_repeated(
     scene: MakeScene, mvc: Mvc, tmp_path: Path, variant: str

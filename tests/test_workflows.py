@@ -22,7 +22,7 @@ HELM = ROOT / ".tools/bin/helm4"
 ELSEWHERE = {
     "a cluster": ["make dev-env", "scripts/dev-env.sh test", "scripts/dev-env.sh show"],
     "an image registry": [
-        'make image ARGS="--tag image:scanned"',
+        'make image ARGS="--tag localhost/scanned:latest"',
         "make up",
         "curl --fail --silent --show-error http://127.0.0.1:8000/api/ready",
         "docker compose logs",
@@ -218,7 +218,7 @@ def test_pass_needs_every_other_job(bake: Bake, folder: str) -> None:
     jobs = yaml.safe_load((root / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
 
     needs: Any = jobs["pass"]["needs"]
-    assert {needs} if isinstance(needs, str) else set(needs) == jobs.keys() - {"pass"}
+    assert ({needs} if isinstance(needs, str) else set(needs)) == jobs.keys() - {"pass"}
 
 
 def test_ci_run_does_what_the_workflow_does() -> None:

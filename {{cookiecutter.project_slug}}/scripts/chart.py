@@ -36,7 +36,7 @@ def main() -> int:
                 verdict = f"INVALID: {error}"
                 refused = True
             print(f"{file.name if file else 'values.yaml'}: {name}: {verdict}")
-    return refused
+    return int(refused)
 
 
 def helm(*words: str) -> str:

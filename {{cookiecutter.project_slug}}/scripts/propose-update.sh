@@ -10,7 +10,7 @@ if [ ! -e .cruft.json ]; then
     exit 0
 fi
 code=0
-standing=$(mvc check --json) || code=$?
+standing=$(env -u UPDATE_TOKEN -u ISSUE_TOKEN mvc check --json) || code=$?
 # 3 says that the template is ahead.
 if [ "$code" != 3 ]; then
     echo "$standing"
@@ -23,8 +23,10 @@ title="Update to $latest of the template"
 branch=template-$latest
 
 open_issue() {
+    local titles
     export GH_TOKEN=$ISSUE_TOKEN
-    if gh issue list --state all --limit 1000 --json title --jq '.[].title' | grep -qxF "$title"; then
+    titles=$(gh issue list --state all --limit 1000 --json title --jq '.[].title')
+    if grep -qxF "$title" <<<"$titles"; then
         echo "There has been an issue: $title"
         return
     fi
@@ -33,24 +35,24 @@ open_issue() {
 }
 
 open_pull_request() {
-    local conflicts
+    local code=0 conflicts
     export GH_TOKEN=$UPDATE_TOKEN
     if [ -n "$(gh pr list --head "$branch" --state all --json url --jq '.[].url')" ]; then
         echo "There has been a pull request: $branch"
         return
     fi
     git switch --quiet --create "$branch"
-    code=0
-    mvc update --no-input || code=$?
+    # What the template runs is not told the tokens.
+    env -u GH_TOKEN -u UPDATE_TOKEN -u ISSUE_TOKEN mvc update --no-input || code=$?
     # 3 says that files conflict.
     [ "$code" = 0 ] || [ "$code" = 3 ] || exit "$code"
-    conflicts=$(git diff --name-only --diff-filter=U | sed 's/^/- /')
+    conflicts=$(git -c core.quotePath=false diff --name-only --diff-filter=U | sed 's/^/- /')
     git add --all
     git -c user.name="github-actions[bot]" \
         -c user.email="41898282+github-actions[bot]@users.noreply.github.com" \
         commit --quiet --no-verify --message "$title"
     gh auth setup-git
-    git push --quiet origin "$branch"
+    git push --quiet --force origin "$branch"
     gh pr create --head "$branch" --title "$title" --body \
         "${conflicts:+Resolve the conflicts on this branch before you merge it:$'\n\n'$conflicts}" || {
         git push --quiet origin --delete "$branch"

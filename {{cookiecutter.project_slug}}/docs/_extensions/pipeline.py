@@ -29,7 +29,7 @@ class Pipeline(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return what the workflows are for, and their pictures."""
         found: list[nodes.Node] = []
-        for file in sorted(WORKFLOWS.glob("*.yml")):
+        for file in sorted(WORKFLOWS.glob("*.y*ml")):
             self.env.note_dependency(str(file))
             source = file.read_text("utf-8")
             drawn = picture(file.name, yaml.safe_load(source))
@@ -47,7 +47,9 @@ def purpose(source: str) -> str:
 def picture(name: str, workflow: dict[Any, Any]) -> str:
     """Return a workflow as HTML."""
     # An unquoted `on` is the truth value of YAML 1.1.
-    events = ", ".join(EVENTS.get(event, event) for event in workflow[True])
+    starts = workflow.get(True) or workflow["on"]
+    starts = [starts] if isinstance(starts, str) else starts
+    events = ", ".join(EVENTS.get(event, event) for event in starts)
     head = f"<strong>{name}</strong><br><small>{events}</small>"
     parts = [f'<div style="{HEAD}">{head}</div>']
     for stage in stages(workflow["jobs"]):
@@ -72,7 +74,8 @@ def stages(jobs: dict[str, Any]) -> list[list[str]]:
 
 def titles(job: str, content: dict[str, Any]) -> list[str]:
     """Return what GitHub calls a job, once for each row of its matrix."""
-    rows = content.get("strategy", {}).get("matrix", {}).get("include", [{}])
+    matrix = content.get("strategy", {}).get("matrix", {})
+    rows = matrix.get("include", [{}]) if isinstance(matrix, dict) else [{}]
     return [row.get("name", content.get("name", job)) for row in rows]
 
 
