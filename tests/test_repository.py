@@ -27,7 +27,7 @@ MANIFESTS = {
     "{{cookiecutter.package_name}}/config/__init__.py",
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
 }
-# The image, the chart and the virtual machine brought ten.
+# The image, the chart and the virtual machine brought ten, Nix and GitHub eight.
 MAX_IFS = 50
 
 

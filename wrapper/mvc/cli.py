@@ -63,7 +63,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# One pair of options for each feature, shared by every command that can set them.
+# One pair of options for each feature, shared by every command that can set them; the
+# commands read them by name.
+FEATURES = ("redis", "aiohttp", "helm", "nix", "github_actions", "vagrant")
 Redis = Annotated[bool | None, typer.Option("--redis/--no-redis", " /-R", help="Redis client.")]
 Aiohttp = Annotated[
     bool | None, typer.Option("--aiohttp/--no-aiohttp", " /-A", help="HTTP client.")
@@ -96,6 +98,11 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="mvc")
+
+
+def _features(ctx: typer.Context) -> dict[str, Any]:
+    """Return what was said of each feature; None where nothing was."""
+    return {name: ctx.params[name] for name in FEATURES}
 
 
 def _options(
@@ -137,6 +144,7 @@ def options(
 
 @app.command()
 def new(
+    ctx: typer.Context,
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
     ],
@@ -174,13 +182,7 @@ def new(
     git.prepare()
     from mvc import new as creation
 
-    chosen = {
-        "redis": redis,
-        "aiohttp": aiohttp,
-        "helm": helm,
-        "nix": nix,
-        "github_actions": github_actions,
-        "vagrant": vagrant,
+    chosen = _features(ctx) | {
         "package_manager": package_manager,
         "license": license_,
         "repo_url": repo_url,
@@ -252,14 +254,7 @@ def update(
     git.prepare()
     from mvc import update as updating
 
-    chosen = {
-        "redis": redis,
-        "aiohttp": aiohttp,
-        "helm": helm,
-        "nix": nix,
-        "github_actions": github_actions,
-        "vagrant": vagrant,
-    }
+    chosen = _features(ctx)
     if abort:
         if pretend or template or checkout or assignments or set(chosen.values()) != {None}:
             raise UsageError("`--abort` takes back what there is, and no other option.")
