@@ -132,6 +132,21 @@ def test_pull_request_has_the_merge(
     assert git("rev-list", "--count", "main..template-v1.1.0", cwd=server) == "1"
 
 
+def test_template_is_not_told_the_tokens(propose: Propose, template: Path, tmp_path: Path) -> None:
+    (template / "hooks").mkdir()
+    (template / "hooks/post_gen_project.py").write_text(
+        "import os, sys\n"
+        "tokens = {'GH_TOKEN', 'ISSUE_TOKEN', 'UPDATE_TOKEN'}\n"
+        "sys.exit(bool(tokens & os.environ.keys()))\n"
+    )
+    release(template, "v1.1.0", {"README.md": "Two.\n"})
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(calls(tmp_path)) == 1
+
+
 def test_pull_request_holds_and_lists_the_conflicts(
     propose: Propose, project: Path, template: Path, tmp_path: Path
 ) -> None:
