@@ -165,7 +165,6 @@ def test_every_step_succeeds(
     bake: Bake,
     tmp_path: Path,
     redis_server: StartRedis,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In order, in a fresh clone, as GitHub runs them."""
     if not HELM.exists():
