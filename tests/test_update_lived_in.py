@@ -157,12 +157,12 @@ def test_lock_that_cannot_be_made_is_told_with_the_remedy(
 def test_namespace_moves_with_code_of_the_user_s_own(repository: Path, tmp_path: Path) -> None:
     project = create(repository, tmp_path, EVERYTHING)
     add_own_code(project, "moons", "planets")
-    (project.path / "docs/own.md").write_text("---\norphan: true\n---\nSee `galactic_empire`.\n")
+    (project.path / "docs/own.md").write_text("# Own\n\nSee `galactic_empire`.\n")
     commit(project.path, "Work")
 
     printed = run(MVC, "update", "-n", "--set", "package_name=rebellion", cwd=project.path)
 
-    assert "\n\nThe old name of the package still stands in:\n  docs/own.md:4\n\n" in printed
+    assert "\n\nThe old name of the package still stands in:\n  docs/own.md:3\n\n" in printed
     assert git("diff", "--name-only", cwd=project.path) == ""
     moved = Project(project.path, {**project.answers, "package_name": "rebellion"})
     shutil.rmtree(project.package, ignore_errors=True)
