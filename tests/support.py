@@ -303,8 +303,8 @@ def add_controller(package: Path, name: str, code: str) -> None:
     """Add a controller to a package, as users do."""
     (package / f"app/controllers/{name}.py").write_text(code, "utf-8")
     with (package / "app/router.py").open("a", encoding="utf-8") as router:
-        router.write(f"\nfrom .controllers import {name}\n")
-        router.write(f"root_api_router.include_router({name}.router)\n")
+        router.write(f"    from .controllers import {name}\n\n")
+        router.write(f"    app.include_router({name}.router, prefix=PREFIX)\n")
 
 
 def with_controller(project: Project, folder: Path, code: str) -> dict[str, str]:

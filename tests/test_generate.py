@@ -80,7 +80,7 @@ def test_controller_is_created_and_registered(mvc: Mvc, service: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, CREATED, "")
     router = (service / ROUTER).read_text("utf-8")
     assert router.count("stock_market_router\n") == 1
-    assert router.count("root_api_router.include_router(stock_market_router)\n") == 1
+    assert router.count("app.include_router(stock_market_router, prefix=PREFIX)\n") == 1
     controller = (service / CONTROLLER).read_text("utf-8")
     routes = re.findall(r'@router\.(\w+)\("/(\w+)"\)\nasync def (\w+)\(', controller)
     assert routes == [
@@ -335,7 +335,6 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (['"""'], f'`"""` {LETTERS}'),
         (["a\nb"], None),
         (["class"], "`class` has a name that cannot be used: `class`."),
-        (["root_api"], "`root_api` has a name that cannot be used: `root_api`."),
         (["a" * 31], f"`{'a' * 31}` has a name of more than 30 characters: `{'a' * 31}`."),
         (["x", "async"], "`async` has a name that cannot be used: `async`."),
         (["x", "router"], "`router` has a name that cannot be used: `router`."),
@@ -428,7 +427,7 @@ def test_bad_name_of_a_generator_is_refused(mvc: Mvc, service: Path, name: str) 
 
 ADVICE = (
     "  from .controllers.stock_market import router as stock_market_router\n"
-    "  root_api_router.include_router(stock_market_router)"
+    "  app.include_router(stock_market_router, prefix=PREFIX)"
 )
 
 
@@ -437,17 +436,17 @@ ADVICE = (
     [
         ("import (\n", "has a syntax error in line 1"),
         ("x = 1\nimport os\n", "does not begin with imports"),
-        ("import os\n", "does not assign `root_api_router` in one place"),
+        ("import os\n", "does not define `app` in one place"),
         (
-            "import os\nroot_api_router = 1\nroot_api_router = 2\n",
-            "does not assign `root_api_router` in one place",
+            "import os\napp = 1\ndef add_routes(app): pass\n",
+            "does not define `app` in one place",
         ),
         (
-            "import os\nif os: root_api_router = 1\n",
+            "import os\nif os: app = 1\n",
             "has more than one statement in line 2",
         ),
         (
-            "import os\nstock_market_router = root_api_router = 1\n",
+            "import os\nstock_market_router = app = 1\n",
             "uses `stock_market_router` for something else",
         ),
         (None, "does not exist"),
@@ -478,7 +477,8 @@ def test_destroy_leaves_a_router_that_is_not_understood_alone(mvc: Mvc, service:
 
     done = mvc("destroy", *MARKET)
 
-    sentence = "has a syntax error in line 11, and was left alone. Take out of it yourself"
+    line = source.count(b"\n")
+    sentence = f"has a syntax error in line {line}, and was left alone. Take out of it yourself"
     refused(done, 1, f"`{ROUTER}` {sentence}:\n{ADVICE}")
     assert (service / ROUTER).read_bytes() == source
     assert not any((service / path).exists() for path in FILES)

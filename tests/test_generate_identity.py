@@ -46,10 +46,13 @@ ROUTERS: dict[str, Callable[[str], str]] = {
     "in one import": lambda text: text.replace(
         "from .controllers.health import router as health_router",
         "from .controllers import (\n    health as h,  # first\n)",
-    ).replace("health_router", "h.router, prefix='/v1'"),
-    "in a function": lambda text: text.replace(
-        "root_api_router =", "def build():\n    root_api_router ="
-    ).replace("\nroot_api_router.", "\n    # all\n    root_api_router."),
+    ).replace("health_router", "h.router, tags=['v1']"),
+    "by a variable": lambda text: re.sub(
+        r"def add_routes.+?\n    \"\"\".+?\"\"\"\n",
+        "def build():\n    app = FastAPI()\n    # all\n",
+        text,
+        flags=re.S,
+    ),
 }
 
 

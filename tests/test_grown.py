@@ -123,8 +123,8 @@ def test_routes_of_a_fresh_project(full: Project) -> None:
         ("GET|HEAD", "/openapi.json", "fastapi.applications", "openapi"),
         ("GET|HEAD", "/docs", "fastapi.applications", "swagger_ui_html"),
         ("GET|HEAD", "/docs/oauth2-redirect", "fastapi.applications", "swagger_ui_redirect"),
-        ("GET", "/api/live", "health", "live"),
         ("GET", "/api/ready", "health", "ready"),
+        ("GET", "/api/live", "health", "live"),
     ]
 
 

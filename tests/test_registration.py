@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 from random import Random
+from textwrap import indent
 
 import pytest
 from hypothesis import given, settings
@@ -27,11 +28,11 @@ def route(name: str) -> Registration:
     importing = f"from .controllers.{name} import router as {name}_router"
     if len(importing) > 88:
         importing = f"from .controllers.{name} import (\n    router as {name}_router,\n)"
-    return Registration(FILE, importing, f"root_api_router.include_router({name}_router)")
+    return Registration(FILE, importing, f"app.include_router({name}_router, prefix=PREFIX)")
 
 
 def count(source: bytes, name: str) -> int:
-    return source.count(f"include_router({name}_router)".encode())
+    return source.count(f"include_router({name}_router, prefix=PREFIX)".encode())
 
 
 # --- the router of the template ------------------------------------------------------
@@ -55,7 +56,8 @@ def test_order_of_calls_is_the_order_of_commands() -> None:
     source = insert(insert(TEMPLATE, route("zeta")), route("alpha"))
 
     assert source.decode().splitlines()[-3:] == [
-        f"root_api_router.include_router({name}_router)" for name in ("health", "zeta", "alpha")
+        f"    app.include_router({name}_router, prefix=PREFIX)"
+        for name in ("health", "zeta", "alpha")
     ]
 
 
@@ -74,21 +76,21 @@ HEALTH = {
     "from ..app.controllers import health": "health.router",
 }
 ASSIGNMENTS = [
-    'root_api_router = APIRouter(prefix="/api")',
-    'root_api_router: APIRouter = APIRouter(prefix="/api")  # typed',
-    'root_api_router = APIRouter(\n    prefix="/api",\n    # and nothing else\n)',
-    "root_api_router = \\\n    APIRouter()",
+    'app = APIRouter(prefix="/api")',
+    'app: APIRouter = APIRouter(prefix="/api")  # typed',
+    'app = APIRouter(\n    prefix="/api",\n    # and nothing else\n)',
+    "app = \\\n    APIRouter()",
 ]
 CALLS = [
-    "root_api_router.include_router({})",
-    'root_api_router.include_router({}, prefix="/v2", tags=["x"])',
-    "root_api_router.include_router(\n    {},  # comment\n)",
-    "(\n    root_api_router\n    .include_router({})\n)",
-    "# above\nroot_api_router.include_router({})  # beside",
-    "if APIRouter:\n    root_api_router.include_router({})",
-    "for one in [{}]:\n    root_api_router.include_router(one)",
+    "app.include_router({})",
+    'app.include_router({}, prefix="/v2", tags=["x"])',
+    "app.include_router(\n    {},  # comment\n)",
+    "(\n    app\n    .include_router({})\n)",
+    "# above\napp.include_router({})  # beside",
+    "if APIRouter:\n    app.include_router({})",
+    "for one in [{}]:\n    app.include_router(one)",
 ]
-TAILS = ["", "\n\n__all__ = ['root_api_router']", "\n# the end", '\n"""text\n\n"""']
+TAILS = ["", "\n\n__all__ = ['app']", "\n# the end", '\n"""text\n\n"""']
 
 
 @st.composite
@@ -100,11 +102,19 @@ def routers(draw: st.DrawFn) -> bytes:
     for name in draw(st.lists(st.sampled_from(["own", "beta", "omega"]), unique=True)):
         imports.append(f"from .controllers.{name} import router as {name}")
         calls.append(draw(st.sampled_from(CALLS)).format(name))
+    calls = draw(st.permutations(calls))
     assignment = draw(st.sampled_from(ASSIGNMENTS))
-    body = "\n".join([assignment, *draw(st.permutations(calls))])
-    if draw(st.booleans()):
-        inner = body.replace("\n", "\n    ")
-        body = f"def build() -> APIRouter:\n    {inner}\n    return root_api_router"
+    function, lines = draw(
+        st.sampled_from(
+            [
+                ("", [assignment, *calls]),
+                ("def build() -> APIRouter:\n", [assignment, *calls, "return app"]),
+                ("def add_routes(app: APIRouter, v2: bool = False) -> None:\n", calls),
+                ("async def add_routes(*, app):\n", ['"""Add the routes."""', *calls]),
+            ]
+        )
+    )
+    body = function + indent("\n".join(lines), "    " * bool(function))
     blank = draw(st.sampled_from(["\n", "\n\n", "\n# imports\n"]))
     head = draw(
         st.sampled_from(["", '"""The routes."""\n\n', "# routes\n", "# -*- coding: utf-8 -*-\n"])
@@ -147,8 +157,8 @@ def test_what_is_not_there_is_not_taken_out(source: bytes, name: str) -> None:
 
 MINE = [
     "from .controllers.market import router as m\nroot.include_router(m)",
-    "from .controllers import market\nroot_api_router.include_router(market.router)",
-    "from .controllers import market\nroot_api_router.include_router(router=market.router)",
+    "from .controllers import market\napp.include_router(market.router)",
+    "from .controllers import market\napp.include_router(router=market.router)",
     "from . import controllers\nx.include_router(controllers.market.router)",
     f"from {ABSOLUTE} import market as m\nr.include_router(m.router, tags=[])",
     f"import {ABSOLUTE}.market as m\nr.include_router(\n    m.router,\n)",
@@ -170,7 +180,7 @@ def test_registration_in_other_words_is_taken_out(own: str) -> None:
     left = remove(source, route("market")).decode()
 
     assert "market" not in left
-    assert "include_router(health_router)" in left
+    assert "include_router(health_router, prefix=PREFIX)" in left
     ast.parse(left)
 
 
@@ -212,8 +222,8 @@ def test_import_that_something_else_uses_stays() -> None:
 
 USES = [
     "print(market_router)",
-    "_ = root_api_router.include_router(market_router)",
-    "for r in (market_router,):\n    root_api_router.include_router(r)",
+    "_ = app.include_router(market_router)",
+    "for r in (market_router,):\n    app.include_router(r)",
     "",
 ]
 
@@ -242,7 +252,7 @@ def test_import_below_the_call_is_no_place_for_another() -> None:
 
     grown = insert(TEMPLATE + late.encode(), route("market")).decode()
 
-    lines = grown.splitlines()
+    lines = [line.strip() for line in grown.splitlines()]
     assert lines.index(route("market").importing) < lines.index(route("market").call)
     assert lines[-1] == late.rstrip()
 

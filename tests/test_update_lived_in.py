@@ -74,7 +74,7 @@ def add_own_code(project: Project, *names: str) -> None:
     health = "from .controllers.health import"
     own = f"from .controllers import {', '.join(names)}\n{health}"
     text = router.read_text("utf-8").replace(health, own)
-    text += "".join(f"root_api_router.include_router({name}.router)\n" for name in names)
+    text += "".join(f"    app.include_router({name}.router, prefix=PREFIX)\n" for name in names)
     router.write_text(text, "utf-8")
     for name in names:
         controller = project.package / f"app/controllers/{name}.py"

@@ -82,7 +82,7 @@ def insert(source: bytes, wanted: Registration) -> bytes:
         return source
     module.refuse_uses()
     if module.insert_import() > module.insert_call():
-        raise ShapeError(f"assigns `{wanted.receiver}` above its imports")
+        raise ShapeError(f"defines `{wanted.receiver}` above its imports")
     return module.edited()
 
 
@@ -165,24 +165,22 @@ class _Module:
         return self.edits[-1][0]
 
     def insert_call(self) -> int:
-        """Call after the last of such calls, or after the assignment of what is called.
+        """Call after the last of such calls, or where what is called is defined.
 
         Return the offset in the source.
         """
-        places = [
-            (block, index)
-            for block in _blocks(self.tree)
-            for index, statement in enumerate(block)
-            if _assigned(statement) == self.wanted.receiver
-        ]
+        places = list(_definitions(self.tree, self.wanted.receiver))
         if len(places) != 1:
-            raise ShapeError(f"does not assign `{self.wanted.receiver}` in one place")
-        [(block, last)] = places
-        for index in range(last + 1, len(block)):
+            raise ShapeError(f"does not define `{self.wanted.receiver}` in one place")
+        [(block, place)] = places
+        for index in range(place, len(block)):
             if _callee(block[index]) == _callee(self.call):
-                last = index
-        self._write_after(block[last], self.wanted.call)
-        block.insert(last + 1, self.call)
+                place = index + 1
+        if place:
+            self._write_after(block[place - 1], self.wanted.call)
+        else:
+            self._write_before(block[0], self.wanted.call)
+        block.insert(place, self.call)
         return self.edits[-1][0]
 
     def remove_imports(self) -> None:
@@ -314,6 +312,22 @@ def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
             block = getattr(node, field, None)
             if isinstance(block, list):
                 yield block
+
+
+def _definitions(tree: ast.AST, name: str) -> Iterator[tuple[list[ast.stmt], int]]:
+    """Yield the blocks in which a variable or a parameter has a name, and from where on."""
+    for block in _blocks(tree):
+        for index, statement in enumerate(block):
+            if _assigned(statement) == name:
+                yield block, index + 1
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and name in _parameters(node):
+            yield node.body, int(ast.get_docstring(node) is not None)
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    takes = node.args
+    return {one.arg for one in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)}
 
 
 def _names(node: ast.AST) -> Iterator[ast.Name]:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from ..config import get_settings
 from .exceptions.handlers import add_exception_handlers
-from .router import root_api_router
+from .router import add_routes
 from .utils import CLIENTS
 from .views.error import ERROR_RESPONSES
 
@@ -39,6 +39,6 @@ def get_application() -> FastAPI:
         responses=ERROR_RESPONSES,
         lifespan=lifespan,
     )
-    app.include_router(root_api_router)
+    add_routes(app)
     add_exception_handlers(app)
     return app

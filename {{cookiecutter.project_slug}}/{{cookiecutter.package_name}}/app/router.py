@@ -1,8 +1,15 @@
 """The routes of the application, all below ``/api``."""
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from .controllers.health import router as health_router
 
-root_api_router = APIRouter(prefix="/api")
-root_api_router.include_router(health_router)
+PREFIX = "/api"
+
+
+def add_routes(app: FastAPI) -> None:
+    """Include the router of each controller.
+
+    A router in between would cost every request: FastAPI matches once more for each.
+    """
+    app.include_router(health_router, prefix=PREFIX)

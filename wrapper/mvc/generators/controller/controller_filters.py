@@ -21,7 +21,6 @@ CONVERTORS = {
     "path": ("str", "some/other-text"),
 }
 # Names that the generated code has already, or that the project's linter refuses.
-TAKEN_BY_CONTROLLERS = {"root_api"}
 TAKEN_BY_FUNCTIONS = {"router", "str", "int", "float", "l"}
 TAKEN_BY_PARAMETERS = {"l", "timeout"}
 LINE = 88
@@ -103,7 +102,7 @@ def endpoints(texts: list[str] | str) -> list[Endpoint]:
 def refusal(variables: dict[str, Any]) -> str:
     """Return why there can be no such controller, or an empty text."""
     try:
-        _check_name(variables["name"], variables["__name"], LONGEST_NAME, TAKEN_BY_CONTROLLERS)
+        _check_name(variables["name"], variables["__name"], LONGEST_NAME, set())
         for text in _words(variables["endpoints"]):
             _check_endpoint(_endpoint(text))
         shapes: set[tuple[str, ...]] = set()

@@ -9,14 +9,14 @@ from ..views.health import HealthResponse
 router = APIRouter(tags=["health"])
 
 
-@router.get("/live")
-async def live() -> HealthResponse:
-    """Answer as long as the process can answer at all; no dependency is asked."""
-    return HealthResponse(status=Health.live().status)
-
-
 @router.get("/ready", responses=BAD_GATEWAY_RESPONSE)
 async def ready() -> HealthResponse:
     """Answer 200 when all that the service depends on answers, 502 otherwise."""
     health = await Health.ready()
     return HealthResponse(status=health.status)
+
+
+@router.get("/live")
+async def live() -> HealthResponse:
+    """Answer as long as the process can answer at all; no dependency is asked."""
+    return HealthResponse(status=Health.live().status)
