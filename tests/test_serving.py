@@ -182,6 +182,14 @@ def ask(
     return response, json.loads(body) if is_json else body
 
 
+def keeps(connection: HTTPConnection) -> bool:
+    """Ask for something; return whether the other side lets the connection be used again."""
+    connection.request("GET", "/api/live")
+    response = connection.getresponse()
+    assert response.read() == b'{"status":"ok"}'
+    return not response.will_close
+
+
 def listens(connection: HTTPConnection) -> bool:
     """Return whether the other side accepts."""
     with suppress(OSError), closing(connection):
@@ -283,9 +291,49 @@ def test_reload_answers_what_was_begun_and_serves_changed_code(
 
     assert len(workers(service)) == 2
     assert probed.begun() == clients.answered
+    assert not clients.unanswered
     assert not clients.refused
     assert probed.events().count("closed") == 2
     assert service.stop() == 0
+
+
+def test_idle_connection_is_ended_by_its_next_answer(probed: Probed, serve: Serve) -> None:
+    service = serve(probed, "--workers", "1")
+    wait_until(service.answers)
+    with closing(client(service.port)) as connection:
+        assert keeps(connection)
+        service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not listens(client(service.port)))
+
+        assert not keeps(connection)
+
+    assert service.process.wait(SECONDS) == 0
+    assert probed.events() == ["opened", "closed"]
+
+
+def test_idle_connection_that_is_not_used_ends_with_the_drain(full: Project, serve: Serve) -> None:
+    service = serve(full, FASTAPI_DRAIN_TIMEOUT="1")
+    wait_until(service.answers)
+    with closing(client(service.port)) as connection:
+        assert keeps(connection)
+
+        assert service.stop() == 0
+        assert connection.sock.recv(1) == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_stop_without_delay_closes_the_clients(
+    probed: Probed, serve: Serve, number: signal.Signals
+) -> None:
+    service = serve(probed, "--workers", "2", FASTAPI_DRAIN_TIMEOUT=str(SECONDS))
+    wait_until(lambda: probed.events() == ["opened"] * 2)
+    with closing(client(service.port)) as connection:
+        assert keeps(connection)
+
+        service.process.send_signal(number)
+
+        assert service.process.wait(SECONDS) == 0
+    assert probed.events() == ["opened"] * 2 + ["closed"] * 2
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from ..config import get_settings
 from .exceptions.handlers import add_exception_handlers
+from .middleware import BodyLimit
 from .router import add_routes
 from .utils import CLIENTS
 from .views.error import ERROR_RESPONSES
@@ -41,4 +42,6 @@ def get_application() -> FastAPI:
     )
     add_routes(app)
     add_exception_handlers(app)
+    if settings.max_body_size:
+        app.add_middleware(BodyLimit, max_bytes=settings.max_body_size)
     return app

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as installed_version
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from pydantic_settings import BaseSettings
 
 from .types import NonEmpty, UrlPath
@@ -17,3 +17,5 @@ class ApplicationSettings(BaseSettings):
     project_name: NonEmpty = DISTRIBUTION
     version: NonEmpty = Field(default_factory=lambda: installed_version(DISTRIBUTION))
     docs_url: UrlPath = "/docs"
+    #: In bytes.
+    max_body_size: NonNegativeInt = 16 * 1024 * 1024

@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings
 
 from .types import UrlPath
 
+WORKER = "{{ cookiecutter.package_name }}.worker.Worker"
+
 
 def _bind(value: str) -> str:
     match = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):(\d{1,5})", value)
@@ -64,9 +66,10 @@ class GunicornSettings(BaseSettings):
     bind: Bind = "127.0.0.1:8000"
     root_path: UrlPath = ""
     workers: PositiveInt = 2
-    worker_class: WorkerClass = "uvicorn_worker.UvicornWorker"
+    worker_class: WorkerClass = WORKER
     worker_timeout: NonNegativeInt = 30
     graceful_timeout: NonNegativeInt = 30
+    drain_timeout: NonNegativeInt = 5
     # Longer than the 60 seconds after which nginx and common load balancers drop an
     # idle connection: who closes first must not be the server, or requests are lost.
     keepalive: NonNegativeInt = 65

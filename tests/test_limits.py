@@ -1,0 +1,150 @@
+"""Clients that are slow, wrong or greedy do not keep the service from answering others."""
+
+import json
+import re
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from conftest import Serve
+from support import SECONDS, Project, Service, wait_until, with_controller
+
+pytestmark = pytest.mark.slow
+
+CONNECTIONS = 1000
+GET = b"GET /api/live HTTP/1.1\r\nHost: empire.example\r\n"
+CLOSE = b"Connection: close\r\n\r\n"
+OK = b'{"status":"ok"}'
+
+
+MAX_BODY_SIZE = 1_000_000
+CONTROLLER = """
+from fastapi import APIRouter, Request
+
+router = APIRouter()
+
+@router.post("/planets")
+async def post_planets(request: Request) -> int:
+    return len(await request.body())
+"""
+
+
+@pytest.fixture
+def service(full: Project, serve: Serve, tmp_path: Path) -> Service:
+    variables = {"FASTAPI_MAX_BODY_SIZE": str(MAX_BODY_SIZE), "FASTAPI_DRAIN_TIMEOUT": "0"}
+    started = serve(full, **variables, **with_controller(full, tmp_path, CONTROLLER))
+    wait_until(started.answers)
+    return started
+
+
+@contextmanager
+def many_files(number: int) -> Iterator[None]:
+    """Let this process open more files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, before[1]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def connect(service: Service) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.port), SECONDS)
+
+
+def answer(service: Service, request: bytes) -> bytes:
+    """Send what ends the connection; return all that comes."""
+    with closing(connect(service)) as connection, connection.makefile("rb") as stream:
+        connection.sendall(request)
+        return stream.read()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET /api/li", GET, GET + b"X-Slow: ", GET + b"Content-Length: 10\r\n\r\n123"],
+    ids=["nothing", "half a line", "half a head", "half a header", "half a body"],
+)
+def test_clients_that_never_finish_stop_nobody_else(service: Service, sent: bytes) -> None:
+    with many_files(2 * CONNECTIONS), ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            connection = stack.enter_context(connect(service))
+            connection.sendall(sent)
+
+        for _ in range(20):
+            assert service.get("/api/ready") == (200, OK.decode())
+
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /api/live HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"GET /api/live HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET /api/live HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\x00" * 1000,
+    ],
+)
+def test_what_is_no_http_is_refused_and_closed(service: Service, request_: bytes) -> None:
+    with closing(connect(service)) as connection:
+        connection.sendall(request_)
+
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        with suppress(ConnectionResetError):
+            while connection.recv(100):
+                pass
+
+    assert service.answers()
+
+
+def test_old_http_is_answered_and_closed(service: Service) -> None:
+    head, _, body = answer(service, b"GET /api/live HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in head.lower()
+    assert body == OK
+
+
+def test_requests_in_one_go_are_answered_in_their_order(service: Service) -> None:
+    missing = GET.replace(b"live", b"nowhere")
+    requests = (GET + b"\r\n" + missing + b"\r\n") * 5
+
+    found = answer(service, requests + GET + CLOSE)
+
+    assert re.findall(rb"HTTP/1.1 (\d+) ", found) == [b"200", b"404"] * 5 + [b"200"]
+
+
+def test_head_of_a_megabyte_harms_nobody(service: Service) -> None:
+    found = answer(service, GET + b"X-Large: " + b"x" * 1_000_000 + b"\r\n" + CLOSE)
+
+    assert found.endswith(OK)
+    assert service.answers()
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize(("size", "status"), [(MAX_BODY_SIZE, 200), (MAX_BODY_SIZE + 1, 413)])
+def test_body_is_read_up_to_the_limit(
+    service: Service, chunked: bool, size: int, status: int
+) -> None:
+    # An iterable is sent in chunks, without a length.
+    body = iter([b"x" * size]) if chunked else b"x" * size
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)) as connection:
+        connection.request("POST", "/api/planets", body)
+
+        response = connection.getresponse()
+
+        found = json.loads(response.read())
+
+    assert response.status == status
+    if status == 413:
+        error = {"code": 413, "message": "Request Entity Too Large"}
+        assert found == {"error": {**error, "status": "REQUEST_ENTITY_TOO_LARGE"}}
+    else:
+        assert found == size
+    assert service.answers()

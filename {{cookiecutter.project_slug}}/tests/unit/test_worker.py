@@ -1,0 +1,136 @@
+import asyncio
+import signal
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from gunicorn.arbiter import Arbiter
+from uvicorn import Config
+
+from {{ cookiecutter.package_name }}.config import get_settings
+from {{ cookiecutter.package_name }}.worker import CLOSE, DrainingServer, Worker
+from {{ cookiecutter.package_name }}.wsgi import Server
+
+
+def draining_server(drain_timeout: float = 60) -> DrainingServer:
+    config = Config(app=Mock(), log_config=None)
+    config.load()
+    server = DrainingServer(config, drain_timeout)
+    server.servers = [Mock(spec=asyncio.Server)]
+    server.server_state.connections.add(Mock())
+    return server
+
+
+def announces_end(server: DrainingServer) -> bool:
+    return CLOSE in server.server_state.default_headers
+
+
+@pytest.mark.anyio
+async def test_connections_are_kept_while_nobody_says_stop() -> None:
+    server = draining_server()
+
+    assert not await server.on_tick(0)
+
+    assert not announces_end(server)
+
+
+@pytest.mark.anyio
+async def test_clients_are_told_until_they_have_gone() -> None:
+    server = draining_server()
+    listener = server.servers[0]
+    server.handle_exit(signal.SIGTERM, None)
+
+    # At every tenth tick uvicorn makes the headers anew.
+    assert [await server.on_tick(counter) for counter in range(12)] == [False] * 12
+    assert announces_end(server)
+    listener.close.assert_called_once_with()  # type: ignore[attr-defined]
+
+    server.server_state.connections.clear()
+
+    assert await server.on_tick(12)
+
+
+@pytest.mark.anyio
+async def test_request_that_was_begun_before_is_told() -> None:
+    server = draining_server()
+    await server.on_tick(0)
+    headers = server.server_state.default_headers
+    server.handle_exit(signal.SIGTERM, None)
+
+    await server.on_tick(1)
+
+    assert CLOSE in headers
+
+
+@pytest.mark.anyio
+async def test_client_that_stays_is_not_waited_for_longer_than_the_timeout() -> None:
+    server = draining_server(drain_timeout=0)
+    server.handle_exit(signal.SIGTERM, None)
+
+    assert await server.on_tick(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
+async def test_other_signals_do_not_wait(sig: signal.Signals) -> None:
+    server = draining_server()
+    server.handle_exit(sig, None)
+
+    assert await server.on_tick(0)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    cfg = Server(get_settings().gunicorn_options()).cfg
+    worker = Worker(1, 1, [], Mock(), 30, cfg, cfg.logger_class(cfg))
+    worker.wsgi = Mock()
+    yield worker
+    worker.tmp.close()
+
+
+@pytest.mark.parametrize(
+    ("drain", "graceful", "expected"), [("3", "30", 3), ("20", "30", 15)]
+)
+def test_worker_serves_with_the_settings(
+    settings: pytest.MonkeyPatch,
+    worker: Worker,
+    drain: str,
+    graceful: str,
+    expected: int,
+) -> None:
+    settings.setenv("FASTAPI_DRAIN_TIMEOUT", drain)
+    settings.setenv("FASTAPI_GRACEFUL_TIMEOUT", graceful)
+    get_settings.cache_clear()
+    handler = signal.getsignal(signal.SIGQUIT)
+    served: list[tuple[float, Any]] = []
+
+    def run(server: DrainingServer, sockets: Any) -> None:
+        served.append((server._drain_timeout, server.config.app))
+        server.started = True
+
+    settings.setattr(DrainingServer, "run", run)
+
+    try:
+        worker.run()
+        handled = signal.getsignal(signal.SIGQUIT)
+    finally:
+        signal.signal(signal.SIGQUIT, handler)
+
+    assert served == [(expected, worker.wsgi)]
+    assert handled != handler
+
+
+def test_worker_that_cannot_start_stops_the_master(
+    settings: pytest.MonkeyPatch, worker: Worker
+) -> None:
+    handler = signal.getsignal(signal.SIGQUIT)
+    settings.setattr(DrainingServer, "run", lambda server, sockets: None)
+
+    try:
+        with pytest.raises(SystemExit) as ended:
+            worker.run()
+    finally:
+        signal.signal(signal.SIGQUIT, handler)
+
+    assert ended.value.code == Arbiter.WORKER_BOOT_ERROR
