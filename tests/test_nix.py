@@ -395,8 +395,8 @@ def test_change_of_the_documentation_builds_nothing_anew(flake: MakeFlake) -> No
 
 def test_version_that_nixpkgs_lacks_is_told_in_one_sentence(flake: MakeFlake) -> None:
     made = flake()
-    made.change("pyproject.toml", '"click>=8.1"', '"click>=99"')
-    made.change("pyproject.toml", '"uvloop>=0.21"', '"uvloop>=0.99"')
+    made.change("pyproject.toml", '"click>=8.2"', '"click>=99"')
+    made.change("pyproject.toml", '"uvloop>=0.22.1"', '"uvloop>=0.99"')
 
     done = made.call(*made.ask("eval", f"#{PACKAGE}.drvPath"))
 
@@ -434,7 +434,7 @@ def test_release_that_nixpkgs_has_overtaken_is_not_built(flake: MakeFlake) -> No
 
 def test_dependency_that_nixpkgs_lacks_is_named(flake: MakeFlake) -> None:
     made = flake()
-    made.change("pyproject.toml", '"click>=8.1"', '"death-star>=2"')
+    made.change("pyproject.toml", '"click>=8.2"', '"death-star>=2"')
 
     done = made.call(*made.ask("eval", f"#{PACKAGE}.drvPath"))
 
