@@ -5,10 +5,10 @@ BIN := .venv/bin
 CODE := hooks wrapper tests hatch_build.py docs/conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-fast lint types docs upgrade bench pairs kills outages bake build clean
+.PHONY: help demo install test test-fast lint types docs upgrade resolutions bench pairs kills outages bake build clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
 
 demo: install ## Create a project, install it, start it, ask it
 	$(BIN)/python tests/demo.py
@@ -38,6 +38,9 @@ docs: install ## Build the documentation into docs/_build/
 
 upgrade: install ## Update a project of the last release to this commit
 	$(BIN)/python tests/upgrade.py
+
+resolutions: install ## Try wheels with the lowest and the highest dependencies
+	$(BIN)/python tests/resolutions.py
 
 bench: install ## Measure the command and the service
 	$(BIN)/python tests/bench.py

@@ -24,11 +24,10 @@ from support import (
     RedisServer,
     Service,
     combinations,
-    commit,
     environment,
     label,
     remember,
-    run,
+    snapshot,
 )
 
 Bake = Callable[..., Baked]
@@ -147,16 +146,9 @@ def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Commit the template of the work tree, changed files included, to a repository."""
+    """The template of the work tree, changed files included, as one commit."""
     folder = tmp_path_factory.mktemp("template") / "repository"
-    folder.mkdir()
-    listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
-    commit(folder, "The template")
+    snapshot(folder)
     return folder
 
 

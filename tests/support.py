@@ -42,6 +42,9 @@ sys.addaudithook(step)
 # The steps in which a command changes what is in a folder.
 KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 
+# An address where nobody listens: whatever would fetch something fails.
+OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+
 # What the documentation generates first of all.
 MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
 
@@ -344,6 +347,18 @@ def commit(repository: Path, message: str) -> None:
     identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
     run("git", "add", "--all", cwd=repository)
     run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
+
+
+def snapshot(folder: Path) -> None:
+    """Commit the template of the work tree, changed files included, to a repository."""
+    folder.mkdir()
+    listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
+    commit(folder, "The template")
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, int]]:

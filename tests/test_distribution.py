@@ -11,14 +11,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import commit, environment, run, tree, uv
+from conftest import Bake
+from resolutions import LOWEST, try_out, use_command, use_service
+from support import OFFLINE, commit, environment, run, tree, uv
 
 pytestmark = pytest.mark.slow
 
 PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 TAG = "v0.1.0"
-# An address where nobody listens: whatever would fetch something fails.
-OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,25 @@ def test_wheel_names_the_readme_and_the_licence(distributions: Path) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Project-URL"] == f"Repository, {PUBLIC_URL}"
     assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_command_works_with_the_lowest_releases_of_what_it_asks_for(
+    distributions: Path, released: Path, tmp_path: Path
+) -> None:
+    wheel = next(distributions.glob("*.whl"))
+
+    try_out(use_command, released, wheel, sys.executable, LOWEST, tmp_path)
+
+
+def test_service_works_with_the_lowest_releases_of_what_it_asks_for(
+    bake: Bake, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(bake().path, project)
+    uv("build", "--quiet", "--wheel", cwd=project)
+    wheel = next(project.glob("dist/*.whl"))
+
+    try_out(use_service, project, wheel, sys.executable, LOWEST, tmp_path)
 
 
 def test_project_of_a_git_install_remembers_url_and_commit(released: Path, tmp_path: Path) -> None:
