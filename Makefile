@@ -42,8 +42,8 @@ upgrade: install ## Update a project of the last release to this commit
 resolutions: install ## Try wheels with the lowest and the highest dependencies
 	$(BIN)/python tests/resolutions.py
 
-bench: install ## Measure the command and the service
-	$(BIN)/python tests/bench.py
+bench: install ## Measure the command and the service; sections in ARGS, or all
+	$(BIN)/python tests/bench.py $(ARGS)
 
 pairs: install ## Update between all projects that differ in one answer
 	$(BIN)/python tests/pairs.py

@@ -1,173 +1,114 @@
-"""Measures the command and the service; prints each as a ratio to something plain.
+"""Measures the command and the service, and writes docs/benchmarks.md.
 
-Runs are interleaved and their medians compared, so that a slow moment of the machine
-does not fall on one side alone.
+``python tests/bench.py [SECTION...]``. Only a run of all sections writes the page.
 """
 
+import os
+import platform
 import re
-import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from support import MVC, ROOT, Service, environment, free_port, run, wait_until
+from bench_command import command
+from bench_creation import creation
+from bench_service import servers, service
+from measuring import Workshop, found, table
+from support import ROOT, run
 
-BIN = Path(sys.executable).parent
-FOUR_LINES = """
-from fastapi import FastAPI
-app = FastAPI()
-@app.get("/api/ready")
-async def ready(): return {"status": "ok"}
-"""
+PAGE = ROOT / "docs/benchmarks.md"
+Section = Callable[[Workshop], Iterator[str]]
+SECTIONS: dict[str, Section] = {
+    each.__name__: each for each in (command, service, servers, creation)
+}
+PACKAGES = (
+    *("fastapi", "starlette", "pydantic", "uvicorn", "uvicorn-worker", "gunicorn"),
+    *("uvloop", "httptools", "redis"),
+)
+PROGRAMS = {"git": "--version", "redis-server": "--version", "wrk": "-v"}
+FAILED = "This section was not measured to the end."
 
 
 def main() -> None:
-    """Print one line for each budget: what was measured, against what, and the limit."""
-    with tempfile.TemporaryDirectory(prefix="mvc-bench-") as name:
-        folder = Path(name)
-        print(f"{'what':38} {'measured':>12} {'plain':>12} {'ratio':>6}  budget")
-        start_up(folder)
-        creation(folder)
-        updating(folder)
-        generating(folder)
-        requests(folder)
+    """Print the sections that are named, or all of them and the page that they make."""
+    names = sys.argv[1:] or list(SECTIONS)
+    if unknown := set(names) - SECTIONS.keys():
+        sys.exit(f"`{min(unknown)}` is none of: {', '.join(SECTIONS)}.")
+    if sys.platform != "linux":
+        sys.exit("Nothing is measured: needs Linux.")
+    prepare()
+    page: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="mvc-bench-") as folder:
+        workshop = Workshop(Path(folder))
+        sections = [SECTIONS[name] for name in names]
+        for section in sections if sys.argv[1:] else [introduction, *sections]:
+            for block in measured(section, workshop):
+                print(block, end="\n\n", flush=True)
+                page.append(block)
+    if not sys.argv[1:]:
+        PAGE.write_text("\n\n".join(page) + "\n", "utf-8")
+    sys.exit(FAILED in page)
 
 
-def start_up(folder: Path) -> None:
-    """How long the command takes to show its help."""
-    ours, plain = interleaved(
-        21,
-        lambda: seconds(MVC, "--help", cwd=folder),
-        lambda: seconds(sys.executable, "-c", "import typer", cwd=folder),
-    )
-    report("mvc --help / import typer", ours, plain, "s", "at most 2.6")
+def prepare() -> None:
+    """Make the environment that of somebody who types the commands."""
+    # What make tells the makes below it is not meant for projects; bytecode is.
+    for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONDONTWRITEBYTECODE"):
+        os.environ.pop(name, None)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # Who stops the benchmarks also stops the servers, which run in sessions of their own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
-def creation(folder: Path) -> None:
-    """How long the command takes to create a project, next to plain cruft."""
-
-    def aside(*command: str | Path) -> float:
-        with tempfile.TemporaryDirectory(dir=folder) as empty:
-            return seconds(*command, cwd=Path(empty))
-
-    new = (MVC, "new", "galactic-empire", "-n", "-I", "--no-git", "--template", ROOT)
-    ours, plain = interleaved(
-        11,
-        lambda: aside(*new),
-        lambda: aside(BIN / "cruft", "create", ROOT, "--no-input"),
-    )
-    report("mvc new -n -I --no-git / cruft create", ours, plain, "s", "at most 1.2")
-
-
-def updating(folder: Path) -> None:
-    """How long the command takes to add a feature, next to plain cruft."""
-    project = folder / "update/galactic-empire"
-    project.parent.mkdir()
-    run(MVC, "new", project, "-n", "-I", "-R", "--template", ROOT, cwd=folder)
-
-    def renewed(*command: str | Path) -> float:
-        taken = seconds(*command, cwd=project)
-        run("git", "reset", "--quiet", "--hard", cwd=project)
-        run("git", "clean", "--quiet", "-fd", cwd=project)
-        return taken
-
-    answer = '{"redis": true}'
-    ours, plain = interleaved(
-        11,
-        lambda: renewed(MVC, "update", "-n", "-I", "--redis"),
-        lambda: renewed(BIN / "cruft", "update", "-y", "--variables-to-update", answer),
-    )
-    report("mvc update --redis / cruft update", ours, plain, "s", "at most 1.5")
-
-
-def generating(folder: Path) -> None:
-    """How long the command takes to generate a controller, next to plain cookiecutter."""
-    project = folder / "generate/galactic-empire"
-    project.parent.mkdir()
-    run(MVC, "new", project, "-n", "-I", "--template", ROOT, cwd=folder)
-    endpoints = ("ticker", "buy:post", "sell:delete")
-    words = ("controller", "stock_market", *endpoints)
-
-    def ours() -> float:
-        taken = seconds(MVC, "generate", *words, cwd=project)
-        run(MVC, "destroy", *words, cwd=project)
-        return taken
-
-    def plain() -> float:
-        generator = ROOT / "wrapper/mvc/generators/controller"
-        with tempfile.TemporaryDirectory(dir=folder) as empty:
-            given = f"endpoints={' '.join(endpoints)}"
-            command = (BIN / "cookiecutter", generator, "--no-input", given)
-            return seconds(*command, cwd=Path(empty))
-
-    report("mvc generate / cookiecutter", *interleaved(11, ours, plain), "s", "at most 1.5")
-
-
-def requests(folder: Path) -> None:
-    """How many requests a second the service answers, next to a four-line application."""
-    if not shutil.which("wrk"):
-        print("requests/s of /api/ready: not measured, needs wrk")
-        return
-    run(BIN / "cookiecutter", ROOT, "--no-input", "-o", folder, cwd=folder)
-    python = environment(folder / "venv", folder / "galactic-empire")
-    (folder / "four.py").write_text(FOUR_LINES)
-    port = free_port()
-    options = ["--workers", "2", "--worker-class", "uvicorn_worker.UvicornWorker"]
-    quiet = ["--no-control-socket", "--log-level", "warning", "--bind", f"127.0.0.1:{port}"]
-    command: list[str | Path] = [python, "-m", "gunicorn", "four:app", *options, *quiet]
-    bare = Service(command, port, {}, cwd=folder)
-    service = Service.of(
-        python, "galactic_empire", "--workers", "2", FASTAPI_GUNICORN_LOG_LEVEL="warning"
-    )
+def measured(section: Section, workshop: Workshop) -> Iterator[str]:
+    """Return what a section tells; what fails in one is no reason to lose the others."""
     try:
-        wait_until(lambda: service.answers("/api/ready") and bare.answers("/api/ready"))
-        ours, plain = interleaved(7, lambda: rate(service), lambda: rate(bare))
-    finally:
-        service.kill()
-        bare.kill()
-    report("/api/ready / four-line application", ours, plain, "req/s", "at least 0.9")
+        yield from section(workshop)
+    except AssertionError as error:
+        print(error, file=sys.stderr)
+        yield FAILED
 
 
-def interleaved(
-    times: int, one: Callable[[], float], other: Callable[[], float]
-) -> tuple[float, float]:
-    """Return the medians of two measurements that take turns; the first pair warms up."""
-    pairs = [(one(), other()) for _ in range(times + 1)][1:]
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second)
+def introduction(workshop: Workshop) -> Iterator[str]:
+    """Tell by what, on what, when and of which versions the page is."""
+    yield "# Benchmarks"
+    yield "What the command and the service cost: `make bench` measured it, and wrote this page."
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    # Not all processors have a name there.
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    facts = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "CPU": model[1] if model else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+        **{tool: program_version(tool, option) for tool, option in PROGRAMS.items()},
+        **{package: version(package) for package in ("cookiecutter", "cruft", "typer")},
+        **package_versions(workshop),
+    }
+    yield table(("what", "which"), facts.items())
 
 
-def seconds(*command: str | Path, cwd: Path) -> float:
-    """Return how long a command takes."""
-    start = time.perf_counter()
-    run(*command, cwd=cwd)
-    return time.perf_counter() - start
+def program_version(*command: str) -> str:
+    """Return the version that a program prints, whatever it says around it."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        return "absent"
+    return found(r"(\d+(?:\.\d+)+)", done.stdout)[0]
 
 
-def rate(service: Service) -> float:
-    """Return the requests a second that 32 keep-alive connections get answered."""
-    url = f"http://127.0.0.1:{service.port}/api/ready"
-    output = subprocess.run(
-        ["wrk", "--threads=1", "--connections=32", "--duration=3s", url],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert "Non-2xx" not in output, output
-    found = re.search(r"Requests/sec: +([\d.]+)", output)
-    assert found, output
-    return float(found[1])
-
-
-def report(name: str, ours: float, plain: float, unit: str, budget: str) -> None:
-    """Print a line of the table."""
-    digits = 3 if unit == "s" else 0
-    measured, against = (f"{value:.{digits}f} {unit}" for value in (ours, plain))
-    print(f"{name:38} {measured:>12} {against:>12} {ours / plain:6.2f}  {budget}", flush=True)
+def package_versions(workshop: Workshop) -> dict[str, str]:
+    """Return the versions of what the service is built on."""
+    code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    printed = run(workshop.bin / "python", "-c", code, *PACKAGES, cwd=workshop.folder)
+    return dict(zip(PACKAGES, printed.split(), strict=True))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,251 @@
+"""Measures the service, and the ways to serve it, next to applications that do nothing."""
+
+import os
+import re
+import shutil
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from measuring import Workshop, commands, found, interleaved, prose, spread, table, words
+from support import RedisServer, Service, free_port, run, wait_until
+
+ROUNDS = 5
+WORKERS = (1, 2, 4)
+# Of the requests a second of four lines, those that the service answers at least.
+BUDGET = 0.9
+
+OPTIONS = "--workers $WORKERS --bind 127.0.0.1:$PORT"
+SERVE = f"galactic-empire serve {OPTIONS}"
+GUNICORN = f"gunicorn --no-control-socket --log-level warning {OPTIONS}"
+UVICORN = "uvicorn --no-access-log --log-level warning --workers $WORKERS --port $PORT"
+WRK = "wrk --latency --threads=1 --connections=32 --duration=$SECONDS http://127.0.0.1:$PORT$ROUTE"
+MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000}
+
+
+class Load(NamedTuple):
+    """What came of a run of wrk; the latencies are in milliseconds."""
+
+    rate: float
+    p50: float
+    p99: float
+    failed: int
+
+
+class Alone(NamedTuple):
+    """What it took to start, in seconds, and what each worker then took, in MiB."""
+
+    start: float
+    shared: float
+    resident: float
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An application and the command that serves it; the route is what it is asked for."""
+
+    name: str
+    command: str
+    route: str = "/api/ready"
+    workers: int = 2
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @contextmanager
+    def served(self, workshop: Workshop) -> Iterator[Service]:
+        """Start it, and wait until it answers; all that it started is killed in the end."""
+        port = free_port()
+        variables = {
+            "PATH": os.pathsep.join([str(workshop.bin), os.environ["PATH"]]),
+            "FASTAPI_GUNICORN_LOG_LEVEL": "warning",
+            **self.variables,
+        }
+        command = words(f"env {self.command}", PORT=port, WORKERS=self.workers)
+        service = Service(command, port, variables, cwd=workshop.project.parent)
+        try:
+            wait_until(partial(service.answers, self.route))
+            yield service
+        finally:
+            service.kill()
+
+    def load(self, service: Service, seconds: int = 3) -> Load:
+        """Ask it as often as 32 connections that are kept alive can."""
+        line = words(WRK, SECONDS=seconds, PORT=service.port, ROUTE=self.route)
+        output = run(*line, cwd=Path.cwd())
+
+        def latency(percent: int) -> float:
+            number, unit = found(rf"^ +{percent}% +([\d.]+)(us|ms|s)$", output)
+            return float(number) * MILLISECONDS[unit]
+
+        errors = re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", output)
+        (rate,) = found(r"^Requests/sec: +([\d.]+)$", output)
+        return Load(float(rate), latency(50), latency(99), sum(map(int, errors)))
+
+    def alone(self, workshop: Workshop) -> Alone:
+        """Serve nothing else meanwhile: what processes have in common is shared by fewer."""
+        start = time.perf_counter()
+        with self.served(workshop) as service:
+            taken = time.perf_counter() - start
+            self.load(service, seconds=1)
+            master = service.process.pid
+            workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            rollups = [Path(f"/proc/{worker}/smaps_rollup").read_text() for worker in workers]
+        return Alone(taken, *(mean(rollups, name) for name in ("Pss", "Rss")))
+
+
+def service(workshop: Workshop) -> Iterator[str]:
+    """Tell what the service costs, next to a four-line application and to none at all."""
+    yield "## The service"
+    if not shutil.which("wrk"):
+        yield "Not measured: needs `wrk`."
+        return
+    plain = f"{GUNICORN} --worker-class {worker_class(workshop)}"
+    ready = Contender("the service: `/api/ready`", SERVE)
+    market = Contender("the service: a generated controller", SERVE, "/api/stock_market/ticker")
+    four = Contender("four lines of FastAPI", f"{plain} four:app")
+    raw = Contender("raw ASGI", f"{plain} raw:app")
+    contenders = [ready, market, four, raw]
+    yield prose(
+        "The project with every feature, next to four lines of FastAPI and to an application",
+        "without a framework: `$WORKERS` is 2, access logs are off, the log level is `warning`.",
+        f"All are up and take turns; medians of {ROUNDS} runs, and the least and the greatest in",
+        "parentheses. `wrk` runs on the same machine.",
+    )
+    yield commands(*dict.fromkeys(contender.command for contender in contenders), WRK)
+    with ExitStack() as stack:
+        if shutil.which("redis-server"):
+            contenders.insert(2, stack.enter_context(reading_redis(workshop)))
+        else:
+            yield "A read from Redis is not measured: needs `redis-server`."
+        loads = under_load("the service", contenders, workshop)
+        alone = interleaved(
+            "the service alone", ROUNDS, contenders, lambda each: each.alone(workshop)
+        )
+    yield table(
+        ("application", "requests/s", "of four lines", "p50, ms", "p99, ms"),
+        [
+            [
+                contender.name,
+                spread(load.rate for load in taken),
+                f"{rate(taken) / rate(loads[four]):.2f}",
+                spread((load.p50 for load in taken), 2),
+                spread((load.p99 for load in taken), 2),
+            ]
+            for contender, taken in loads.items()
+        ],
+    )
+    yield prose(
+        failed(loads.values()),
+        f"The budget of `/api/ready` is at least {BUDGET} of four lines;",
+        f"it is {rate(loads[ready]) / rate(loads[four]):.2f}.",
+    )
+    yield prose(
+        "Each alone: the time from the command to the first 200, and what a worker takes after",
+        "a second of load, with its part of what processes share (PSS) and with all of it (RSS).",
+    )
+    yield table(
+        ("application", "first 200, s", "PSS, MiB", "RSS, MiB"),
+        [
+            [contender.name, *map(spread, zip(*taken, strict=True), (2, 1, 1))]
+            for contender, taken in alone.items()
+        ],
+    )
+
+
+def servers(workshop: Workshop) -> Iterator[str]:
+    """Compare gunicorn with the workers of the service to other ways to serve."""
+    yield "## Servers"
+    if not shutil.which("wrk"):
+        yield "Not measured: needs `wrk`."
+        return
+    default = worker_class(workshop)
+    factory = "--factory galactic_empire.app.asgi:get_application"
+    ours, asgi, uvicorn = "gunicorn, the service's workers", "gunicorn, `asgi` workers", "uvicorn"
+    ways = {
+        ("the service", ours): SERVE,
+        ("the service", asgi): f"FASTAPI_WORKER_CLASS=asgi {SERVE}",
+        ("the service", uvicorn): f"{UVICORN} {factory}",
+        ("four lines", ours): f"{GUNICORN} --worker-class {default} four:app",
+        ("four lines", asgi): f"{GUNICORN} --worker-class asgi four:app",
+        ("four lines", uvicorn): f"{UVICORN} four:app",
+    }
+    yield prose(
+        "Requests/s of `/api/ready`, with the same settings. All with as many workers are up",
+        f"and take turns; medians of {ROUNDS} runs, and the least and the greatest in parentheses.",
+    )
+    yield commands(*ways.values(), WRK)
+    loads: dict[tuple[str, str], list[list[Load]]] = {way: [] for way in ways}
+    for workers in WORKERS:
+        same = [Contender(" ".join(way), ways[way], workers=workers) for way in ways]
+        results = under_load(f"servers, {workers} workers", same, workshop)
+        for way, taken in zip(ways, results.values(), strict=True):
+            loads[way].append(taken)
+    yield table(
+        ("application", "server", *(f"workers: {number}" for number in WORKERS)),
+        [
+            [*way, *(spread(load.rate for load in taken) for taken in by_workers)]
+            for way, by_workers in loads.items()
+        ],
+    )
+    ratios = [
+        rate(mine) / rate(other)
+        for application in ("the service", "four lines")
+        for mine, other in zip(loads[application, ours], loads[application, uvicorn], strict=True)
+    ]
+    yield prose(
+        failed(chain.from_iterable(loads.values())),
+        "Gunicorn with the workers of the service answers",
+        f"{min(ratios):.2f} to {max(ratios):.2f} times as many requests as uvicorn with workers",
+        "of its own; where it is said to be about 80% faster, that would be 1.80 times.",
+    )
+
+
+@contextmanager
+def reading_redis(workshop: Workshop) -> Iterator[Contender]:
+    """Keep up a Redis that the service reads from."""
+    folder = workshop.folder / "redis"
+    folder.mkdir()
+    redis = RedisServer(folder)
+    redis.start()
+    try:
+        redis.send("set", "planet", "Coruscant")
+        name, route = "the service: a read from Redis", "/api/planets"
+        yield Contender(name, SERVE, route, variables=redis.variables)
+    finally:
+        redis.kill()
+
+
+def under_load(
+    name: str, contenders: Iterable[Contender], workshop: Workshop
+) -> dict[Contender, list[Load]]:
+    """Serve all at once, and let them take turns under load."""
+    with ExitStack() as stack:
+        services = {each: stack.enter_context(each.served(workshop)) for each in contenders}
+        return interleaved(name, ROUNDS, services, lambda each: each.load(services[each]))
+
+
+def worker_class(workshop: Workshop) -> str:
+    """Return the worker class with which the service is served."""
+    code = "from galactic_empire.config import get_settings; print(get_settings().worker_class)"
+    return run(workshop.bin / "python", "-c", code, cwd=workshop.folder).strip()
+
+
+def rate(loads: Iterable[Load]) -> float:
+    """Return the median of the requests a second."""
+    return statistics.median(load.rate for load in loads)
+
+
+def failed(runs: Iterable[list[Load]]) -> str:
+    """Tell how many requests failed in all."""
+    count = sum(load.failed for loads in runs for load in loads)
+    return f"Requests that failed: {count or 'none'}."
+
+
+def mean(rollups: list[str], name: str) -> float:
+    """Return the mean of a line of the kernel's, in MiB."""
+    return statistics.mean(int(found(rf"^{name}: +(\d+) kB$", text)[0]) for text in rollups) / 1024

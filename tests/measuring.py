@@ -1,0 +1,143 @@
+"""What the benchmarks share: commands, measurements that take turns, tables of them."""
+
+import re
+import shlex
+import statistics
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from string import Template
+from typing import TypeVar
+
+from support import ROOT, add_controller, environment, run
+
+Subject = TypeVar("Subject")
+Result = TypeVar("Result")
+
+FOUR_LINES = """
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/api/ready")
+async def ready(): return {"status": "ok"}
+"""
+# Below that, no FastAPI: what server and workers cost.
+RAW = """
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"15")]
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
+"""
+
+
+READ = """
+from fastapi import APIRouter
+
+from ..utils import RedisClient
+
+router = APIRouter(prefix="/planets")
+
+
+@router.get("")
+async def show() -> dict[str, str | None]:
+    return {"name": await RedisClient.get("planet")}
+"""
+
+
+class Workshop:
+    """A folder to measure in, and the service that is measured, made when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def project(self) -> Path:
+        """The project with everything in it, a generated controller, and one that reads Redis."""
+        progress("the service: create")
+        line = "mvc new service/galactic-empire -n -I --template $TEMPLATE"
+        (self.folder / "service").mkdir()
+        run(*words(line, TEMPLATE=ROOT), cwd=self.folder)
+        project = self.folder / "service/galactic-empire"
+        run("mvc", "generate", "controller", "stock_market", "ticker", cwd=project)
+        add_controller(project / "galactic_empire", "planets", READ)
+        return project
+
+    @cached_property
+    def bin(self) -> Path:
+        """The programs of an environment with the service, beside the plain applications."""
+        (self.project.parent / "four.py").write_text(FOUR_LINES)
+        (self.project.parent / "raw.py").write_text(RAW)
+        progress("the service: install")
+        return environment(self.folder / "venv", "--editable", self.project).parent
+
+
+def words(line: str, **places: object) -> list[str]:
+    """Split a command that is written as people type it, and fill in its ``$PLACES``."""
+    return [Template(word).substitute(places) for word in shlex.split(line)]
+
+
+def seconds(line: str, cwd: Path, **places: object) -> float:
+    """Return how long a command takes."""
+    start = time.perf_counter()
+    run(*words(line, **places), cwd=cwd)
+    return time.perf_counter() - start
+
+
+def interleaved(
+    name: str, rounds: int, subjects: Iterable[Subject], measure: Callable[[Subject], Result]
+) -> dict[Subject, list[Result]]:
+    """Let subjects take turns to be measured, so that a slow moment falls on all of them.
+
+    One more round goes before, which only warms up.
+    """
+    results: dict[Subject, list[Result]] = {subject: [] for subject in subjects}
+    for number in range(rounds + 1):
+        progress(f"{name}: round {number} of {rounds}")
+        for subject, taken in results.items():
+            result = measure(subject)
+            if number:
+                taken.append(result)
+    return results
+
+
+def found(pattern: str, text: str) -> tuple[str, ...]:
+    """Return the groups of a pattern, which must occur."""
+    match = re.search(pattern, text, re.M)
+    assert match, f"`{pattern}` does not occur in:\n{text}"
+    return match.groups()
+
+
+def spread(values: Iterable[float], digits: int = 0) -> str:
+    """Write the median of some values, the least and the greatest."""
+    ordered = sorted(values)
+    middle, least, greatest = (
+        f"{value:,.{digits}f}" for value in (statistics.median(ordered), ordered[0], ordered[-1])
+    )
+    return f"{middle} ({least}-{greatest})"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table that reads well on a terminal and is one of Markdown."""
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    padded = [map(str.ljust, line, widths) for line in lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+
+
+def prose(*sentences: str) -> str:
+    """Write a paragraph."""
+    return textwrap.fill(" ".join(sentences), 90, break_on_hyphens=False)
+
+
+def commands(*lines: str) -> str:
+    """Write commands that were run."""
+    return "\n".join(["```shell", *lines, "```"])
+
+
+def progress(text: str) -> None:
+    """Say what is going on, beside what is measured."""
+    print(text, file=sys.stderr, flush=True)
