@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := hooks wrapper tests hatch_build.py docs/conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-fast lint types docs upgrade resolutions bench pairs kills outages bake build clean
+.PHONY: help demo install test test-fast lint types docs upgrade resolutions bench pairs kills histories outages soak bake build clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
@@ -51,8 +51,14 @@ pairs: install ## Update between all projects that differ in one answer
 kills: install ## Kill updates at ARGS (100) random moments
 	$(BIN)/python tests/kills.py $(ARGS)
 
+histories: install ## Live through ARGS (300) random histories of a project
+	HISTORIES="$(or $(ARGS),300)" $(BIN)/pytest --quiet --capture=no tests/test_histories.py
+
 outages: install ## Measure what outages of Redis cost a service under load
 	$(BIN)/python tests/outage.py
+
+soak: install ## Keep a service under load for ten minutes while things go wrong
+	$(BIN)/python tests/soak.py $(ARGS)
 
 bake: install ## Create a project in bake/, with the answers in ARGS
 	rm -rf bake

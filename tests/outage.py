@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
 from functools import cache, partial
 from http.client import HTTPException
 from itertools import pairwise
@@ -193,6 +194,14 @@ class Group:
         return set(self.master.send("--scan").split())
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other process has the addresses, and keep them."""
+    with (Path(tempfile.gettempdir()) / "mvc-outage.lock").open("w") as file:
+        flock(file, LOCK_EX)
+        yield
+
+
 def server(folder: Path, *lines: str, sentinel: bool = False) -> RedisServer:
     """Return one of the six, at the address that its folder is named after."""
     folder.mkdir()
@@ -364,7 +373,7 @@ def main() -> None:
     if not with_mounts():
         sys.exit("Outages are not measured: needs `unshare` with the right to mount.")
     print(line("fault", *COLUMNS), flush=True)
-    with tempfile.TemporaryDirectory(prefix="mvc-outage-") as name:
+    with alone(), tempfile.TemporaryDirectory(prefix="mvc-outage-") as name:
         folder = Path(name)
         run(BIN / "cookiecutter", ROOT, "--no-input", "-o", folder, cwd=folder)
         package = folder / "galactic-empire/galactic_empire"

@@ -207,6 +207,12 @@ class Service(Server):
         assert self.process.poll() is None, f"the service exited {self.process.returncode}"
         return super().answers(path, status)
 
+    def workers(self) -> set[int]:
+        """Return the processes of the workers."""
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        return set(map(int, children))
+
     def stop(self) -> int:
         """Ask the master to stop; return its exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -2,10 +2,8 @@
 
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from outage import (
     SENTINEL_PORT,
     Group,
     Load,
+    alone,
     disconnect_clients,
     serve,
     with_mounts,
@@ -38,27 +37,20 @@ LONG, SHORT = 600, 1
 
 
 @pytest.fixture(scope="module")
-def alone() -> Iterator[None]:
-    """Wait until no other process of the tests has the addresses."""
-    with (Path(tempfile.gettempdir()) / "mvc-outage.lock").open("w") as file:
-        flock(file, LOCK_EX)
-        yield
-
-
-@pytest.fixture(scope="module")
-def running(alone: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     if not shutil.which("redis-server"):
         pytest.skip("needs redis-server")
     if not with_mounts():
         pytest.skip("needs `unshare` with the right to mount")
-    for host in HOSTS:
-        port = REDIS_PORT if host in HOSTS[:3] else SENTINEL_PORT
-        try:
-            socket.create_server((host, port)).close()
-        except OSError as error:
-            pytest.skip(f"needs {host}:{port}: {error}")
-    with Group.running(tmp_path_factory.mktemp("group")) as group:
-        yield group
+    with alone():
+        for host in HOSTS:
+            port = REDIS_PORT if host in HOSTS[:3] else SENTINEL_PORT
+            try:
+                socket.create_server((host, port)).close()
+            except OSError as error:
+                pytest.skip(f"needs {host}:{port}: {error}")
+        with Group.running(tmp_path_factory.mktemp("group")) as group:
+            yield group
 
 
 @pytest.fixture
@@ -99,10 +91,9 @@ def under_load(full: Project, group: Group, tmp_path: Path) -> UnderLoad:
 
 def processes(service: Service) -> list[int]:
     """Return the master and its two workers."""
-    master = service.process.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    assert len(children) == 2
-    return [master, *sorted(map(int, children))]
+    workers = service.workers()
+    assert len(workers) == 2
+    return [service.process.pid, *sorted(workers)]
 
 
 def lose(load: Load, group: Group, fault: Callable[[], None]) -> None:

@@ -1,0 +1,555 @@
+"""Keeps a service under load while things go wrong, and accounts for every request.
+
+``python tests/soak.py [--minutes=MINUTES]``. Workers are killed and renewed, the master of
+Redis fails over, slow clients come and go. A request may fail only as one of these incidents
+explains it, and the memory and the files of each process must not grow.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from itertools import cycle
+from pathlib import Path
+from select import select
+from threading import Event
+from typing import Any, Self
+
+from outage import BIN, Group, alone, replace, serve, with_mounts
+from support import (
+    MVC,
+    ROOT,
+    SECONDS,
+    Baked,
+    RedisServer,
+    Service,
+    add_controller,
+    environment,
+    remember,
+    run,
+    wait_until,
+)
+
+CONNECTIONS, RATE, WORKERS = 16, 500, 2
+# A connection is renewed after so many requests: a new worker gets its share of the load.
+KEPT = 100
+
+# What is seen of processes every two seconds, the memory in MB.
+*_, FILES = MEASURES = ("RSS", "PSS", "USS", "files")
+PERIOD = 2
+# What is no growth, and what is too short to tell.
+LARGER, MORE, LONG = 0.05, 8, 60
+
+PLANETS, ATLAS = "POST /api/planets", "GET /api/planets"
+READY, TICKER = "GET /api/ready", "GET /api/stock_market/ticker"
+
+SIZE = 2**20
+# It rests, so that some requests are always under way.
+CONTROLLER = f"""
+import asyncio
+import os
+from uuid import uuid4
+
+from fastapi import APIRouter, Response
+
+from ..utils import RedisClient
+
+router = APIRouter(prefix="/planets")
+
+
+@router.post("")
+async def create() -> dict[str, int | str | None]:
+    key = uuid4().hex
+    await RedisClient.set(key, key, ex=60)
+    await asyncio.sleep(0.02)
+    return dict(worker=os.getpid(), planet=await RedisClient.get(key))
+
+
+@router.get("")
+async def atlas() -> Response:
+    return Response("." * {SIZE}, media_type="text/plain")
+"""
+
+
+class Kind(StrEnum):
+    """What came of a request."""
+
+    GOOD = "answered"
+    REFUSED = "refused"
+    BEFORE = "reset before the answer"
+    WITHIN = "reset within the answer"
+    BAD_GATEWAY = "502"
+    OTHER = "other status"
+    LATE = "timed out"
+
+
+RESET = frozenset({Kind.BEFORE, Kind.WITHIN})
+
+
+class Connection(HTTPConnection):
+    """A connection that knows which worker is at its other end, once that has said so."""
+
+    worker: int | None = None
+    asked = 0
+
+    def __init__(self, port: int) -> None:
+        """Lead to ``port`` of 127.0.0.1."""
+        super().__init__("127.0.0.1", port, timeout=SECONDS)
+
+    def lasts(self) -> bool:
+        """Return whether it may be used again; pools of clients look as well who closed it."""
+        return self.asked < KEPT and bool(self.sock) and not select([self.sock], [], [], 0)[0]
+
+    def ask(self, endpoint: str, start: float) -> "Request":
+        """Send a request, about which somebody has thought since ``start``."""
+        reused, self.asked = self.asked > 0, self.asked + 1
+        kind = self.exchange(*endpoint.split())
+        if kind is not Kind.GOOD:
+            self.close()
+        return Request(endpoint, start, time.monotonic(), kind, self, reused)
+
+    def exchange(self, method: str, path: str) -> Kind:
+        """Send a request; return what came of it."""
+        response = None
+        try:
+            self.request(method, path)
+            response = self.getresponse()
+            body = self.take(response)
+        except ConnectionRefusedError:
+            return Kind.REFUSED
+        except TimeoutError:
+            return Kind.LATE
+        except ConnectionError:
+            return Kind.WITHIN if response else Kind.BEFORE
+        except HTTPException:
+            return Kind.WITHIN
+        if response.status != 200:
+            return Kind.BAD_GATEWAY if response.status == 502 else Kind.OTHER
+        # An answer that breaks off in its headers looks as one without a body.
+        if not body:
+            return Kind.WITHIN
+        if b'"worker"' in body:
+            self.worker = json.loads(body)["worker"]
+        return Kind.GOOD
+
+    def take(self, response: HTTPResponse) -> bytes:
+        """Read the body."""
+        return response.read()
+
+
+class Slow(Connection):
+    """A connection over which one request takes very long."""
+
+    def __init__(self, port: int, seconds: float, over: Event) -> None:
+        """Take so many seconds, or until all is over."""
+        super().__init__(port)
+        self.seconds, self.over = seconds, over
+
+    def rest(self, part: float) -> None:
+        """Let a part of the time pass."""
+        self.over.wait(part * self.seconds)
+
+
+class Dripping(Slow):
+    """Sends its request byte by byte."""
+
+    def send(self, data: Any) -> None:
+        for byte in data:
+            super().send(bytes([byte]))
+            self.rest(1 / len(data))
+
+
+class Sipping(Slow):
+    """Reads the answer in small pieces."""
+
+    def take(self, response: HTTPResponse) -> bytes:
+        whole = b""
+        while piece := response.read(SIZE // 50):
+            whole += piece
+            self.rest(1 / 50)
+        return whole
+
+
+class Idle(Slow):
+    """Says nothing for most of the time."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.rest(1)
+
+
+CROWD = [(Dripping, READY)] * 100 + [(Sipping, ATLAS)] * 10 + [(Idle, TICKER)] * 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that is over, and where it went."""
+
+    endpoint: str
+    start: float
+    end: float
+    kind: Kind
+    connection: Connection
+    reused: bool
+
+
+@dataclass
+class Client:
+    """Asks for one thing after the other, over one connection at a time."""
+
+    port: int
+    requests: list[Request]
+
+    def __post_init__(self) -> None:
+        """Have a connection."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Have another connection; the first answer tells where it leads."""
+        self.connection, self.endpoints = Connection(self.port), cycle((PLANETS, READY, TICKER))
+
+    def ask(self) -> None:
+        """Send the next request."""
+        # Whether the connection lasts is seen after this: who is gone by now will be seen.
+        start = time.monotonic()
+        if self.connection.asked and not self.connection.lasts():
+            self.connection.close()
+            self.renew()
+        self.requests.append(self.connection.ask(next(self.endpoints), start))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a process had at a time."""
+
+    at: float
+    has: dict[str, float]
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Look at a process, which must be there."""
+        sizes: dict[str, int] = {}
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+            name, size, _ = line.split()
+            sizes[name] = int(size)
+        private = sizes["Private_Clean:"] + sizes["Private_Dirty:"]
+        memory = (size / 1024 for size in (sizes["Rss:"], sizes["Pss:"], private))
+        files = len(os.listdir(f"/proc/{pid}/fd"))
+        return cls(time.monotonic(), dict(zip(MEASURES, (*memory, files), strict=True)))
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Something that went wrong, and what it may cost.
+
+    It took effect between ``begin`` and ``effect``, and was over at the ``end``. Only
+    requests of certain workers suffer, if there are any.
+    """
+
+    name: str
+    costs: frozenset[Kind]
+    begin: float
+    effect: float
+    end: float
+    workers: frozenset[int] = frozenset()
+    # Whether it costs nothing but what was under way when it took effect.
+    sudden: bool = False
+
+    def meets(self, request: Request, until: float) -> bool:
+        """Return whether a request was under way between the begin and ``until``."""
+        concerned = not self.workers or request.connection.worker in {None, *self.workers}
+        return concerned and request.start <= until and request.end >= self.begin
+
+    def explains(self, request: Request) -> bool:
+        """Return whether a request failed because of this."""
+        until = self.effect if self.sudden else self.end
+        return request.kind in self.costs and self.meets(request, until)
+
+
+@dataclass
+class Soak:
+    """A service under load, and all that is seen of it."""
+
+    service: Service
+    seconds: float
+    requests: list[Request] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    samples: dict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    over: Event = field(default_factory=Event)
+
+    def run(self, schedule: Iterable[tuple[float, Callable[["Soak"], Incident]]]) -> None:
+        """Let things go wrong after parts of the time, one after the other."""
+        self.start = time.monotonic()
+        self.wait_for_workers()
+        with ThreadPoolExecutor(1 + CONNECTIONS + len(CROWD)) as self.pool:
+            jobs = [self.pool.submit(self.repeat, self.sample, PERIOD)]
+            clients = [Client(self.service.port, self.requests) for _ in range(CONNECTIONS)]
+            for client in clients:
+                jobs.append(self.pool.submit(self.repeat, client.ask, CONNECTIONS / RATE))
+            try:
+                for part, cause in schedule:
+                    self.sleep_until(part)
+                    self.incidents.append(cause(self))
+                self.sleep_until(1)
+            finally:
+                self.over.set()
+        for client in clients:
+            client.connection.close()
+        for job in jobs:
+            job.result()
+
+    def repeat(self, action: Callable[[], None], seconds: float) -> None:
+        """Do something as often as every so many seconds, but never faster to catch up."""
+        due = time.monotonic()
+        while not self.over.wait(max(0, due - time.monotonic())):
+            action()
+            due = max(due + seconds, time.monotonic())
+
+    def sleep_until(self, part: float) -> None:
+        """Return when a part of the time is over."""
+        time.sleep(max(0, self.start + part * self.seconds - time.monotonic()))
+
+    def sample(self) -> None:
+        """Look at the master and its workers."""
+        for pid in (self.service.process.pid, *self.service.workers()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                sample = Sample.of(pid)
+                self.samples[pid].append(sample)
+
+    def wait_for_workers(self, gone: frozenset[int] = frozenset()) -> None:
+        """Return when some workers are gone, and as many as there must be have answered."""
+        answered: set[int | None] = set()
+
+        def done() -> bool:
+            client = Client(self.service.port, self.requests)
+            client.ask()
+            client.connection.close()
+            answered.add(client.connection.worker)
+            present = self.service.workers()
+            return len(present) == WORKERS and not gone & present and present <= answered
+
+        wait_until(done, seconds=2 * SECONDS)
+
+    def explanation(self, request: Request) -> Incident | None:
+        """Return what a request failed for."""
+        return next((it for it in self.incidents if it.explains(request)), None)
+
+    @property
+    def failed(self) -> list[Request]:
+        """All requests that failed."""
+        return [it for it in self.requests if it.kind is not Kind.GOOD]
+
+    @property
+    def unexplained(self) -> list[Request]:
+        """The requests that nothing explains the failure of."""
+        return [it for it in self.failed if not self.explanation(it)]
+
+
+def kill_worker(soak: Soak) -> Incident:
+    """Kill a worker; over when another one has its place."""
+    victim = min(soak.service.workers())
+    begin = time.monotonic()
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in soak.service.workers())
+    effect, workers = time.monotonic(), frozenset({victim})
+    soak.wait_for_workers(workers)
+    return Incident("worker killed", RESET, begin, effect, time.monotonic(), workers, sudden=True)
+
+
+def renew_workers(soak: Soak) -> Incident:
+    """Send HUP to the master; over when all workers are new ones."""
+    workers = frozenset(soak.service.workers())
+    begin = time.monotonic()
+    soak.service.process.send_signal(signal.SIGHUP)
+    soak.wait_for_workers(workers)
+    return Incident("HUP", RESET, begin, begin, time.monotonic(), workers)
+
+
+def fail_over(group: Group, _soak: Soak) -> Incident:
+    """Kill the master of Redis; over when it is back as a replica of another one."""
+    begin = time.monotonic()
+    replace(RedisServer.kill, RedisServer.start, group)
+    group.wait_until_whole()
+    costs = frozenset({Kind.BAD_GATEWAY})
+    return Incident("fail-over of Redis", costs, begin, begin, time.monotonic())
+
+
+def crowd(soak: Soak) -> Incident:
+    """Let slow clients come for a while, which must cost nothing."""
+    begin = time.monotonic()
+
+    def come(way: type[Slow], endpoint: str) -> Request:
+        with closing(way(soak.service.port, soak.seconds / 20, soak.over)) as connection:
+            return connection.ask(endpoint, begin)
+
+    jobs = [soak.pool.submit(come, way, endpoint) for way, endpoint in CROWD]
+    soak.requests.extend(job.result() for job in jobs)
+    return Incident("slow clients", frozenset(), begin, begin, time.monotonic())
+
+
+def main() -> None:
+    """Print what came of all requests and processes; exit with 1 if that is not in order."""
+    parser = argparse.ArgumentParser(description="Keep a service under load for a while.")
+    parser.add_argument("--minutes", type=minutes, default=10.0, help="10 by default")
+    seconds = 60 * parser.parse_args().minutes
+    if not shutil.which("redis-server"):
+        sys.exit("Nothing is soaked: needs redis-server.")
+    if not with_mounts():
+        sys.exit("Nothing is soaked: needs `unshare` with the right to mount.")
+    with tempfile.TemporaryDirectory(prefix="mvc-soak-") as name, alone():
+        folder = Path(name)
+        run(BIN / "cookiecutter", ROOT, "--no-input", "-o", folder, cwd=folder)
+        project = folder / "galactic-empire"
+        remember(Baked(project, {"package_name": "galactic_empire"}))
+        package = add_controllers(project)
+        python = environment(folder / "venv", project)
+        with Group.running(folder) as group:
+            log = {"FASTAPI_GUNICORN_LOG_LEVEL": "critical"}
+            soak = Soak(serve(python, package.name, group.hosts, **log), seconds)
+            try:
+                wait_until(partial(soak.service.answers, "/api/ready"))
+                soak.run(
+                    [
+                        (0.05, crowd),
+                        (0.15, kill_worker),
+                        (0.25, renew_workers),
+                        (0.35, kill_worker),
+                        (0.45, renew_workers),
+                        (0.6, partial(fail_over, group)),
+                        (0.8, crowd),
+                    ]
+                )
+            finally:
+                soak.service.kill()
+    print(report(soak))
+    sys.exit(bool(soak.unexplained) or any(map(grown, soak.samples.values())))
+
+
+def minutes(text: str) -> float:
+    """Read a number of minutes."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
+def add_controllers(project: Path) -> Path:
+    """Add a generated controller, and one that tells which worker it is; return the package."""
+    run(MVC, "generate", "controller", "stock_market", "ticker", cwd=project)
+    package = project / "galactic_empire"
+    add_controller(package, "planets", CONTROLLER)
+    return package
+
+
+def report(soak: Soak) -> str:
+    """Return what came of everything, as tables in Markdown."""
+    failed, unexplained = len(soak.failed), len(soak.unexplained)
+    parts = [
+        f"{len(soak.requests)} requests, {failed} failed, {unexplained} unexplained.",
+        table(("client", "endpoint", "requests", "failed", "median", "longest"), by_client(soak)),
+        table(("incident", "from", "to", "under way", "failed"), by_incident(soak)),
+        table(("reason", "what", "endpoint", "connection", "failed", "at"), by_reason(soak)),
+        table(("process", "from", "to", *MEASURES, "growth"), by_process(soak)),
+        "Times are in seconds since the start. What was under way when an incident took effect "
+        "counts as far as it had to do with it. RSS, PSS and USS, in MB, and open files are "
+        f"medians of the first and the last quarter; up to {LARGER:.0%} and {MORE} files more "
+        f"are no growth, and less than {LONG} seconds are too short to tell.",
+    ]
+    return "\n\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in Markdown."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells)
+
+
+def by_client(soak: Soak) -> Iterator[Sequence[object]]:
+    """Return a row for each endpoint that a kind of client has asked."""
+    groups = defaultdict(list)
+    for it in soak.requests:
+        groups[type(it.connection).__name__, it.endpoint].append(it)
+    for names, requests in sorted(groups.items()):
+        times = [it.end - it.start for it in requests]
+        failed = sum(it.kind is not Kind.GOOD for it in requests)
+        median, longest = f"{statistics.median(times):.3f} s", f"{max(times):.2f} s"
+        yield *names, len(requests), failed, median, longest
+
+
+def by_incident(soak: Soak) -> Iterator[Sequence[object]]:
+    """Return a row for each incident."""
+    for it in soak.incidents:
+        times = (f"{moment - soak.start:.1f}" for moment in (it.begin, it.end))
+        under_way = sum(it.meets(request, it.effect) for request in soak.requests)
+        yield it.name, *times, under_way, sum(map(it.explains, soak.requests))
+
+
+def by_reason(soak: Soak) -> Iterator[Sequence[object]]:
+    """Return a row for all requests that failed in the same way for the same reason."""
+    groups = defaultdict(list)
+    for it in soak.failed:
+        reason = soak.explanation(it)
+        about = (it.kind, it.endpoint, "reused" if it.reused else "fresh")
+        groups[reason.begin if reason else math.inf, reason, *about].append(it.end - soak.start)
+    for (_, reason, *what), times in sorted(groups.items(), key=lambda group: group[0][0]):
+        at = f"{min(times):.1f} to {max(times):.1f}"
+        yield reason.name if reason else "unexplained", *what, len(times), at
+
+
+def by_process(soak: Soak) -> Iterator[Sequence[object]]:
+    """Return a row for each process that was there long enough to have quarters."""
+    for pid, samples in soak.samples.items():
+        if len(samples) < 4:
+            continue
+        name = "master" if pid == soak.service.process.pid else "worker"
+        times = (f"{samples[end].at - soak.start:.0f}" for end in (0, -1))
+        changes = (f"{first:.1f} to {last:.1f}" for first, last in quarters(samples).values())
+        more = grown(samples)
+        verdict = "too short" if more is None else ", ".join(more) or "none"
+        yield f"{name} {pid}", *times, *changes, verdict
+
+
+def grown(samples: list[Sample]) -> list[str] | None:
+    """Return what a process had more of in the end; None where it was not there for long."""
+    if samples[-1].at - samples[0].at < LONG:
+        return None
+    return [
+        name
+        for name, (first, last) in quarters(samples).items()
+        if last > (first + MORE if name == FILES else first * (1 + LARGER))
+    ]
+
+
+def quarters(samples: list[Sample]) -> dict[str, tuple[float, float]]:
+    """Return the medians of the first and of the last quarter."""
+    size = len(samples) // 4
+    return {
+        name: (
+            statistics.median(it.has[name] for it in samples[:size]),
+            statistics.median(it.has[name] for it in samples[-size:]),
+        )
+        for name in MEASURES
+    }
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
