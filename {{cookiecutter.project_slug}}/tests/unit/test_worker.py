@@ -9,8 +9,10 @@ from gunicorn.arbiter import Arbiter
 from uvicorn import Config
 
 from {{ cookiecutter.package_name }}.config import get_settings
-from {{ cookiecutter.package_name }}.worker import CLOSE, DrainingServer, Worker
+from {{ cookiecutter.package_name }}.worker import DrainingServer, Worker
 from {{ cookiecutter.package_name }}.wsgi import Server
+
+CLOSE = (b"connection", b"close")
 
 
 def draining_server(drain_timeout: float = 60) -> DrainingServer:
