@@ -53,7 +53,7 @@ class Contender:
     name: str
     command: str
     route: str = "/api/ready"
-    workers: int = 2
+    workers: int = 1
     variables: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @contextmanager
@@ -112,7 +112,8 @@ def service(workshop: Workshop) -> Iterator[str]:
     contenders = [ready, market, four, raw]
     yield prose(
         "The project with every feature, next to four lines of FastAPI and to an application",
-        "without a framework: `$WORKERS` is 2, access logs are off, the log level is `warning`.",
+        "without a framework: `$WORKERS` is 1, so that nothing depends on which worker takes how",
+        "many connections; access logs are off, the log level is `warning`.",
         f"All are up and take turns; medians of {ROUNDS} runs, and the least and the greatest in",
         "parentheses. `wrk` runs on the same machine.",
     )
@@ -177,6 +178,8 @@ def servers(workshop: Workshop) -> Iterator[str]:
     yield prose(
         "Requests/s of `/api/ready`, with the same settings. All with as many workers are up",
         f"and take turns; medians of {ROUNDS} runs, and the least and the greatest in parentheses.",
+        "In some runs one worker takes nearly all of the connections: whoever is awake takes those",
+        "that wait. Such a run is about as slow as with one worker.",
     )
     yield commands(*ways.values(), WRK)
     loads: dict[tuple[str, str], list[list[Load]]] = {way: [] for way in ways}
