@@ -92,8 +92,7 @@ class Contender:
         with self.served(workshop) as service:
             taken = time.perf_counter() - start
             self.load(service, seconds=1)
-            master = service.process.pid
-            workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            workers = service.workers()
             rollups = [Path(f"/proc/{worker}/smaps_rollup").read_text() for worker in workers]
         return Alone(taken, *(mean(rollups, name) for name in ("Pss", "Rss")))
 

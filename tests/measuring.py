@@ -119,9 +119,9 @@ def spread(values: Iterable[float], digits: int = 0) -> str:
     return f"{middle} ({least}-{greatest})"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write a table that reads well on a terminal and is one of Markdown."""
-    lines = [columns, *rows]
+    lines = [[str(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
     padded = [map(str.ljust, line, widths) for line in lines]

@@ -19,14 +19,13 @@ from support import (
     MVC,
     OFFLINE,
     ROOT,
-    Service,
     environment,
     interpreters,
     run,
+    serve_once,
     snapshot,
     tree,
     uv,
-    wait_until,
 )
 
 LOWEST, HIGHEST = "lowest-direct", "highest"
@@ -122,13 +121,7 @@ def use_command(python: Path, _: Path, folder: Path) -> None:
 
 def use_service(python: Path, project: Path, _: Path) -> None:
     """Ask the service that is installed, and run the unit tests of its project on it."""
-    service = Service.of(python, "galactic_empire", FASTAPI_GUNICORN_LOG_LEVEL="warning")
-    try:
-        wait_until(service.answers)
-        assert service.get("/api/ready") == (200, '{"status":"ok"}')
-        assert service.stop() == 0
-    finally:
-        service.kill()
+    serve_once(python)
     group = f"{project / 'pyproject.toml'}:dev"
     # What is there stays, so that only the tools are of the highest releases.
     uv("pip", "install", "--quiet", "--python", python, "--group", group, cwd=project)

@@ -29,6 +29,7 @@ from select import select
 from threading import Event
 from typing import Any, Self
 
+from measuring import table
 from outage import BIN, Group, alone, replace, serve, with_mounts
 from support import (
     MVC,
@@ -473,14 +474,6 @@ def report(soak: Soak) -> str:
         f"are no growth, and less than {LONG} seconds are too short to tell.",
     ]
     return "\n\n".join(parts)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table in Markdown."""
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    cells.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells)
 
 
 def by_client(soak: Soak) -> Iterator[Sequence[object]]:

@@ -308,6 +308,17 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
         time.sleep(0.02)
 
 
+def serve_once(python: Path) -> None:
+    """Start the service that is installed beside ``python``; it must answer, and stop."""
+    service = Service.of(python, "galactic_empire", FASTAPI_GUNICORN_LOG_LEVEL="warning")
+    try:
+        wait_until(service.answers)
+        assert service.get("/api/ready") == (200, '{"status":"ok"}')
+        assert service.stop() == 0
+    finally:
+        service.kill()
+
+
 def add_controller(package: Path, name: str, code: str) -> None:
     """Add a controller to a package, as users do."""
     (package / f"app/controllers/{name}.py").write_text(code, "utf-8")

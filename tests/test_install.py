@@ -16,6 +16,7 @@ from support import (
     free_port,
     program,
     run,
+    serve_once,
     wait_until,
 )
 
@@ -74,14 +75,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
         executed(answers, verb)
 
     wheel = next((project.path / "dist").glob("*.whl"))
-    alone = environment(tmp_path / "alone", wheel)
-    service = Service.of(alone, "galactic_empire")
-    try:
-        wait_until(service.answers)
-        assert service.get("/api/ready") == (200, '{"status":"ok"}')
-        assert service.stop() == 0
-    finally:
-        service.kill()
+    serve_once(environment(tmp_path / "alone", wheel))
     executed(answers, "wheel alone serves")
 
     # An environment that nothing was installed into counts as none.

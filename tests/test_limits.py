@@ -5,7 +5,7 @@ import re
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -34,22 +34,20 @@ async def post_planets(request: Request) -> int:
 
 
 @pytest.fixture
-def service(full: Project, serve: Serve, tmp_path: Path) -> Service:
+def service(many_files: None, full: Project, serve: Serve, tmp_path: Path) -> Service:
     variables = {"FASTAPI_MAX_BODY_SIZE": str(MAX_BODY_SIZE), "FASTAPI_DRAIN_TIMEOUT": "0"}
     started = serve(full, **variables, **with_controller(full, tmp_path, CONTROLLER))
     wait_until(started.answers)
     return started
 
 
-@contextmanager
-def many_files(number: int) -> Iterator[None]:
-    """Let this process open more files."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, before[1]), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process, and each worker, which may take all connections, open more files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2 * CONNECTIONS), hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def connect(service: Service) -> socket.socket:
@@ -69,7 +67,7 @@ def answer(service: Service, request: bytes) -> bytes:
     ids=["nothing", "half a line", "half a head", "half a header", "half a body"],
 )
 def test_clients_that_never_finish_stop_nobody_else(service: Service, sent: bytes) -> None:
-    with many_files(2 * CONNECTIONS), ExitStack() as stack:
+    with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             connection = stack.enter_context(connect(service))
             connection.sendall(sent)

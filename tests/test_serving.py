@@ -209,11 +209,6 @@ def processes(word: str) -> set[int]:
     return found
 
 
-def workers(service: Service) -> set[int]:
-    """Return the children of the master."""
-    return processes(f"127.0.0.1:{service.port}") - {service.process.pid}
-
-
 @dataclass
 class Load:
     """Clients that ask again and again, each on a connection that it keeps alive."""
@@ -280,16 +275,16 @@ def test_reload_answers_what_was_begun_and_serves_changed_code(
 ) -> None:
     service = serve(probed, "--workers", "2")
     wait_until(lambda: probed.events() == ["opened"] * 2)
-    old = workers(service)
+    old = service.workers()
 
     with load(service, seconds) as clients:
         wait_until(lambda: len(probed.begun()) > 3 * CLIENTS)
         probed.change()
         service.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: not old & workers(service))
+        wait_until(lambda: not old & service.workers())
         assert code(service.port) == "changed"
 
-    assert len(workers(service)) == 2
+    assert len(service.workers()) == 2
     assert probed.begun() == clients.answered
     assert not clients.unanswered
     assert not clients.refused

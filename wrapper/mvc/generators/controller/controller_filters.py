@@ -1,7 +1,7 @@
 """How this generator reads names and endpoints, and how it breaks lines."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from keyword import iskeyword
 from typing import Any
@@ -102,7 +102,7 @@ def endpoints(texts: list[str] | str) -> list[Endpoint]:
 def refusal(variables: dict[str, Any]) -> str:
     """Return why there can be no such controller, or an empty text."""
     try:
-        _check_name(variables["name"], variables["__name"], LONGEST_NAME, set())
+        _check_name(variables["name"], variables["__name"], LONGEST_NAME)
         for text in _words(variables["endpoints"]):
             _check_endpoint(_endpoint(text))
         shapes: set[tuple[str, ...]] = set()
@@ -192,7 +192,7 @@ def _check_word(text: str, word: str) -> None:
         raise ValueError(f"`{text}` must begin with a letter and hold a to z, 0 to 9, - and _.")
 
 
-def _check_name(text: str, name: str, longest: int, taken: set[str]) -> None:
+def _check_name(text: str, name: str, longest: int, taken: Set[str] = frozenset()) -> None:
     _check_word(text, name)
     if iskeyword(name) or name in taken:
         raise ValueError(f"`{text}` has a name that cannot be used: `{name}`.")
