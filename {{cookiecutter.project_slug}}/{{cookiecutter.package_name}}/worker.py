@@ -1,4 +1,4 @@
-"""The gunicorn worker that serves the application and loses no request when it ends."""
+"""The gunicorn worker, which drains its connections at the end."""
 
 import asyncio
 import signal
