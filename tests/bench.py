@@ -4,33 +4,25 @@
 """
 
 import os
-import platform
-import re
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from bench_command import command
 from bench_creation import creation
+from bench_profile import profile
 from bench_service import servers, service
-from measuring import Workshop, found, table
-from support import ROOT, run
+from measuring import Workshop, circumstances, table
+from support import ROOT
 
 PAGE = ROOT / "docs/benchmarks.md"
 Section = Callable[[Workshop], Iterator[str]]
 SECTIONS: dict[str, Section] = {
-    each.__name__: each for each in (command, service, servers, creation)
+    each.__name__: each for each in (command, service, profile, servers, creation)
 }
-PACKAGES = (
-    *("fastapi", "starlette", "pydantic", "uvicorn", "uvicorn-worker", "gunicorn"),
-    *("uvloop", "httptools", "redis"),
-)
-PROGRAMS = {"git": "--version", "redis-server": "--version", "wrk": "-v"}
 FAILED = "This section was not measured to the end."
 
 
@@ -78,37 +70,8 @@ def introduction(workshop: Workshop) -> Iterator[str]:
     """Tell by what, on what, when and of which versions the page is."""
     yield "# Benchmarks"
     yield "What the command and the service cost: `make bench` measured it, and wrote this page."
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    # Not all processors have a name there.
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
-    facts = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "CPU": model[1] if model else platform.machine(),
-        "cores": str(os.cpu_count()),
-        "memory": f"{memory:.0f} GiB",
-        "kernel": platform.release(),
-        "Python": platform.python_version(),
-        **{tool: program_version(tool, option) for tool, option in PROGRAMS.items()},
-        **{package: version(package) for package in ("cookiecutter", "cruft", "typer")},
-        **package_versions(workshop),
-    }
-    yield table(("what", "which"), facts.items())
-
-
-def program_version(*command: str) -> str:
-    """Return the version that a program prints, whatever it says around it."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        return "absent"
-    return found(r"(\d+(?:\.\d+)+)", done.stdout)[0]
-
-
-def package_versions(workshop: Workshop) -> dict[str, str]:
-    """Return the versions of what the service is built on."""
-    code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    printed = run(workshop.bin / "python", "-c", code, *PACKAGES, cwd=workshop.folder)
-    return dict(zip(PACKAGES, printed.split(), strict=True))
+    command = {package: version(package) for package in ("cookiecutter", "cruft", "typer")}
+    yield table(("what", "which"), {**circumstances(workshop.bin / "python"), **command}.items())
 
 
 if __name__ == "__main__":

@@ -1,18 +1,28 @@
 """What the benchmarks share: commands, measurements that take turns, tables of them."""
 
+import os
+import platform
 import re
 import shlex
 import statistics
+import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import TypeVar
 
 from support import ROOT, add_controller, environment, run
+
+PACKAGES = (
+    *("fastapi", "starlette", "pydantic", "uvicorn", "uvicorn-worker", "gunicorn"),
+    *("uvloop", "httptools", "redis"),
+)
+PROGRAMS = {"git": "--version", "redis-server": "--version", "wrk": "-v"}
 
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")
@@ -31,7 +41,6 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
 """
-
 
 READ = """
 from fastapi import APIRouter
@@ -72,6 +81,39 @@ class Workshop:
         (self.project.parent / "raw.py").write_text(RAW)
         progress("the service: install")
         return environment(self.folder / "venv", "--editable", self.project).parent
+
+
+def circumstances(python: Path) -> dict[str, str]:
+    """Return when and on what is measured, and the versions in the service's environment."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    # Not all processors have a name there.
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "CPU": model[1] if model else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release(),
+        "Python": platform.python_version(),
+        **{tool: program_version(tool, option) for tool, option in PROGRAMS.items()},
+        **package_versions(python),
+    }
+
+
+def program_version(*command: str) -> str:
+    """Return the version that a program prints, whatever it says around it."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        return "absent"
+    return found(r"(\d+(?:\.\d+)+)", done.stdout)[0]
+
+
+def package_versions(python: Path) -> dict[str, str]:
+    """Return the versions of what the service is built on."""
+    code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    printed = run(python, "-c", code, *PACKAGES, cwd=ROOT)
+    return dict(zip(PACKAGES, printed.split(), strict=True))
 
 
 def words(line: str, **places: object) -> list[str]:

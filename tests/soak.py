@@ -2,7 +2,8 @@
 
 ``python tests/soak.py [--minutes=MINUTES]``. Workers are killed and renewed, the master of
 Redis fails over, slow clients come and go. A request may fail only as one of these incidents
-explains it, and the memory and the files of each process must not grow.
+explains it, and the memory and the files of each process must not grow. Only a run of ten
+minutes, the default, writes docs/soak.md.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from select import select
 from threading import Event
 from typing import Any, Self
 
-from measuring import table
+from measuring import circumstances, prose, table
 from outage import BIN, Group, alone, replace, serve, with_mounts
 from support import (
     MVC,
@@ -45,11 +46,13 @@ from support import (
     wait_until,
 )
 
+PAGE = ROOT / "docs/soak.md"
+MINUTES = 10.0
 CONNECTIONS, RATE, WORKERS = 16, 500, 2
 # A connection is renewed after so many requests: a new worker gets its share of the load.
 KEPT = 100
 
-# What is seen of processes every two seconds, the memory in MB.
+# What is seen of processes every two seconds, the memory in MiB.
 *_, FILES = MEASURES = ("RSS", "PSS", "USS", "files")
 PERIOD = 2
 # What is no growth, and what is too short to tell.
@@ -194,6 +197,14 @@ class Idle(Slow):
 
 
 CROWD = [(Dripping, READY)] * 100 + [(Sipping, ATLAS)] * 10 + [(Idle, TICKER)] * 20
+
+TITLE = "# Soak"
+ABSTRACT = prose(
+    "Ten minutes of load, and what went wrong meanwhile: `make soak` did it, and wrote this",
+    f"page. {CONNECTIONS} clients that keep their connections send {RATE} requests a second to",
+    f"{WORKERS} workers, which write to a Redis with Sentinels; {len(CROWD)} slow clients come",
+    "three times, workers are killed and renewed, and the master of Redis fails.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,8 +416,8 @@ def crowd(soak: Soak) -> Incident:
 def main() -> None:
     """Print what came of all requests and processes; exit with 1 if that is not in order."""
     parser = argparse.ArgumentParser(description="Keep a service under load for a while.")
-    parser.add_argument("--minutes", type=minutes, default=10.0, help="10 by default")
-    seconds = 60 * parser.parse_args().minutes
+    parser.add_argument("--minutes", type=minutes, default=MINUTES, help="10 by default")
+    duration = parser.parse_args().minutes
     if not shutil.which("redis-server"):
         sys.exit("Nothing is soaked: needs redis-server.")
     if not with_mounts():
@@ -420,7 +431,7 @@ def main() -> None:
         python = environment(folder / "venv", project)
         with Group.running(folder) as group:
             log = {"FASTAPI_GUNICORN_LOG_LEVEL": "critical"}
-            soak = Soak(serve(python, package.name, group.hosts, **log), seconds)
+            soak = Soak(serve(python, package.name, group.hosts, **log), 60 * duration)
             try:
                 wait_until(partial(soak.service.answers, "/api/ready"))
                 soak.run(
@@ -439,7 +450,10 @@ def main() -> None:
                 )
             finally:
                 soak.service.kill()
+        introduction = table(("what", "which"), circumstances(python).items())
     print(report(soak))
+    if duration == MINUTES:
+        PAGE.write_text("\n\n".join([TITLE, ABSTRACT, introduction, report(soak)]) + "\n", "utf-8")
     sys.exit(bool(soak.unexplained) or any(map(grown, soak.samples.values())))
 
 
@@ -468,10 +482,12 @@ def report(soak: Soak) -> str:
         table(("incident", "from", "to", "under way", "failed"), by_incident(soak)),
         table(("reason", "what", "endpoint", "connection", "failed", "at"), by_reason(soak)),
         table(("process", "from", "to", *MEASURES, "growth"), by_process(soak)),
-        "Times are in seconds since the start. What was under way when an incident took effect "
-        "counts as far as it had to do with it. RSS, PSS and USS, in MB, and open files are "
-        f"medians of the first and the last quarter; up to {LARGER:.0%} and {MORE} files more "
-        f"are no growth, and less than {LONG} seconds are too short to tell.",
+        prose(
+            "Times are in seconds since the start. What was under way when an incident took",
+            "effect counts as far as it had to do with it. RSS, PSS and USS, in MiB, and open",
+            f"files are medians of the first and the last quarter; up to {LARGER:.0%} and {MORE}",
+            f"files more are no growth, and less than {LONG} seconds are too short to tell.",
+        ),
     ]
     return "\n\n".join(parts)
 
