@@ -141,7 +141,11 @@ class History(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         commit(self.project, "Work")
-        self.before, self.head = None, git("rev-parse", "HEAD", cwd=self.project)
+        self.head = git("rev-parse", "HEAD", cwd=self.project)
+        if self.before:
+            # An update that is committed is over, and forgotten as soon as somebody asks.
+            self.mvc("update", "--abort", codes=(1,))
+            self.before = None
 
     @precondition(lambda self: not self.before)
     @rule(words=st.sampled_from(GENERATED))
