@@ -185,6 +185,16 @@ def test_conflict_on_a_terminal_is_decided_there(service: Path, answer: str) -> 
     assert (service / CONTROLLER).exists()
 
 
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_narrow_terminal_is_shown_the_whole_table(service: Path, term: str) -> None:
+    line = r"controller +ctl +built in +A controller with its routes, a view and unit tests\."
+    narrow = {**os.environ, "COLUMNS": "40", "TERM": term}
+    terminal = pexpect.spawn(str(MVC), ["generate"], env=narrow, encoding="utf-8")
+
+    terminal.expect(line)
+    terminal.expect(pexpect.EOF)
+
+
 def test_interrupt_at_the_question_leaves_everything(service: Path) -> None:
     (service / VIEW).write_text("mine\n", "utf-8")
     before = tree(service)

@@ -10,14 +10,13 @@ from rich.prompt import Prompt
 from rich.table import Table
 
 _is_terminal = bool(sys.stdout and sys.stdout.isatty())
-# Without a terminal no escape code is printed, whatever the environment asks for, and
-# nothing is cut to a width.
-_console = Console(
-    force_terminal=None if _is_terminal else False,
-    width=None if _is_terminal else 10_000,
-    highlight=False,
-    emoji=False,
-    soft_wrap=True,
+# Without a terminal no escape code is printed, whatever the environment asks for.
+_force = None if _is_terminal else False
+_console = Console(force_terminal=_force, highlight=False, emoji=False, soft_wrap=True)
+# Nothing is cut to a width: terminals break long lines themselves. On those that are dumb
+# Rich heeds a width only beside a height.
+_wide_console = Console(
+    force_terminal=_force, width=10_000, height=25, highlight=False, emoji=False
 )
 
 
@@ -41,8 +40,8 @@ def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     grid = Table(*titles, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         grid.add_row(*map(escape, row))
-    with _console.capture() as printed:
-        _console.print(grid)
+    with _wide_console.capture() as printed:
+        _wide_console.print(grid)
     for line in printed.get().splitlines():
         print(line.rstrip())
 
