@@ -141,7 +141,7 @@ def test_body_is_read_up_to_the_limit(
 
     assert response.status == status
     if status == 413:
-        error = {"code": 413, "message": "Request Entity Too Large"}
+        error = {"code": 413, "message": "Request body too long"}
         assert found == {"error": {**error, "status": "REQUEST_ENTITY_TOO_LARGE"}}
     else:
         assert found == size

@@ -15,6 +15,7 @@ from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
 from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -58,6 +59,12 @@ async def job(number: int, seconds: float) -> Response:
     note(f"begun {number}")
     await asyncio.sleep(seconds)
     return Response(f"{number:50000}")
+
+
+@router.post("/upload")
+async def upload(request: Request) -> int:
+    note("begun 0")
+    return len(await request.body())
 
 
 @router.get("/echo")
@@ -316,16 +323,48 @@ def test_idle_connection_that_is_not_used_ends_with_the_drain(full: Project, ser
         assert connection.sock.recv(1) == b""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_long_request_ends_its_connection(probed: Probed, serve: Serve) -> None:
+    service = serve(probed, "--workers", "1")
+    wait_until(service.answers)
+    with closing(client(service.port)) as connection:
+        connection.request("GET", "/api/job/1?seconds=3")
+        wait_until(lambda: probed.begun() == {1})
+        # Meanwhile uvicorn makes the headers of its answers anew.
+        sleep(1.5)
+        service.process.send_signal(signal.SIGTERM)
+
+        assert connection.getresponse().will_close
+
+
+def test_upload_that_stalls_does_not_keep_the_clients_open(probed: Probed, serve: Serve) -> None:
+    service = serve(probed, "--workers", "1", FASTAPI_GRACEFUL_TIMEOUT="4")
+    wait_until(service.answers)
+    with closing(client(service.port)) as connection:
+        connection.putrequest("POST", "/api/upload")
+        connection.putheader("Content-Length", "10")
+        connection.endheaders(b"123")
+        wait_until(lambda: probed.begun() == {0})
+
+        assert service.stop() == 0
+
+    assert probed.events() == ["opened", "begun 0", "closed"]
+
+
+@pytest.mark.parametrize("last", [signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("first", [None, signal.SIGTERM])
 def test_stop_without_delay_closes_the_clients(
-    probed: Probed, serve: Serve, number: signal.Signals
+    probed: Probed, serve: Serve, first: signal.Signals | None, last: signal.Signals
 ) -> None:
-    service = serve(probed, "--workers", "2", FASTAPI_DRAIN_TIMEOUT=str(SECONDS))
+    patient = dict.fromkeys(("FASTAPI_GRACEFUL_TIMEOUT", "FASTAPI_DRAIN_TIMEOUT"), f"{4 * SECONDS}")
+    service = serve(probed, "--workers", "2", **patient)
     wait_until(lambda: probed.events() == ["opened"] * 2)
     with closing(client(service.port)) as connection:
         assert keeps(connection)
+        if first:
+            service.process.send_signal(first)
+            wait_until(lambda: not listens(client(service.port)))
 
-        service.process.send_signal(number)
+        service.process.send_signal(last)
 
         assert service.process.wait(SECONDS) == 0
     assert probed.events() == ["opened"] * 2 + ["closed"] * 2

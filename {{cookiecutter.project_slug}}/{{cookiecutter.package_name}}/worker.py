@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import time
+from socket import socket
 from types import FrameType
 
 from gunicorn.arbiter import Arbiter
@@ -13,6 +14,10 @@ from uvicorn_worker import UvicornWorker
 from .config import get_settings
 
 CLOSE = (b"connection", b"close")
+# Seconds in which the clients of a worker are closed before gunicorn kills it.
+CLOSING = 1.0
+# What gunicorn gives a worker at a QUIT that follows a TERM, whatever the settings say.
+QUICKLY = 2.0
 
 
 class DrainingServer(Server):
@@ -23,27 +28,49 @@ class DrainingServer(Server):
     ``Connection: close`` is safe (RFC 9112, section 9.6).
     """
 
-    def __init__(self, config: Config, drain_timeout: float) -> None:
-        """Give clients at most ``drain_timeout`` seconds to take such an answer."""
+    def __init__(
+        self, config: Config, drain_timeout: float, graceful_timeout: float
+    ) -> None:
+        """Give clients at most ``drain_timeout`` seconds to take such an answer.
+
+        All has ended ``graceful_timeout`` seconds after the signal.
+        """
         super().__init__(config)
         self._drain_timeout = drain_timeout
-        self._deadline: float | None = None
+        self._graceful_timeout = graceful_timeout
+        self._stopped: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; only ``TERM``, which gunicorn sends to replace a worker, drains."""
         if sig != signal.SIGTERM:
             self._drain_timeout = 0
+            self._graceful_timeout = min(QUICKLY, self._graceful_timeout)
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether all connections may be closed; called ten times a second."""
-        if not await super().on_tick(counter):
+        headers = self.server_state.default_headers
+        stopped = await super().on_tick(counter)
+        # A request keeps the list that it began with: changed, it hears of the end too.
+        headers[:] = self.server_state.default_headers
+        self.server_state.default_headers = headers
+        if not stopped:
             return False
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._drain_timeout
+        if self._stopped is None:
+            self._stopped = time.monotonic()
             await self._announce_end()
         drained = not self.server_state.connections
-        return drained or time.monotonic() >= self._deadline
+        return drained or self._since_stop() >= self._drain_timeout
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Wait for what is under way, but leave time for the clients to be closed."""
+        left = self._graceful_timeout - CLOSING - self._since_stop()
+        # Seconds that uvicorn waits; a fraction will do.
+        self.config.timeout_graceful_shutdown = max(left, 0)  # type: ignore[assignment]
+        await super().shutdown(sockets)
+
+    def _since_stop(self) -> float:
+        return time.monotonic() - self._stopped if self._stopped else 0
 
     async def _announce_end(self) -> None:
         """Take no new connections, and end each that there is with its next answer."""
@@ -51,8 +78,8 @@ class DrainingServer(Server):
         await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+        # The first are those of which uvicorn makes the second anew each second.
         self.config.encoded_headers.append(CLOSE)
-        # Those of the requests that are being answered.
         self.server_state.default_headers.append(CLOSE)
 
 
@@ -62,10 +89,11 @@ class Worker(UvicornWorker):
     def run(self) -> None:
         """Serve until gunicorn says stop."""
         settings = get_settings()
-        # What is left then ends before gunicorn kills the worker.
-        longest = settings.graceful_timeout / 2
+        graceful = settings.graceful_timeout
+        # Requests that take long must have time left when clients have had theirs.
+        drain = min(settings.drain_timeout, graceful / 2)
         self.config.app = self.wsgi
-        server = DrainingServer(self.config, min(settings.drain_timeout, longest))
+        server = DrainingServer(self.config, drain, graceful)
         # gunicorn's word for a stop without delay.
         signal.signal(signal.SIGQUIT, server.handle_exit)
         server.run(self.sockets)

@@ -2,23 +2,25 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from gunicorn.arbiter import Arbiter
-from uvicorn import Config
+from uvicorn import Config, Server
 
+from {{ cookiecutter.package_name }} import wsgi
 from {{ cookiecutter.package_name }}.config import get_settings
 from {{ cookiecutter.package_name }}.worker import DrainingServer, Worker
-from {{ cookiecutter.package_name }}.wsgi import Server
 
 CLOSE = (b"connection", b"close")
 
 
-def draining_server(drain_timeout: float = 60) -> DrainingServer:
+def draining_server(
+    drain_timeout: float = 60, graceful_timeout: float = 120
+) -> DrainingServer:
     config = Config(app=Mock(), log_config=None)
     config.load()
-    server = DrainingServer(config, drain_timeout)
+    server = DrainingServer(config, drain_timeout, graceful_timeout)
     server.servers = [Mock(spec=asyncio.Server)]
     server.server_state.connections.add(Mock())
     return server
@@ -54,15 +56,17 @@ async def test_clients_are_told_until_they_have_gone() -> None:
 
 
 @pytest.mark.anyio
-async def test_request_that_was_begun_before_is_told() -> None:
+@pytest.mark.parametrize("counter", [9, 10])
+async def test_request_that_was_begun_before_is_told(counter: int) -> None:
     server = draining_server()
     await server.on_tick(0)
     headers = server.server_state.default_headers
+    await server.on_tick(0)
     server.handle_exit(signal.SIGTERM, None)
 
-    await server.on_tick(1)
+    await server.on_tick(counter)
 
-    assert CLOSE in headers
+    assert headers.count(CLOSE) == 1
 
 
 @pytest.mark.anyio
@@ -82,9 +86,53 @@ async def test_other_signals_do_not_wait(sig: signal.Signals) -> None:
     assert await server.on_tick(0)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
+async def test_other_signals_end_the_waiting(sig: signal.Signals) -> None:
+    server = draining_server()
+    server.handle_exit(signal.SIGTERM, None)
+    assert not await server.on_tick(0)
+
+    server.handle_exit(sig, None)
+
+    assert await server.on_tick(1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("signals", "graceful", "least", "most"),
+    [
+        ([signal.SIGTERM], 60, 58, 59),
+        ([signal.SIGTERM], 0, 0, 0),
+        ([signal.SIGTERM, signal.SIGQUIT], 60, 0.5, 1),
+        ([signal.SIGQUIT], 1, 0, 0),
+        ([], 60, 59, 59),
+    ],
+)
+async def test_request_that_hangs_is_ended_before_the_worker_is_killed(
+    settings: pytest.MonkeyPatch,
+    signals: list[signal.Signals],
+    graceful: float,
+    least: float,
+    most: float,
+) -> None:
+    settings.setattr(Server, "shutdown", shut_down := AsyncMock())
+    server = draining_server(graceful_timeout=graceful)
+    for sig in signals:
+        server.handle_exit(sig, None)
+        await server.on_tick(0)
+
+    await server.shutdown([])
+
+    shut_down.assert_awaited_once_with([])
+    left = server.config.timeout_graceful_shutdown
+    assert left is not None
+    assert least <= left <= most
+
+
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    cfg = Server(get_settings().gunicorn_options()).cfg
+    cfg = wsgi.Server(get_settings().gunicorn_options()).cfg
     worker = Worker(1, 1, [], Mock(), 30, cfg, cfg.logger_class(cfg))
     worker.wsgi = Mock()
     yield worker
@@ -105,10 +153,11 @@ def test_worker_serves_with_the_settings(
     settings.setenv("FASTAPI_GRACEFUL_TIMEOUT", graceful)
     get_settings.cache_clear()
     handler = signal.getsignal(signal.SIGQUIT)
-    served: list[tuple[float, Any]] = []
+    served: list[tuple[float, float, Any]] = []
 
     def run(server: DrainingServer, sockets: Any) -> None:
-        served.append((server._drain_timeout, server.config.app))
+        timeouts = server._drain_timeout, server._graceful_timeout
+        served.append((*timeouts, server.config.app))
         server.started = True
 
     settings.setattr(DrainingServer, "run", run)
@@ -119,7 +168,7 @@ def test_worker_serves_with_the_settings(
     finally:
         signal.signal(signal.SIGQUIT, handler)
 
-    assert served == [(expected, worker.wsgi)]
+    assert served == [(expected, 30, worker.wsgi)]
     assert handled != handler
 
 
