@@ -56,7 +56,7 @@ KEPT = 100
 *_, FILES = MEASURES = ("RSS", "PSS", "USS", "files")
 PERIOD = 2
 # What is no growth, and what is too short to tell.
-LARGER, MORE, LONG = 0.05, 8, 60
+LARGER, MORE, LONG = 0.05, 8, 120
 
 PLANETS, ATLAS = "POST /api/planets", "GET /api/planets"
 READY, TICKER = "GET /api/ready", "GET /api/stock_market/ticker"

@@ -146,3 +146,15 @@ def test_body_is_read_up_to_the_limit(
     else:
         assert found == size
     assert service.answers()
+
+
+@pytest.mark.parametrize(("path", "status"), [("planets", b"413"), ("nowhere", b"404")])
+def test_connection_goes_on_after_a_body_beyond_the_limit(
+    service: Service, path: str, status: bytes
+) -> None:
+    size = 10 * MAX_BODY_SIZE
+    head = f"POST /api/{path} HTTP/1.1\r\nHost: empire.example\r\nContent-Length: {size}\r\n\r\n"
+
+    found = answer(service, head.encode() + b"x" * size + GET + CLOSE)
+
+    assert re.findall(rb"HTTP/1.1 (\d+) ", found) == [status, b"200"]

@@ -11,6 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from ..views.error import ErrorResponse
@@ -27,6 +28,7 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(DependencyError, _bad_gateway)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(Exception, _server_error)
 
 
@@ -88,6 +90,11 @@ async def _invalid_request(_request: Request, exc: Exception) -> Response:
 async def _bad_gateway(_request: Request, exc: Exception) -> Response:
     logger.warning("%s: %s", exc, exc.__cause__)
     return _answer(HTTPStatus.BAD_GATEWAY, str(exc))
+
+
+async def _disconnected(_request: Request, _exc: Exception) -> Response:
+    # Nobody reads this, and nothing is wrong with the service: nothing is logged.
+    return _answer(HTTPStatus.BAD_REQUEST, "Client disconnected")
 
 
 async def _server_error(_request: Request, _exc: Exception) -> Response:

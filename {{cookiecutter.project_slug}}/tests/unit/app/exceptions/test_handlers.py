@@ -4,6 +4,7 @@ import fastapi
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect
 
 from {{ cookiecutter.package_name }}.app.exceptions import (
     DependencyError,
@@ -28,6 +29,7 @@ from {{ cookiecutter.package_name }}.app.exceptions import (
         (HTTPException(499), 499, "Error", "UNKNOWN", None),
         (fastapi.HTTPException(499, detail=["a"]), 499, "Error", "UNKNOWN", [["a"]]),
         (DependencyError("X"), 502, "Could not connect to X", "BAD_GATEWAY", None),
+        (ClientDisconnect(), 400, "Client disconnected", "BAD_REQUEST", None),
         (
             RuntimeError("secret"),
             500,
