@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := hooks wrapper tests hatch_build.py docs/conf.py
+CODE := hooks wrapper tests hatch_build.py docs/conf.py docs/_extensions
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-fast lint types docs upgrade resolutions bench pairs kills histories outages soak bake build clean
@@ -34,7 +34,7 @@ types: install ## Check the types of this repository's own code
 	$(BIN)/mypy
 
 docs: install ## Build the documentation into docs/_build/
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build
+	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build
 
 upgrade: install ## Update a project of the last release to this commit
 	$(BIN)/python tests/upgrade.py
@@ -68,4 +68,4 @@ build: install ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build
 
 clean: ## Remove what the other verbs made
-	rm -rf .venv bake dist docs/_build .coverage .hypothesis .tools .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv bake dist docs/_build docs/project .coverage .hypothesis .tools .mypy_cache .pytest_cache .ruff_cache

@@ -1,16 +1,30 @@
 """Sphinx configuration; the name and the version come from pyproject.toml."""
 
+import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 _project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 project = _project["name"]
 author = _project["authors"][0]["name"]
 release = _project["version"]
+html_title = f"{project} {release}"
 
-extensions = ["myst_parser"]
+# Those of these docs, and the one with which a project draws its workflows.
+_extensions = [
+    DOCS / "_extensions",
+    ROOT / "{{cookiecutter.project_slug}}" / "docs" / "_extensions",
+]
+sys.path += map(str, _extensions)
+extensions = [
+    "myst_parser",
+    *(file.stem for folder in _extensions for file in folder.glob("*.py")),
+]
 html_theme = "furo"
+html_favicon = "_static/favicon.svg"
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
+smartquotes = False

@@ -27,6 +27,7 @@ from support import (
     environment,
     label,
     remember,
+    run,
     snapshot,
 )
 
@@ -37,6 +38,8 @@ MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
 StartRedis = Callable[..., RedisServer]
 EXECUTED = "executed"
+# Projects, whose tests are their own.
+collect_ignore = ["fixtures"]
 
 # Services start in a quarter of the time with the bytecode of their dependencies.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -149,6 +152,20 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template of the work tree, changed files included, as one commit."""
     folder = tmp_path_factory.mktemp("template") / "repository"
     snapshot(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(together: Path) -> Path:
+    """Build the documentation, once."""
+    folder = together / "docs"
+    with (together / "docs.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not folder.exists():
+            strict = ("-W", "-n", "--keep-going", "-q")
+            partial = together / "docs.partial"
+            run(sys.executable, "-m", "sphinx", *strict, ROOT / "docs", partial, cwd=ROOT)
+            partial.rename(folder)
     return folder
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
+PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 MVC = Path(sys.executable).with_name("mvc")
 SECONDS = 30
 

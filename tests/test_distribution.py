@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from conftest import Bake
 from resolutions import LOWEST, try_out, use_command, use_service
-from support import OFFLINE, commit, environment, run, tree, uv
+from support import OFFLINE, PUBLIC_URL, commit, environment, run, tree, uv
 
 pytestmark = pytest.mark.slow
 
-PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 TAG = "v0.1.0"
 
 

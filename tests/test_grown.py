@@ -12,7 +12,6 @@ from conftest import MakeProject, Mvc, Serve
 from support import (
     FEATURES,
     MVC,
-    ROOT,
     Project,
     add_controller,
     combinations,
@@ -150,17 +149,6 @@ def changed(full: Project, tmp_path: Path) -> Project:
     shutil.copytree(full.path, copy.path, ignore=shutil.ignore_patterns(".venv"))
     (copy.path / ".venv").symlink_to(full.path / ".venv")
     return copy
-
-
-@pytest.mark.parametrize("page", ["docs/generators.md", "README.md"])
-def test_pages_print_what_is_printed(changed: Project, page: str) -> None:
-    text = (ROOT / page).read_text("utf-8")
-    block = r"^```console\n\$ mvc (generate[^\n]*|routes)\n(.*?)```$"
-    blocks = re.findall(block, text, re.M | re.S)
-
-    assert blocks
-    for command, printed in blocks:
-        assert mvc(changed, *command.split()) == printed
 
 
 def test_routes_that_are_no_functions_are_listed(changed: Project) -> None:

@@ -23,6 +23,7 @@ extensions = [
 ]
 sys.path.append(str(DOCS / "_extensions"))
 html_theme = "furo"
+html_favicon = "_static/favicon.svg"
 exclude_patterns = ["api/modules.rst"]
 myst_heading_anchors = 3
 smartquotes = False

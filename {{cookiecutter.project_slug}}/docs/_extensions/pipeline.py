@@ -18,7 +18,7 @@ EVENTS = {
     "workflow_dispatch": "by hand",
 }
 ROW = "display: flex; align-items: center; gap: 0.7em; overflow-x: auto"
-HEAD = "flex: 0 0 11em; line-height: 1.3"
+HEAD = "flex: 0 0 min(11em, 40%); line-height: 1.3"
 STAGE = "display: flex; flex-direction: column; gap: 0.4em"
 JOB = "border: 1px solid; border-radius: 0.4em; padding: 0.2em 0.7em"
 

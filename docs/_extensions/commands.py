@@ -1,0 +1,80 @@
+"""A Sphinx directive that describes the commands, as they say themselves."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import typer
+from docutils import nodes
+from mvc.cli import EXIT_CODES, app
+from mvc.generator import BUILT_IN
+from mvc.project import STATE
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
+GROUPS = ("generate", "destroy")
+
+
+class Commands(SphinxDirective):
+    """Describe every command, those of the built-in generators, and the exit codes."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a section for each."""
+        with TemporaryDirectory() as folder:
+            # Where the command looks for generators, and for the answers that they know.
+            state = {"template": ".", "commit": "-", "context": {"cookiecutter": QUESTIONS}}
+            Path(folder, STATE).write_text(json.dumps(state), "utf-8")
+            text = "\n".join(described(Path(folder)))
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def described(project: Path) -> Iterator[str]:
+    """Return the lines of the page."""
+    mvc: Any = typer.main.get_command(app)
+    context = context_of(mvc, "mvc", obj=project)
+    yield from section(context)
+    for name in mvc.list_commands(context):
+        if (command := mvc.get_command(context, name)) and not command.hidden:
+            inner = context_of(command, name, parent=context)
+            yield from section(inner)
+            for generator in sorted(BUILT_IN.iterdir()) if name in GROUPS else ():
+                one = command.get_command(inner, generator.name)
+                yield from section(context_of(one, generator.name, parent=inner))
+    yield "## Exit codes\n"
+    codes = EXIT_CODES.splitlines()[2:]
+    yield from table(("Code", "Meaning"), (line.split(None, 1) for line in codes))
+
+
+def context_of(command: Any, name: str, **more: Any) -> Any:
+    """Return what a command knows when it is called by a name."""
+    return command.context_class(command, info_name=name, **command.context_settings, **more)
+
+
+def section(context: Any) -> Iterator[str]:
+    """Describe a command."""
+    command = context.command
+    yield f"## {context.command_path}\n"
+    yield f"{command.help or ''}\n"
+    yield f"```text\n{command.get_usage(context)}\n```\n"
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    rows = ((f"`{words.strip()}`", text) for words, text in filter(None, records))
+    yield from table(("Option", "Meaning"), rows)
+    if command.epilog and EXIT_CODES not in command.epilog:
+        yield f"{command.epilog}\n"
+
+
+def table(titles: tuple[str, str], rows: Any) -> Iterator[str]:
+    """Write a table of Markdown."""
+    for cells in (titles, ("---", "---"), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    yield ""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Add the directive to Sphinx."""
+    app.add_directive("commands", Commands)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,33 @@
+"""Makes the pages of a generated project, which has every feature, pages of these docs.
+
+Its Makefile comes along, for its verbs to be listed.
+"""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cookiecutter.main import cookiecutter
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "docs" / "project"
+
+
+def bake(_app: Sphinx) -> None:
+    """Create a project with the template's own defaults, and take its pages."""
+    with TemporaryDirectory() as folder:
+        project = cookiecutter(str(ROOT), no_input=True, default_config=True, output_dir=folder)
+        shutil.rmtree(PAGES, ignore_errors=True)
+        ignored = shutil.ignore_patterns("_extensions", "conf.py")
+        shutil.copytree(Path(project, "docs"), PAGES, ignore=ignored)
+        shutil.copy(Path(project, "Makefile"), PAGES)
+    # Its place is taken by the index of these docs.
+    (PAGES / "index.md").unlink()
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Bake before Sphinx looks for pages."""
+    app.connect("builder-inited", bake)
+    return {"parallel_read_safe": True}

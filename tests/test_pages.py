@@ -1,0 +1,112 @@
+"""The pages of the documentation, typed as they are written."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import MakeProject
+from pages import Terminal, blocks, follow
+from support import MVC, PUBLIC_URL, ROOT, commit, git, package_index, run
+
+pytestmark = pytest.mark.slow
+
+# Who has to read a page, by the name of a fixture.
+READERS = {
+    "README.md": "user",
+    "docs/get-started.md": "newcomer",
+    "docs/generators.md": "developer",
+    "docs/writing-generators.md": "developer",
+    "docs/updating.md": "owner",
+    "docs/coming-from-fastapi-mvc.md": "heir",
+}
+
+
+class Reader(NamedTuple):
+    """Where somebody is, and what their environment says."""
+
+    folder: Path
+    variables: dict[str, str]
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, repository: Path) -> Reader:
+    """Have an empty home and pipx; what is public is a repository of this machine."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    programs = home / ".local/bin"
+    programs.mkdir(parents=True)
+    (programs / "pipx").symlink_to(MVC.with_name("pipx"))
+    work.mkdir()
+    (home / ".gitconfig").write_text(
+        f'[url "{repository}"]\n  insteadOf = {PUBLIC_URL}.git\n  insteadOf = {PUBLIC_URL}\n'
+        "[user]\n  name = Galactic Emperor\n  email = emperor@example.com\n",
+        "utf-8",
+    )
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    return Reader(work, {"HOME": str(home), "PATH": path, "PIP_INDEX_URL": package_index()})
+
+
+@pytest.fixture
+def user(newcomer: Reader) -> Reader:
+    """Have the command as well."""
+    path = os.pathsep.join([str(MVC.parent), newcomer.variables["PATH"]])
+    more = {"PATH": path, "MVC_TEMPLATE": PUBLIC_URL}
+    return Reader(newcomer.folder, newcomer.variables | more)
+
+
+@pytest.fixture
+def developer(user: Reader, project: MakeProject) -> Reader:
+    """Have a project, too, and be in it."""
+    return user._replace(folder=project().path)
+
+
+@pytest.fixture
+def owner(user: Reader, repository: Path, tmp_path: Path) -> Reader:
+    """Have a project whose template has a newer release."""
+    template, variables = tmp_path / "template", dict(user.variables)
+    shutil.copytree(repository, template)
+    git("tag", "v1.0.0", cwd=template)
+    variables["MVC_TEMPLATE"] = str(template)
+    run(MVC, "new", "galactic-empire", "--no-input", cwd=user.folder, **variables)
+    readme = template / "{{cookiecutter.project_slug}}/README.md"
+    readme.write_text(readme.read_text("utf-8") + "\nAll is well.\n", "utf-8")
+    commit(template, "Say that all is well")
+    git("tag", "v1.1.0", cwd=template)
+    return Reader(user.folder / "galactic-empire", variables)
+
+
+@pytest.fixture
+def heir(user: Reader) -> Reader:
+    """Have a project in the layout of fastapi-mvc 0.29."""
+    project = user.folder / "galactic-empire"
+    shutil.copytree(ROOT / "tests/fixtures/fastapi_mvc_029", project)
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=project)
+    commit(project, "Begin")
+    return user._replace(folder=project)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page.relative_to(ROOT).as_posix()
+        for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+        if any(block.language == "console" for block in blocks(page))
+    ],
+)
+def test_page_does_what_it_says(page: str, request: pytest.FixtureRequest) -> None:
+    reader: Reader = request.getfixturevalue(READERS[page])
+
+    assert follow(ROOT / page, reader.folder, **reader.variables)
+
+
+def test_three_ways_lead_in(user: Reader) -> None:
+    [ways] = (it.content for it in blocks(ROOT / "README.md") if "cookiecutter gh:" in it.content)
+    for number, command in enumerate(ways.splitlines(keepends=True)):
+        folder = user.folder / str(number)
+        folder.mkdir()
+
+        code, printed = Terminal(folder, user.variables).type(command)
+
+        assert code == 0, printed
+        assert (folder / "galactic-empire/pyproject.toml").exists()
