@@ -132,7 +132,7 @@ def options(
     ctx: typer.Context,
     directory: Annotated[
         Path,
-        typer.Option("-C", metavar="DIR", help="Look for the project from here.", exists=True),
+        typer.Option("-C", metavar="DIR", help="Look for the project here and above.", exists=True),
     ] = Path(),
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, help="Print the version.")
@@ -158,9 +158,12 @@ def new(
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
     ] = None,
     license_: Annotated[
-        str | None, typer.Option("--license", metavar="ID", help="SPDX identifier, or none.")
+        str | None,
+        typer.Option("--license", metavar="ID", help="SPDX identifier of the license, or none."),
     ] = None,
-    repo_url: Annotated[str | None, typer.Option(metavar="URL", help="Repository URL.")] = None,
+    repo_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL of the project's repository.")
+    ] = None,
     assignments: Assignments = None,
     template: Annotated[
         str | None,
@@ -243,12 +246,14 @@ def update(
     skip_install: Annotated[
         bool, typer.Option("--skip-install", "-I", help="Do not run `make lock`.")
     ] = False,
-    pretend: Annotated[bool, typer.Option("--pretend", help="Show only, write nothing.")] = False,
+    pretend: Annotated[
+        bool, typer.Option("--pretend", help="Show what would be done, write nothing.")
+    ] = False,
     abort: Annotated[
         bool, typer.Option("--abort", help="Take back an update that conflicts or was killed.")
     ] = False,
 ) -> None:
-    """Merge what is new in the template, or other answers, into the project."""
+    """Merge a newer template, or other answers, into the project."""
     from mvc import git, project
 
     git.prepare()
@@ -279,7 +284,7 @@ def _destroy(*arguments: Any, **options: Any) -> None:
 
 
 generators = typer.Typer(
-    cls=commands.group(_generate, "Overwrite what is there and different."),
+    cls=commands.group(_generate, "Overwrite files that differ."),
     invoke_without_command=True,
     subcommand_metavar="[GENERATOR [ARGS]...]",
     epilog="Without a generator, all of them are listed.",
@@ -303,7 +308,7 @@ def generate(ctx: typer.Context) -> None:
 
 
 destroyers = typer.Typer(
-    cls=commands.group(_destroy, "Remove what was edited, too."),
+    cls=commands.group(_destroy, "Remove files that were edited, too."),
     no_args_is_help=True,
     subcommand_metavar="GENERATOR [ARGS]...",
 )

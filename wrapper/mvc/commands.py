@@ -12,7 +12,7 @@ from mvc.errors import MvcError
 from mvc.generator import Generator
 
 Run = Callable[..., None]
-Pretend = Annotated[bool, typer.Option("--pretend", help="Show only, write nothing.")]
+Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
 
 
 def group(run: Run, force_help: str) -> type[TyperGroup]:
