@@ -1,172 +1,261 @@
-"""What the documentation names is in the code, and the other way round."""
+"""The documentation and the code name the same things."""
 
-import html
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 import pytest
-import typer
-from conftest import Bake
-from mvc import cli, errors
-from support import FEATURES, QUESTIONS, ROOT, Baked
+from bs4 import BeautifulSoup, Tag
+from conftest import Bake, Mvc
+from markdown_it import MarkdownIt
+from support import FEATURES, QUESTIONS, ROOT, Baked, run
 
-FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
-# The pages that come from a bake are looked at where they come from.
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
-OPTION = r"(?<![\w-])--?[a-zA-Z][a-z-]*"
+pytestmark = pytest.mark.slow
+
+Site = Callable[[str], dict[str, Tag]]
+
+OPTION = r"--?[a-zA-Z][\w-]*"
+# The questions that decide what a project has, and another answer than the default to each.
+DECIDING = {key: default for key, default in QUESTIONS.items() if not isinstance(default, str)}
+OTHERS = {
+    key: default[-1] if isinstance(default, list) else not default
+    for key, default in DECIDING.items()
+}
 
 
-@pytest.fixture(scope="session")
-def project(bake: Bake) -> Baked:
-    """The project with every feature."""
+@pytest.fixture(scope="module")
+def site(built: Path) -> Site:
+    """Return the sections of a page of the built documentation, by their titles."""
+
+    def sections(page: str) -> dict[str, Tag]:
+        soup = BeautifulSoup((built / f"{page}.html").read_text("utf-8"), "html.parser")
+        # What a section says first is its title.
+        return {next(each.stripped_strings): each for each in soup.select("article section")}
+
+    return sections
+
+
+@pytest.fixture(scope="module")
+def full(bake: Bake) -> Baked:
+    """The project with everything in it, which is only read."""
     return bake()
 
 
-def text(page: Path) -> str:
-    """Return what a built page says."""
-    article = re.search(r"<article.*?</article>", page.read_text("utf-8"), re.S)
-    assert article
-    return html.unescape(re.sub(r"<[^>]*>", "", article[0]))
-
-
-def pages(project: Baked) -> Iterator[str]:
-    """Return the text of every page, of those of a project too."""
-    own = [project.path / "README.md", *(project.path / "docs").rglob("*.md")]
-    for page in (*PAGES, *own):
-        yield page.read_text("utf-8")
-
-
-def codes(texts: Iterator[str]) -> Iterator[str]:
-    """Return all that is set in the type of code, within lines and as commands."""
-    for page in texts:
-        yield from re.findall(r"`([^`\n]+)`", page)
-        yield from re.findall(r"^(?:\$ )?((?:mvc|make) [^\n#]*)", page, re.M)
-
-
-@cache
-def commands() -> dict[str, Any]:
-    """Return every command by the words that call it."""
-    mvc: Any = typer.main.get_command(cli.app)
-    return {"mvc": mvc, **{f"mvc {name}": command for name, command in mvc.commands.items()}}
-
-
-def options(command: Any) -> set[str]:
-    """Return the options of a command; generators share two."""
-    found = {name for it in command.params for name in (*it.opts, *it.secondary_opts)}
-    shared = {"--pretend", "--force"} if hasattr(command, "get_command") else set()
-    return {name for name in found | shared if name.startswith("-")} | {"--help", "-h"}
-
-
-def verbs(makefile: Path) -> set[str]:
-    """Return the verbs of a Makefile."""
-    return set(re.findall(r"^([a-z-]+):.*##", makefile.read_text("utf-8"), re.M))
-
-
-@pytest.mark.slow
-def test_every_option_is_in_the_reference(built: Path) -> None:
-    page = text(built / "commands.html")
-    for words, command in commands().items():
-        if not command.hidden:
-            for option in options(command):
-                assert re.search(rf"{option}\b", page), f"{words} {option}"
-
-
-def test_options_that_pages_name_exist(project: Baked) -> None:
-    serve = (project.path / project.answers["package_name"] / "cli/serve.py").read_text("utf-8")
-    every = set[str]().union(*map(options, commands().values()), re.findall(OPTION, serve))
-    checked = 0
-    for code in codes(pages(project)):
-        command = re.match(r"mvc( [a-z]+)?", code)
-        if command and command[1] in (" generate", " destroy", " g", " d"):
-            continue
-        known = options(commands()[command[0]]) if command else every
-        if command or code.startswith("--"):
-            named = set(re.findall(OPTION, code))
-            assert named <= known, code
-            checked += len(named)
-    assert checked > 30
-
-
-@pytest.mark.slow
-def test_every_setting_is_in_the_reference(built: Path, project: Baked) -> None:
-    config = project.path / project.answers["package_name"] / "config"
-    code = "".join(file.read_text("utf-8") for file in config.glob("*.py"))
-    fields = re.findall(r"^    ([a-z_]+): ", code, re.M)
-    page = text(built / "project/settings.html")
-
-    assert len(fields) > 20
-    for field in fields:
-        assert f"FASTAPI_{field.upper()}" in page
-
-
-def test_variables_that_pages_name_exist(project: Baked) -> None:
-    settings = (project.path / "docs/settings.md").read_text("utf-8")
-    known = set(re.findall(r"^\| `(FASTAPI_\w+)`", settings, re.M))
-    known |= {"MVC_TEMPLATE", "MVC_GENERATORS"}
-    for page in pages(project):
-        assert set(re.findall(r"\b(?:FASTAPI|MVC)_[A-Z_]+\b", page)) <= known
-
-
-def test_every_feature_has_its_files_listed() -> None:
-    page = (ROOT / "docs/features.md").read_text("utf-8")
-    listed = re.findall(r"^```\{files\} (\w+)(?: (\w+))?$", page, re.M)
-
-    assert {(answer, value or True) for answer, value in listed} == FEATURES.keys()
-    for flag in FLAGS:
-        name = flag.replace("_", "-")
-        assert f"`{flag}`, on by default; `--{name}`" in page, flag
-
-
-def test_readme_names_files_that_exist(bake: Bake) -> None:
-    projects = [bake(package_manager=manager).path for manager in QUESTIONS["package_manager"]]
-    readme = (ROOT / "README.md").read_text("utf-8")
-    [section] = re.findall(r"^## What a project has\n(.*?)^## ", readme, re.M | re.S)
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.M)[2:]
-
-    assert len(rows) > 15
-    for feature, files in rows:
-        for path in re.findall(r"`([^`]+)`", files):
-            if not path.startswith("make "):
-                name = path.replace("<package>/", "galactic_empire/")
-                name = name.replace("<slug>", "galactic-empire").rstrip("/")
-                assert any(it for project in projects for it in project.rglob(name)), (
-                    f"{feature}: {path}"
-                )
-    for flag in FLAGS:
-        assert any(f"--{flag.replace('_', '-')}" in feature for feature, _ in rows), flag
-
-
-@pytest.mark.slow
-def test_every_verb_is_listed(built: Path, project: Baked) -> None:
-    for makefile, name in ((ROOT, "contributing"), (project.path, "features")):
-        page = text(built / f"{name}.html")
-        for verb in verbs(makefile / "Makefile"):
-            assert f"make {verb}" in page
-
-
-def test_verbs_that_pages_name_exist(project: Baked) -> None:
-    known = verbs(ROOT / "Makefile") | verbs(project.path / "Makefile")
-    checked = 0
-    for code in codes(pages(project)):
-        if code.startswith("make "):
-            words = re.match(r"make((?: [a-z][a-z-]*)*)", code)
-            assert words
-            assert set(words[1].split()) <= known, code
-            checked += 1
-    assert checked > 50
-
-
-def test_exit_codes_are_those_that_are_told(project: Baked) -> None:
-    ends = {
-        it.exit_code
-        for it in vars(errors).values()
-        if isinstance(it, type) and issubclass(it, errors.MvcError)
+@pytest.fixture(scope="module")
+def pages(full: Baked) -> dict[str, str]:
+    """All that people read, by path; below `project/` is what they read in a project."""
+    own = {
+        page.relative_to(ROOT).as_posix(): page
+        for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
     }
-    told = set(map(int, re.findall(r"^  (\d+) ", cli.EXIT_CODES, re.M)))
+    del own["CHANGELOG.md"]  # It tells of what there was, too.
+    generated = {f"project/{path}": page for path, page in full.files().items()}
+    files = {path: page for path, page in (own | generated).items() if page.suffix == ".md"}
+    return {path: page.read_text("utf-8") for path, page in files.items()}
 
-    assert told == {0, cli.NEEDS_SOMEBODY, *ends}
-    for page in pages(project):
-        assert set(map(int, re.findall(r"exit code(?: is)? (\d+)", page))) <= told
+
+def text(element: Tag | None) -> str:
+    """Return what is to be read, in one line."""
+    return " ".join(element.get_text().split()) if element else ""
+
+
+def table(section: Tag) -> list[tuple[str, ...]]:
+    """Return the rows of the table in a section."""
+    rows = section.select(":scope > .table-wrapper > table > tbody > tr")
+    return [tuple(map(text, row.select("td"))) for row in rows]
+
+
+def listed(printed: str, title: str) -> list[tuple[str, ...]]:
+    """Return what stands in two columns below a title of a help, without its backticks."""
+    printed = printed.replace("`", "")
+    block = re.search(rf"^( *){title}:\n((?:\1  .*\n?)*)", printed, re.M)
+    entries = re.split(rf"^{block[1]}  (?=\S)", block[2], flags=re.M)[1:] if block else []
+    rows = (re.split(r"\s{2,}", entry, maxsplit=1) for entry in entries)
+    return [tuple(" ".join(cell.split()) for cell in row) for row in rows]
+
+
+def code(page: str) -> Iterator[str]:
+    """Yield what a page sets as code: spans, and blocks."""
+    for token in MarkdownIt().enable("table").parse(page):
+        for each in (token, *(token.children or ())):
+            if each.type in ("code_inline", "fence"):
+                yield each.content
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """Yield the words of each line of code, as far as a shell takes them for one command."""
+    for block in code(page):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.split(r" && | \| |; ", re.sub(r"(^|\s)#.*", "", line)):
+                yield command.removeprefix("$ ").split()
+
+
+def options(words: Iterable[str]) -> set[str]:
+    """Return the options among words; ``--one/--other`` are two."""
+    parts = (part.split("=")[0].strip(",") for word in words for part in word.split("/"))
+    return {part for part in parts if re.fullmatch(OPTION, part)}
+
+
+def verbs(folder: Path) -> list[tuple[str, ...]]:
+    """Return the verbs of a Makefile, and what it says of them."""
+    printed = run("make", "--silent", "help", cwd=folder).replace("`", "")
+    return [tuple(re.split(r" +", line, maxsplit=1)) for line in printed.splitlines()]
+
+
+def variables(page: str, prefix: str) -> set[str]:
+    """Return the variables that a text names."""
+    return set(re.findall(rf"\b{prefix}_[A-Z_]+", page))
+
+
+def test_reference_says_what_each_command_says_of_itself(
+    site: Site, mvc: Mvc, service: Path
+) -> None:
+    sections = site("commands")
+    names = [name for name, _ in listed(mvc("--help").stdout, "Commands")]
+    generators = re.findall(r"^(\w+) .* built in ", mvc("generate").stdout, re.M)
+    below = [f"{group} {name}" for group in ("generate", "destroy") for name in generators]
+    for command in ("", *names, *below):
+        printed = mvc(*command.split(), "--help").stdout
+        section = sections.pop(f"mvc {command}".strip())
+
+        assert table(section) == listed(printed, "Arguments") + listed(printed, "Options")
+        assert text(section.find("pre")) == printed.splitlines()[0]
+        assert text(section.find("p")) == printed.splitlines()[2].strip()
+
+    assert names and generators
+    assert sections.keys() == {"Command reference", "Exit codes", "Variables"}
+
+
+def test_exit_codes_are_those_of_the_code(site: Site, pages: dict[str, str], mvc: Mvc) -> None:
+    known = listed(mvc("--help").stdout, "Exit codes")
+    source = "".join(file.read_text("utf-8") for file in ROOT.glob("wrapper/mvc/*.py"))
+    given = re.findall(r"(?:exit_code = |sys\.exit\(|NEEDS_SOMEBODY = )(\d+)\b(?! \+)", source)
+    named = re.findall(r"exit(?:s with| code(?: is)?) (\d+)", " ".join(pages.values()))
+
+    assert table(site("commands")["Exit codes"]) == known
+    assert {number for number, _ in known} == {"0", *given}
+    assert {number for number, _ in known} >= set(named) > {"0"}
+
+
+def test_variables_of_the_command_are_documented(site: Site, pages: dict[str, str]) -> None:
+    source = "".join(file.read_text("utf-8") for file in ROOT.glob("wrapper/mvc/*.py"))
+    known = {name for name, _ in table(site("commands")["Variables"])}
+
+    assert known == variables(source, "MVC")
+    assert known == variables(" ".join(pages.values()), "MVC")
+
+
+def test_settings_are_those_of_the_code(site: Site, full: Baked, pages: dict[str, str]) -> None:
+    fields = {
+        statement.target.id
+        for file in full.package.glob("config/*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and "BaseSettings" in map(ast.unparse, node.bases)
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    }
+    sections = site("project/settings").values()
+    known = {name for section in sections for name, *_ in table(section)}
+
+    assert known == {f"FASTAPI_{field.upper()}" for field in fields}
+    for path, page in pages.items():
+        assert variables(page, "FASTAPI") <= known, path
+
+
+def test_verbs_are_those_of_the_makefiles(site: Site, full: Baked, pages: dict[str, str]) -> None:
+    known = {}
+    for page, folder in (("contributing", ROOT), ("features", full.path)):
+        makefile = (folder / "Makefile").read_text("utf-8")
+        phony = " ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.M)).split()
+        known[page] = {verb for verb, _ in verbs(folder)}
+
+        assert known[page] == set(phony)
+        rows = [(verb.removeprefix("make "), what) for verb, what in table(site(page)["Verbs"])]
+        assert rows == verbs(folder)
+    for path, page in pages.items():
+        everywhere = set() if path.startswith("project/") else known["contributing"]
+        typed = (re.findall(r"\bmake((?: [a-z][a-z-]*)+)", each) for each in code(page))
+        named = " ".join(verb for each in typed for verb in each).split()
+        assert set(named) <= known["features"] | everywhere, path
+
+
+def test_options_on_every_page_exist(pages: dict[str, str], mvc: Mvc, service: Path) -> None:
+    @cache
+    def of(*command: str) -> set[str]:
+        """Return the options of a command, which must exist."""
+        done = mvc(*command, "--help")
+        assert done.returncode == 0, done.stderr
+        return options(
+            word for names, *_ in listed(done.stdout, "Options") for word in names.split()
+        )
+
+    names = [name for name, *_ in listed(mvc("--help").stdout, "Commands")]
+    built_in = re.findall(r"^(\w+) +(\w+) +built in ", mvc("generate").stdout, re.M)
+    generators = [word for name_and_alias in built_in for word in name_and_alias]
+    every = of().union(*map(of, names), *(of("generate", name) for name in generators))
+    source = (service / "galactic_empire/cli/serve.py").read_text("utf-8")
+    serve = set(re.findall(rf'"({OPTION})"', source))
+    for path, page in pages.items():
+        for words in commands(page):
+            match [word for word in words if not word.startswith("-")]:
+                case ["mvc", ("generate" | "g" | "destroy" | "d") as group, name, *_]:
+                    if name not in generators:
+                        continue  # One that the reader writes.
+                    known = of(group, name)
+                case ["mvc", *named]:
+                    known = of(*named[:1])
+                case [*named] if "serve" in named:
+                    words, known = words[words.index("serve") :], serve
+                case _ if words and words[0].startswith("-"):
+                    known = every | serve
+                case _:
+                    continue
+            assert options(words) <= known, f"{path}: {' '.join(words)}"
+
+    serving = {word for words in commands(pages["project/docs/serving.md"]) for word in words}
+    assert {option for option in serve if option.startswith("--")} <= serving
+
+
+def test_features_page_tells_how_to_answer_each_question(pages: dict[str, str], mvc: Mvc) -> None:
+    page = pages["docs/features.md"]
+    # Each feature begins with the name of its answer.
+    paragraphs = re.findall(r"^`(\w+)`, (.+\n(?:.+\n)*)", page, re.M)
+    told = {key: set(re.findall(r"`([^`]+)`", rest)) for key, rest in paragraphs}
+    offered = {
+        names.split()[0]: names for names, *_ in listed(mvc("new", "--help").stdout, "Options")
+    }
+    files = re.findall(r"^```\{files\} (\w+)(?: (\w+))?$", page, re.M)
+
+    assert told.keys() == DECIDING.keys()
+    for key, default in DECIDING.items():
+        names = offered[f"--{key.replace('_', '-')}"]
+        assert options(names.split()) <= told[key], key
+        assert default is True or default[0] in told[key], key
+    assert {(key, value or True) for key, value in files} == FEATURES.keys()
+
+
+def test_readme_lists_the_files_of_each_feature(bake: Bake, pages: dict[str, str]) -> None:
+    part = pages["README.md"].partition("## What a project has\n")[2].partition("\n## ")[0]
+    part = part.replace("<package>", "galactic_empire").replace("<slug>", "galactic-empire")
+    full, told = bake(), set()
+    least = bake(**{key: other for key, other in OTHERS.items() if other is False})
+    for feature, files in re.findall(r"^\| (.*) \| (.*) \|$", part, re.M)[2:]:
+        keys = {name.strip("-").replace("-", "_") for name in re.findall(r"--[\w-]+", feature)}
+        # What a feature brings is gone without it; all the rest stays without any.
+        without = [bake(**{key: OTHERS[key]}) for key in keys]
+        first, *more = re.findall(r"`([^` ]+)`", files)
+        for path in (first, *more):
+            there = holds(full, path, first)
+            assert there or "package_manager" in keys, path
+            assert all(holds(other, path, first) != there for other in without), path
+            assert keys or holds(least, path, first), path
+        told |= keys
+
+    assert told == DECIDING.keys()
+
+
+def holds(project: Baked, path: str, first: str) -> bool:
+    """Return whether there is a path, from the root or a folder of the first of its row."""
+    return any((project.path / folder / path).exists() for folder in PurePosixPath(first).parents)

@@ -62,7 +62,7 @@ def section(context: Any) -> Iterator[str]:
     yield f"```text\n{command.get_usage(context)}\n```\n"
     records = (parameter.get_help_record(context) for parameter in command.get_params(context))
     rows = ((f"`{words.strip()}`", text) for words, text in filter(None, records))
-    yield from table(("Option", "Meaning"), rows)
+    yield from table(("Argument or option", "Meaning"), rows)
     if command.epilog and EXIT_CODES not in command.epilog:
         yield f"{command.epilog}\n"
 
