@@ -19,6 +19,8 @@ _extensions = [
     ROOT / "{{cookiecutter.project_slug}}" / "docs" / "_extensions",
 ]
 sys.path += map(str, _extensions)
+# What Python keeps beside an extension of the template would be in every bake.
+sys.dont_write_bytecode = True
 extensions = [
     "myst_parser",
     *(file.stem for folder in _extensions for file in folder.glob("*.py")),
