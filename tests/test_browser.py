@@ -12,22 +12,32 @@ from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from support import Project, run
+from support import ROOT, Project, run
 
 pytestmark = pytest.mark.slow
 
 WIDTHS = (1280, 390)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-# What is cut off on the right, or makes the whole page scroll there; what scrolls by
-# itself, such as code and wide tables, is fine.
+# What sticks out on the right. What scrolls by itself, such as code and wide tables, is
+# fine; the theme hides that a page is too wide, and scrolls the content as a whole.
 STICKING_OUT = """() => {
-  const width = document.documentElement.clientWidth;
-  const scrolls = (element) => element && (
-    getComputedStyle(element).overflowX !== "visible" || scrolls(element.parentElement));
-  return [...document.querySelectorAll("article *, footer *")].filter((element) =>
-    element.getBoundingClientRect().right > width + 1 && !scrolls(element.parentElement)
-  ).map((element) => element.outerHTML).concat(
-    document.documentElement.scrollWidth > width ? ["the page"] : []);
+  const content = document.querySelector(".content");
+  const edge = content.getBoundingClientRect().right;
+  const scrolls = (element) => element !== content && (
+    /auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
+  return [...content.querySelectorAll("*")].filter((element) =>
+    element.getBoundingClientRect().right > edge + 1 && !scrolls(element)
+  ).map((element) => element.outerHTML).concat(edge > innerWidth ? ["the page"] : []);
+}"""
+AXE = ROOT / ".tools/npm/node_modules/axe-core/axe.min.js"
+# What keeps somebody from reading the text; the rest of a page, and lists of pages, are made
+# by the theme and Sphinx. Browsers of today let the keyboard reach what scrolls.
+BARRIERS = """async () => {
+  const text = {include: "article", exclude: ".toctree-wrapper"};
+  const rules = {"scrollable-region-focusable": {enabled: false}};
+  return (await axe.run(text, {rules})).violations
+    .filter((violation) => ["serious", "critical"].includes(violation.impact))
+    .flatMap((violation) => violation.nodes.map((node) => violation.id + ": " + node.html));
 }"""
 
 
@@ -58,16 +68,22 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
 
 
-@pytest.fixture
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documentation of this repository, or of a project."""
     if request.param == "ours":
         ours: Path = request.getfixturevalue("built")
         return ours
     full: Project = request.getfixturevalue("full")
-    folder = tmp_path / "site"
+    folder = tmp_path_factory.mktemp("site")
     run(full.python, "-m", "sphinx", "-W", "-q", full.path / "docs", folder, cwd=full.path)
     return folder
+
+
+def pages(site: Path) -> list[str]:
+    """Return the names of all pages but for Sphinx's indices, to which no page leads."""
+    found = {file.relative_to(site).as_posix() for file in site.rglob("*.html")}
+    return sorted(found - {"genindex.html", "py-modindex.html"})
 
 
 @contextmanager
@@ -100,13 +116,43 @@ def test_documentation_is_read_on_every_screen(browser: Browser, site: Path) -> 
                 assert page.evaluate(STICKING_OUT) == [], (width, scheme, name)
                 if "search" in name:
                     page.locator("#search-results li a").first.click()
-                    page.wait_for_load_state()
+                    page.wait_for_url(lambda url: "search" not in url)
                     assert "sentinel" in page.locator("article").inner_text().lower()
 
 
 @pytest.mark.parametrize("site", ["ours", "project"], indirect=True)
 def test_no_page_is_wider_than_a_telephone(browser: Browser, site: Path) -> None:
     with serving(site) as url, opened(browser, min(WIDTHS), "dark") as page:
-        for file in site.rglob("*.html"):
-            page.goto(url + file.relative_to(site).as_posix())
-            assert page.evaluate(STICKING_OUT) == [], file
+        for name in pages(site):
+            page.goto(url + name)
+            assert page.evaluate(STICKING_OUT) == [], name
+
+
+@pytest.mark.parametrize("site", ["ours", "project"], indirect=True)
+def test_no_page_keeps_anybody_from_reading_it(browser: Browser, site: Path) -> None:
+    if not AXE.exists():
+        pytest.skip("needs axe-core: bash tests/npm.sh")
+    with serving(site) as url:
+        for scheme in SCHEMES:
+            with opened(browser, max(WIDTHS), scheme) as page:
+                # The pages that Sphinx makes of docstrings are the theme's.
+                for name in (it for it in pages(site) if not it.startswith("api/")):
+                    page.goto(url + name)
+                    page.add_script_tag(path=AXE)
+                    assert page.evaluate(BARRIERS) == [], (scheme, name)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("site", ["ours"], indirect=True)
+def test_reader_chooses_the_other_colours(
+    browser: Browser, site: Path, scheme: Literal["light", "dark"]
+) -> None:
+    colour = "() => getComputedStyle(document.body).backgroundColor"
+    with serving(site) as url, opened(browser, max(WIDTHS), scheme) as page:
+        page.goto(url)
+        preferred = page.evaluate(colour)
+        page.locator(".theme-toggle:visible").click()
+        chosen = page.evaluate(colour)
+        assert chosen != preferred
+        page.goto(url + "commands.html")
+        assert page.evaluate(colour) == chosen
