@@ -1,6 +1,7 @@
 """A Sphinx directive that describes the commands, as they say themselves."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,8 @@ class Commands(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each."""
+        # The code that it is made from may change wherever it likes.
+        self.env.note_reread()
         with TemporaryDirectory() as folder:
             # Where the command looks for generators, and for the answers that they know.
             state = {"template": ".", "commit": "-", "context": {"cookiecutter": QUESTIONS}}
@@ -61,10 +64,15 @@ def section(context: Any) -> Iterator[str]:
     yield f"{command.help or ''}\n"
     yield f"```text\n{command.get_usage(context)}\n```\n"
     records = (parameter.get_help_record(context) for parameter in command.get_params(context))
-    rows = ((f"`{words.strip()}`", text) for words, text in filter(None, records))
+    rows = ((names(words), text) for words, text in filter(None, records))
     yield from table(("Argument or option", "Meaning"), rows)
     if command.epilog and EXIT_CODES not in command.epilog:
         yield f"{command.epilog}\n"
+
+
+def names(words: str) -> str:
+    """Set each name of an option by itself, for the line to break between them."""
+    return "`" + re.sub("(, | / )", r"`\1`", words.strip()) + "`"
 
 
 def table(titles: tuple[str, str], rows: Any) -> Iterator[str]:
