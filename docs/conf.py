@@ -9,7 +9,7 @@ ROOT = DOCS.parent
 _project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 project = _project["name"]
-author = _project["authors"][0]["name"]
+author = project_copyright = _project["authors"][0]["name"]
 release = _project["version"]
 html_title = f"{project} {release}"
 
@@ -27,6 +27,8 @@ extensions = [
 ]
 html_theme = "furo"
 html_favicon = "_static/favicon.svg"
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 smartquotes = False
