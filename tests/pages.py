@@ -109,7 +109,7 @@ class Terminal:
         self.shell.expect(pattern(output).replace("\n", "\r?\n"))
 
     def end(self) -> None:
-        """Interrupt what stays."""
+        """Interrupt what stays, and close it."""
         self.shell.sendintr()
         self.shell.expect(PROMPT)
         self.shell.close()
@@ -123,7 +123,7 @@ def lines(text: str) -> str:
 def follow(page: Path, folder: Path, **variables: str) -> int:
     """Do what a page says; return how many commands were typed."""
     terminal, typed = Terminal(folder, variables), 0
-    with ExitStack() as staying:
+    with ExitStack() as terminals:
         for block in blocks(page):
             if block.caption:
                 file = terminal.folder / block.caption
@@ -134,11 +134,12 @@ def follow(page: Path, folder: Path, **variables: str) -> int:
             for (command, output), following in zip_longest(script, script[1:]):
                 if STAYS.match(command):
                     terminal.begin(command, output)
-                    staying.callback(terminal.end)
+                    terminals.callback(terminal.end)
                     terminal = Terminal(terminal.folder, variables)
                 else:
                     code, printed = terminal.type(command)
                     told = code == 0 or (following and following.command == "echo $?\n")
                     right = re.fullmatch(pattern(output), printed)
                     assert told and right, f"{command}{printed}[{code}]"
+        terminal.end()
     return typed

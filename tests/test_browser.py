@@ -65,7 +65,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("needs chromium")
     with sync_playwright() as playwright:
         # Its sandbox refuses root, as which the tests run in containers.
-        yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,9 @@ def test_three_ways_lead_in(user: Reader) -> None:
         folder = user.folder / str(number)
         folder.mkdir()
 
-        code, printed = Terminal(folder, user.variables).type(command)
+        terminal = Terminal(folder, user.variables)
+        code, printed = terminal.type(command)
+        terminal.end()
 
         assert code == 0, printed
         assert (folder / "galactic-empire/pyproject.toml").exists()
