@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,9 +57,13 @@ def user(newcomer: Reader) -> Reader:
 
 
 @pytest.fixture
-def developer(user: Reader, project: MakeProject) -> Reader:
-    """Have a project, too, and be in it."""
-    return user._replace(folder=project().path)
+def developer(user: Reader, project: MakeProject) -> Iterator[Reader]:
+    """Have a project, too, and be in it; what is generated there is taken back in the end."""
+    created = project()
+    router = created.package / "app/router.py"
+    before = router.read_bytes()
+    yield user._replace(folder=created.path)
+    assert router.read_bytes() == before
 
 
 @pytest.fixture
