@@ -13,7 +13,7 @@ author = project_copyright = _project["authors"][0]["name"]
 release = _project["version"]
 html_title = f"{project} {release}"
 
-# Those of these docs, and the one with which a project draws its workflows.
+# Those of these docs, and those of a project.
 _extensions = [
     DOCS / "_extensions",
     ROOT / "{{cookiecutter.project_slug}}" / "docs" / "_extensions",
@@ -32,3 +32,4 @@ html_css_files = ["narrow.css"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 smartquotes = False
+settings_package = "galactic_empire"

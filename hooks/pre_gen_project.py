@@ -47,13 +47,13 @@ DEPENDENCIES = frozenset(
     """
     a11y_pygments accessible_pygments aiohappyeyeballs aiohttp aiosignal alabaster
     annotated_doc annotated_types anyio ast_serialize attr attrs babel beautifulsoup4
-    bs4 certifi charset_normalizer click coverage docutils dotenv fastapi frozenlist
+    bs4 certifi charset_normalizer click coverage docutils dotenv fakeredis fastapi frozenlist
     furo gunicorn h11 httpcore2 httptools httpx2 idna imagesize iniconfig jinja2 librt
     markdown_it markdown_it_py markupsafe mdit_py_plugins mdurl multidict mypy
     mypy_extensions mypyc myst_parser opentelemetry opentelemetry_api packaging pathspec
     pluggy poetry_core propcache py pydantic pydantic_core pydantic_settings pygments
     pytest python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer soupsieve
-    sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp sphinxcontrib_devhelp
+    sortedcontainers sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp sphinxcontrib_devhelp
     sphinxcontrib_htmlhelp sphinxcontrib_jsmath sphinxcontrib_qthelp
     sphinxcontrib_serializinghtml starlette truststore types_gunicorn typing_extensions
     typing_inspection urllib3 uvicorn uvicorn_worker uvloop yaml yarl

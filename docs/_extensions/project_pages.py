@@ -1,9 +1,10 @@
 """Makes the pages of a generated project, which has every feature, pages of these docs.
 
-Its Makefile comes along, for its verbs to be listed.
+Its Makefile comes along, for its verbs to be listed, and its package, for its settings.
 """
 
 import shutil
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "project"
 
 
-def bake(_app: Sphinx) -> None:
+def bake(app: Sphinx) -> None:
     """Create a project with the template's own defaults, and take its pages."""
     with TemporaryDirectory() as folder:
         project = cookiecutter(str(ROOT), no_input=True, default_config=True, output_dir=folder)
@@ -23,6 +24,9 @@ def bake(_app: Sphinx) -> None:
         ignored = shutil.ignore_patterns("_extensions", "conf.py")
         shutil.copytree(Path(project, "docs"), PAGES, ignore=ignored)
         shutil.copy(Path(project, "Makefile"), PAGES)
+        package = app.config.settings_package
+        shutil.copytree(Path(project, package), PAGES / package)
+    sys.path.append(str(PAGES))
     # Its place is taken by the index of these docs.
     (PAGES / "index.md").unlink()
 

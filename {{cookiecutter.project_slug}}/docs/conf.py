@@ -28,6 +28,7 @@ exclude_patterns = ["api/modules.rst"]
 myst_heading_anchors = 3
 smartquotes = False
 
+settings_package = "{{ cookiecutter.package_name }}"
 apidoc_modules = [
     {
         "path": str(ROOT / "{{ cookiecutter.package_name }}"),

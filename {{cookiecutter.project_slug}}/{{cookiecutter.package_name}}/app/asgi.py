@@ -1,25 +1,13 @@
 """The application factory."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-
 from fastapi import FastAPI
 
 from ..config import get_settings
 from .exceptions.handlers import add_exception_handlers
+from .lifespan import lifespan
 from .middleware import BodyLimit
 from .router import add_routes
-from .utils import CLIENTS
 from .views.error import ERROR_RESPONSES
-
-
-@asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Keep what the whole application shares open while it serves."""
-    async with AsyncExitStack() as stack:
-        for client in CLIENTS:
-            await stack.enter_async_context(client())
-        yield
 
 
 def get_application() -> FastAPI:

@@ -4,6 +4,7 @@ import click
 
 from ..config.application import DISTRIBUTION
 from .serve import serve
+from .settings import settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,3 +14,4 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(settings)

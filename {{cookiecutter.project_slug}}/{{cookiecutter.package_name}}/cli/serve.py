@@ -1,11 +1,17 @@
 """The command that serves the application in production."""
 
+import logging
 import os
 
 import click
+from gunicorn.arbiter import Arbiter
 
-from ..config import ENV_PREFIX, SettingsError, get_settings
-from ..wsgi import Server
+from ..config import SettingsError, get_settings
+from ..config.variables import ENV_PREFIX, unknown_variables
+from ..server.master import Server
+from ..server.settings import SETTINGS, get_server_settings
+
+logger = logging.getLogger(__name__)
 
 
 def _pairs(
@@ -16,6 +22,11 @@ def _pairs(
         if not key or not equals:
             raise click.BadParameter(f"`{key}{equals}{value}` is not KEY=VALUE.")
     return {key: value for key, _, value in pairs}
+
+
+def _warn_of_unknown_variables(_arbiter: Arbiter) -> None:
+    for warning in unknown_variables(os.environ, *SETTINGS):
+        logger.warning(warning)
 
 
 @click.command()
@@ -42,7 +53,7 @@ def _pairs(
 @click.option(
     "--pid",
     type=click.Path(dir_okay=False),
-    help="Write the number of the master process to this file.",
+    help="Write the PID of the master to this file.",
 )
 def serve(
     bind: str | None,
@@ -58,8 +69,14 @@ def serve(
         if value is not None:
             os.environ[f"{ENV_PREFIX}{name}"] = value
     try:
-        settings = get_settings()
+        get_settings()
+        settings = get_server_settings()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-    options = {**settings.gunicorn_options(), "daemon": daemon, "pidfile": pid}
+    options = {
+        **settings.gunicorn_options(),
+        "daemon": daemon,
+        "pidfile": pid,
+        "on_starting": _warn_of_unknown_variables,
+    }
     Server(options, settings.root_path).run()

@@ -1,10 +1,14 @@
 """Settings of the aiohttp client."""
 
-from pydantic import PositiveFloat
-from pydantic_settings import BaseSettings
+from pydantic import Field, PositiveFloat
+
+from .variables import EnvironmentSettings
 
 
-class AiohttpSettings(BaseSettings):
-    """How long, in seconds, a request to another service may take as a whole."""
+class AiohttpSettings(EnvironmentSettings, title="HTTP client"):
+    """How the service asks others."""
 
-    aiohttp_timeout: PositiveFloat = 30.0
+    aiohttp_timeout: PositiveFloat = Field(
+        default=30.0,
+        description="Seconds that a request to another service may take as a whole.",
+    )

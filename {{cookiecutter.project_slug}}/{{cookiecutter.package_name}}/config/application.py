@@ -3,19 +3,34 @@
 from importlib.metadata import version as installed_version
 
 from pydantic import Field, NonNegativeInt
-from pydantic_settings import BaseSettings
 
 from .types import NonEmpty, UrlPath
+from .variables import EnvironmentSettings
 
 DISTRIBUTION = "{{ cookiecutter.project_slug }}"
 
 
-class ApplicationSettings(BaseSettings):
-    """What FastAPI is told when the application is built."""
+class ApplicationSettings(EnvironmentSettings, title="Application"):
+    """What FastAPI needs to build the application."""
 
-    debug: bool = False
-    project_name: NonEmpty = DISTRIBUTION
-    version: NonEmpty = Field(default_factory=lambda: installed_version(DISTRIBUTION))
-    docs_url: UrlPath = "/docs"
-    #: In bytes.
-    max_body_size: NonNegativeInt = 16 * 1024 * 1024
+    debug: bool = Field(
+        default=False,
+        description="Answer unexpected errors with a traceback. Never in production.",
+    )
+    project_name: NonEmpty = Field(
+        default=DISTRIBUTION, description="Title of the API documentation."
+    )
+    version: NonEmpty = Field(
+        default_factory=lambda: installed_version(DISTRIBUTION),
+        description="Version in the API documentation; by default the installed one.",
+    )
+    docs_url: UrlPath = Field(
+        default="/docs",
+        description="Path of the API documentation; empty turns it and the schema off.",
+    )
+    max_body_size: NonNegativeInt = Field(
+        default=16 * 1024 * 1024,
+        description=(
+            "Bytes of a request's body that are read before it is refused; 0 means all."
+        ),
+    )

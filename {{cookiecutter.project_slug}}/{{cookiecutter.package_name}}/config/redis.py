@@ -4,7 +4,9 @@ import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PositiveFloat, SecretStr
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import NoDecode
+
+from .variables import EnvironmentSettings
 
 
 def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -21,18 +23,41 @@ Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class RedisSettings(BaseSettings):
-    """Where Redis is; the time-out, in seconds, bounds each command as a whole."""
+class RedisSettings(EnvironmentSettings, title="Redis"):
+    """Where Redis is, and how long it may take."""
 
-    use_redis: bool = False
-    redis_host: str = "127.0.0.1"
-    redis_port: Port = 6379
-    redis_username: str = ""
-    redis_password: SecretStr = SecretStr("")
-    redis_timeout: PositiveFloat = 1.0
-    redis_use_sentinel: bool = False
-    redis_sentinels: Addresses = ()
-    redis_sentinel_master: str = "mymaster"
+    use_redis: bool = Field(
+        default=False,
+        description=(
+            "Require Redis: connect at the start, and be ready only while it answers. "
+            "The client works without it too, from its first use on."
+        ),
+    )
+    redis_host: str = Field(default="127.0.0.1", description="Host of Redis.")
+    redis_port: Port = Field(default=6379, description="Port of Redis.")
+    redis_username: str = Field(
+        default="", description="User name, where Redis asks for one."
+    )
+    redis_password: SecretStr = Field(
+        default=SecretStr(""), description="Password, where Redis asks for one."
+    )
+    redis_timeout: PositiveFloat = Field(
+        default=1.0, description="Seconds that a command may take as a whole."
+    )
+    redis_use_sentinel: bool = Field(
+        default=False, description="Ask Sentinels where the master is."
+    )
+    redis_sentinels: Addresses = Field(
+        default=(),
+        description=(
+            "`host:port,host:port`; empty means the one at `FASTAPI_REDIS_HOST` and "
+            "`FASTAPI_REDIS_PORT`."
+        ),
+    )
+    redis_sentinel_master: str = Field(
+        default="mymaster",
+        description="Name under which the Sentinels know the master.",
+    )
 
     def sentinel_addresses(self) -> list[tuple[str, int]]:
         """Return the Sentinels as host and port; the Redis address when none is set."""

@@ -1,11 +1,7 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from {{ cookiecutter.package_name }}.app import asgi
 from {{ cookiecutter.package_name }}.app.asgi import get_application
 
 
@@ -31,26 +27,6 @@ def test_documentation_can_be_turned_off(settings: pytest.MonkeyPatch) -> None:
     with TestClient(get_application()) as client:
         assert client.get("/docs").status_code == 404
         assert client.get("/openapi.json").status_code == 404
-
-
-def test_clients_are_open_while_the_application_serves(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[str] = []
-
-    @asynccontextmanager
-    async def client(name: str) -> AsyncIterator[None]:
-        calls.append(f"open {name}")
-        yield
-        calls.append(f"close {name}")
-
-    clients = (lambda: client("first"), lambda: client("second"))
-    monkeypatch.setattr(asgi, "CLIENTS", clients)
-
-    with TestClient(app):
-        assert calls == ["open first", "open second"]
-
-    assert calls[2:] == ["close second", "close first"]
 
 
 def test_every_call_builds_an_application_of_its_own(app: FastAPI) -> None:

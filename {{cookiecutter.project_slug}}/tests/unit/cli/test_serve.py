@@ -1,11 +1,12 @@
 import os
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
 
 from {{ cookiecutter.package_name }}.cli import main
-from {{ cookiecutter.package_name }}.wsgi import Server
+from {{ cookiecutter.package_name }}.server.master import Server
 
 
 @pytest.fixture(autouse=True)
@@ -71,4 +72,26 @@ def test_bad_setting_is_one_sentence(
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: FASTAPI_WORKERS='zero': ")
     assert len(result.stderr.splitlines()) == 1
+    assert not started
+
+
+def test_misspelt_variable_is_warned_of_when_the_master_starts(
+    started: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    serve("--env", "FASTAPI_WORKRES=3")
+
+    started[0]["on_starting"](Mock())
+
+    assert caplog.messages == [
+        "FASTAPI_WORKRES is not a setting. Did you mean FASTAPI_WORKERS?"
+    ]
+
+
+def test_bad_setting_of_the_application_stops_the_start(
+    started: list[dict[str, Any]],
+) -> None:
+    result = serve("--env", "FASTAPI_DEBUG=perhaps")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: FASTAPI_DEBUG='perhaps': ")
     assert not started

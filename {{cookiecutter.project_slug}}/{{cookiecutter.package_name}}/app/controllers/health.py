@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from ..lifespan import READINESS_CHECKS
 from ..models.health import Health
 from ..views.error import BAD_GATEWAY_RESPONSE
 from ..views.health import HealthResponse
@@ -12,7 +13,7 @@ router = APIRouter(tags=["health"])
 @router.get("/ready", responses=BAD_GATEWAY_RESPONSE)
 async def ready() -> HealthResponse:
     """Answer 200 when all that the service depends on answers, 502 otherwise."""
-    health = await Health.ready()
+    health = await Health.ready(READINESS_CHECKS)
     return HealthResponse(status=health.status)
 
 

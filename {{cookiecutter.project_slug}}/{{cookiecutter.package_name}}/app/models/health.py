@@ -1,9 +1,8 @@
 """What it means for the service to be alive and to be ready."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
-
-from ..utils import READINESS_CHECKS
 
 
 @dataclass(frozen=True)
@@ -18,12 +17,12 @@ class Health:
         return cls()
 
     @classmethod
-    async def ready(cls) -> Self:
-        """The process runs, and everything it depends on answers.
+    async def ready(cls, checks: Iterable[Callable[[], Awaitable[None]]]) -> Self:
+        """The process runs, and everything that it depends on answers.
 
         Raises:
-            DependencyError: naming the first dependency that did not answer.
+            DependencyError: from the first check that fails.
         """
-        for check in READINESS_CHECKS:
+        for check in checks:
             await check()
         return cls()

@@ -3,8 +3,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from fastapi.testclient import TestClient
 
+from {{ cookiecutter.package_name }}.app.controllers import health
 from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
-from {{ cookiecutter.package_name }}.app.models import health
 
 OK = {"status": "ok"}
 

@@ -10,13 +10,6 @@ from {{ cookiecutter.package_name }}.app.utils import AiohttpClient
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True)
-async def closed() -> AsyncIterator[None]:
-    """Leave no session to the next test."""
-    yield
-    await AiohttpClient.close_aiohttp_client()
-
-
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     """Start a server that tells what it was asked."""

@@ -8,9 +8,14 @@ import pytest
 from gunicorn.arbiter import Arbiter
 from uvicorn import Config, Server
 
-from {{ cookiecutter.package_name }} import wsgi
-from {{ cookiecutter.package_name }}.config import get_settings
-from {{ cookiecutter.package_name }}.worker import DrainingServer, Worker
+from {{ cookiecutter.package_name }}.server import master
+from {{ cookiecutter.package_name }}.server.settings import (
+    get_server_settings,
+)
+from {{ cookiecutter.package_name }}.server.worker import (
+    DrainingServer,
+    Worker,
+)
 
 CLOSE = (b"connection", b"close")
 
@@ -132,7 +137,7 @@ async def test_request_that_hangs_is_ended_before_the_worker_is_killed(
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    cfg = wsgi.Server(get_settings().gunicorn_options()).cfg
+    cfg = master.Server(get_server_settings().gunicorn_options()).cfg
     worker = Worker(1, 1, [], Mock(), 30, cfg, cfg.logger_class(cfg))
     worker.wsgi = Mock()
     yield worker
@@ -151,7 +156,7 @@ def test_worker_serves_with_the_settings(
 ) -> None:
     settings.setenv("FASTAPI_DRAIN_TIMEOUT", drain)
     settings.setenv("FASTAPI_GRACEFUL_TIMEOUT", graceful)
-    get_settings.cache_clear()
+    get_server_settings.cache_clear()
     handler = signal.getsignal(signal.SIGQUIT)
     served: list[tuple[float, float, Any]] = []
 

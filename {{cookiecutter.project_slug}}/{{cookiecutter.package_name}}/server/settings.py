@@ -1,19 +1,20 @@
-"""Settings of gunicorn and its uvicorn workers."""
+"""Settings of gunicorn and its uvicorn workers; only ``serve`` reads them."""
 
 import os
 import re
+from functools import cache
 from ipaddress import ip_network
 from logging import Formatter, makeLogRecord
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from gunicorn.util import load_class
-from pydantic import AfterValidator, NonNegativeInt, PositiveInt
-from pydantic_settings import BaseSettings
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
-from .types import UrlPath
+from ..config import Settings
+from ..config.types import UrlPath
+from ..config.variables import EnvironmentSettings, read
 
-WORKER = "{{ cookiecutter.package_name }}.worker.Worker"
+WORKER = "{{ cookiecutter.package_name }}.server.worker.Worker"
 
 
 def _bind(value: str) -> str:
@@ -28,13 +29,16 @@ def _bind(value: str) -> str:
 
 
 def _worker_class(value: str) -> str:
+    # Settings are listed without gunicorn.
+    from gunicorn.util import load_class
+
     try:
         loaded = load_class(value)
     except RuntimeError:
         loaded = None
     speaking = tuple(map(load_class, ("uvicorn_worker.UvicornWorker", "asgi")))
     if not isinstance(loaded, type) or not issubclass(loaded, speaking):
-        raise ValueError("must be a worker class that speaks ASGI")
+        raise ValueError(f"must be a worker class that speaks ASGI, such as {WORKER}")
     return value
 
 
@@ -60,24 +64,62 @@ LogFormat = Annotated[str, AfterValidator(_log_format)]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
-class GunicornSettings(BaseSettings):
-    """How the service is served; time-outs are in seconds."""
+class ServerSettings(EnvironmentSettings, title="Server"):
+    """How the service is served; timeouts are in seconds."""
 
-    bind: Bind = "127.0.0.1:8000"
-    root_path: UrlPath = ""
-    workers: PositiveInt = 2
-    worker_class: WorkerClass = WORKER
-    worker_timeout: NonNegativeInt = 30
-    graceful_timeout: NonNegativeInt = 30
-    drain_timeout: NonNegativeInt = 5
+    bind: Bind = Field(
+        default="127.0.0.1:8000", description="`HOST:PORT` or `unix:PATH` to listen on."
+    )
+    root_path: UrlPath = Field(
+        default="", description="Path prefix under which a proxy publishes the service."
+    )
+    workers: PositiveInt = Field(default=2, description="Number of worker processes.")
+    worker_class: WorkerClass = Field(
+        default=WORKER, description="Worker class of gunicorn."
+    )
+    worker_timeout: NonNegativeInt = Field(
+        default=30,
+        description="Seconds until a worker that hangs is replaced; 0 means never.",
+    )
+    graceful_timeout: NonNegativeInt = Field(
+        default=30,
+        description="Seconds that requests have to finish at a stop or reload.",
+    )
+    drain_timeout: NonNegativeInt = Field(
+        default=5,
+        description=(
+            "Seconds of these in which an answer may end an idle connection, with the "
+            "default worker class; half of them at most."
+        ),
+    )
     # Longer than the 60 seconds after which nginx and common load balancers drop an
     # idle connection: who closes first must not be the server, or requests are lost.
-    keepalive: NonNegativeInt = 65
-    forwarded_allow_ips: Peers = "127.0.0.1,::1"
-    access_log: bool = False
-    gunicorn_log_level: LogLevel = "info"
-    gunicorn_log_format: LogFormat = (
-        "%(asctime)s [%(process)d] [%(levelname)s] %(name)s: %(message)s"
+    keepalive: NonNegativeInt = Field(
+        default=65,
+        description=(
+            "Seconds that an idle connection is kept; more than the proxy keeps it."
+        ),
+    )
+    forwarded_allow_ips: Peers = Field(
+        default="127.0.0.1,::1",
+        description=(
+            "Proxies whose `X-Forwarded-*` headers are trusted; `*` means all, forged "
+            "headers too."
+        ),
+    )
+    access_log: bool = Field(
+        default=False, description="Log every request to standard output."
+    )
+    gunicorn_log_level: LogLevel = Field(
+        default="info",
+        description=(
+            "`debug`, `info`, `warning`, `error` or `critical`, for the application's "
+            "loggers too."
+        ),
+    )
+    gunicorn_log_format: LogFormat = Field(
+        default="%(asctime)s [%(process)d] [%(levelname)s] %(name)s: %(message)s",
+        description="Format of the log on standard error.",
     )
 
     def gunicorn_options(self) -> dict[str, Any]:
@@ -108,3 +150,17 @@ class GunicornSettings(BaseSettings):
             "loggers": {"gunicorn.error": console},
             "formatters": {"generic": {"format": self.gunicorn_log_format}},
         }
+
+
+#: All classes whose settings the service reads.
+SETTINGS = (Settings, ServerSettings)
+
+
+@cache
+def get_server_settings() -> ServerSettings:
+    """Read the environment, once in the life of a process.
+
+    Raises:
+        SettingsError: naming each variable whose value is refused, and why.
+    """
+    return read(ServerSettings)

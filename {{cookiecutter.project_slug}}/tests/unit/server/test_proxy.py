@@ -1,11 +1,12 @@
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from {{ cookiecutter.package_name }}.config import get_settings
-from {{ cookiecutter.package_name }}.wsgi import RootPath, Server, UnixPeer
+from {{ cookiecutter.package_name }}.server.proxy import (
+    RootPath,
+    UnixPeer,
+)
 
 CLIENT = (b"x-forwarded-for", b"192.0.2.66, 203.0.113.7")
 HTTPS = (b"x-forwarded-proto", b"https")
@@ -62,27 +63,3 @@ async def test_lifespan_passes_unchanged(app: ASGIApp, seen: list[Scope]) -> Non
     await call(RootPath(UnixPeer(app, ""), "/empire"), {"type": "lifespan"})
 
     assert seen == [{"type": "lifespan"}]
-
-
-def test_server_takes_the_settings(settings: pytest.MonkeyPatch) -> None:
-    settings.setenv("FASTAPI_WORKERS", "3")
-
-    server = Server({**get_settings().gunicorn_options(), "pidfile": None})
-
-    assert server.cfg.workers == 3
-    assert server.cfg.address == [("127.0.0.1", 8000)]
-    assert isinstance(server.load(), FastAPI)
-
-
-def test_server_on_unix_socket_trusts_its_peer(settings: pytest.MonkeyPatch) -> None:
-    settings.setenv("FASTAPI_BIND", "unix:/run/http.sock")
-
-    server = Server(get_settings().gunicorn_options())
-
-    assert isinstance(server.load(), UnixPeer)
-
-
-def test_server_knows_its_prefix() -> None:
-    server = Server(get_settings().gunicorn_options(), "/empire")
-
-    assert isinstance(server.load(), RootPath)

@@ -11,7 +11,7 @@ from gunicorn.arbiter import Arbiter
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
-from .config import get_settings
+from .settings import get_server_settings
 
 CLOSE = (b"connection", b"close")
 # Seconds in which the clients of a worker are closed before gunicorn kills it.
@@ -88,7 +88,7 @@ class Worker(UvicornWorker):
 
     def run(self) -> None:
         """Serve until gunicorn says stop."""
-        settings = get_settings()
+        settings = get_server_settings()
         graceful = settings.graceful_timeout
         # Requests that take long must have time left when clients have had theirs.
         drain = min(settings.drain_timeout, graceful / 2)

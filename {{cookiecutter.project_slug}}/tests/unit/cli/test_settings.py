@@ -1,0 +1,26 @@
+import os
+
+from click.testing import CliRunner
+
+from {{ cookiecutter.package_name }}.cli import main
+
+
+def test_settings_are_listed_with_default_and_meaning() -> None:
+    result = CliRunner().invoke(main, ["settings"])
+
+    assert result.exit_code == 0
+    assert "  FASTAPI_WORKERS (`2`)\n      Number of worker p" in result.stdout
+    assert "  FASTAPI_DEBUG (`false`)\n" in result.stdout
+    assert result.stderr == ""
+
+
+def test_misspelt_variable_is_warned_of_but_not_its_value_shown() -> None:
+    os.environ["FASTAPI_WORKRES"] = "secret"
+
+    result = CliRunner().invoke(main, ["settings"])
+
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "Warning: FASTAPI_WORKRES is not a setting. Did you mean FASTAPI_WORKERS?\n"
+    )
+    assert "secret" not in result.stdout

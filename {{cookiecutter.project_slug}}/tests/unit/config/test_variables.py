@@ -1,0 +1,145 @@
+from typing import Annotated, Any, Self
+
+import pytest
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Field,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    model_validator,
+)
+
+from {{ cookiecutter.package_name }}.config import Settings
+from {{ cookiecutter.package_name }}.config.variables import (
+    EnvironmentSettings,
+    Setting,
+    SettingsError,
+    describe,
+    is_secret,
+    read,
+    unknown_variables,
+)
+
+
+class Login(BaseModel):
+    password: str = "tarkin"
+
+
+class Grown(Settings, title="Grown"):
+    """Settings of one's own."""
+
+    planets: list[str] = Field(default=["Hoth", "Endor"], description="Where to go.")
+    moons: tuple[str, ...] = ()
+    plans: SecretStr = Field(
+        default=SecretStr("tarkin"), min_length=6, description="Hide."
+    )
+    code: SecretStr = SecretStr("")
+    login: Login | None = None
+    dsn: SecretBytes = Field(default=b"tarkin", validation_alias="DEATHSTAR_DSN")  # type: ignore[assignment]
+    retries: int = Field(default=3, validation_alias=AliasChoices("RETRIES", "TRIES"))
+    shields: bool = True
+    captain: str = ""
+    started: float = Field(default_factory=float)
+
+
+class Required(EnvironmentSettings):
+    """Settings without a default or a title."""
+
+    token: str
+
+
+def test_settings_are_described_by_title() -> None:
+    described = describe(Grown, Required)
+
+    assert described["Application"][0] == Setting(
+        "FASTAPI_DEBUG",
+        "`false`",
+        "Answer unexpected errors with a traceback. Never in production.",
+    )
+    assert described["Grown"] == [
+        Setting("FASTAPI_PLANETS", "`Hoth,Endor`", "Where to go."),
+        Setting("FASTAPI_MOONS", "empty", ""),
+        Setting("FASTAPI_PLANS", "secret", "Hide."),
+        Setting("FASTAPI_CODE", "empty", ""),
+        Setting("FASTAPI_LOGIN", "empty", ""),
+        Setting("DEATHSTAR_DSN", "secret", ""),
+        Setting("RETRIES", "`3`", ""),
+        Setting("FASTAPI_SHIELDS", "`true`", ""),
+        Setting("FASTAPI_CAPTAIN", "empty", ""),
+        Setting("FASTAPI_STARTED", "computed", ""),
+    ]
+    assert described["Required"] == [Setting("FASTAPI_TOKEN", "required", "")]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("FASTAPI_PLANS", "tark", "FASTAPI_PLANS: Value should have"),
+        ("FASTAPI_LOGIN", '{"password": ["tark"]}', "FASTAPI_LOGIN: Input should be"),
+        ("FASTAPI_PLANETS", "tark", 'error parsing value for field "planets"'),
+        ("RETRIES", "many", "RETRIES='many': Input should be a valid integer"),
+        ("TRIES", "many", "RETRIES='many': Input should be a valid integer"),
+    ],
+)
+def test_value_is_refused_without_showing_secrets(
+    settings: pytest.MonkeyPatch, variable: str, value: str, sentence: str
+) -> None:
+    settings.setenv(variable, value)
+
+    with pytest.raises(SettingsError) as error:
+        read(Grown)
+
+    assert str(error.value).startswith(sentence)
+    assert "tark" not in str(error.value)
+
+
+def test_missing_value_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^FASTAPI_TOKEN: Field required\.$"):
+        read(Required)
+
+
+def test_settings_may_be_refused_as_a_whole() -> None:
+    class Contradictory(EnvironmentSettings):
+        @model_validator(mode="after")
+        def refuse(self) -> Self:
+            raise ValueError("these do not go together")
+
+    with pytest.raises(SettingsError, match=r"^these do not go together\.$"):
+        read(Contradictory)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "secret"),
+    [
+        (SecretStr, True),
+        (SecretBytes | None, True),
+        (Secret[int], True),
+        (Annotated[SecretStr, Field(min_length=1)], True),
+        (dict[str, list[SecretStr]], True),
+        (Login, True),
+        (str, False),
+        (list[int] | None, False),
+    ],
+)
+def test_secrets_are_found_by_their_type(annotation: Any, secret: bool) -> None:
+    assert is_secret(annotation) is secret
+
+
+@pytest.mark.parametrize(
+    ("variable", "warnings"),
+    [
+        ("FASTAPI_DEBUG", []),
+        ("fastapi_debug", []),
+        ("FASTAPI_ENV", []),
+        ("HOME", []),
+        (
+            "FASTAPI_DEBGU",
+            ["FASTAPI_DEBGU is not a setting. Did you mean FASTAPI_DEBUG?"],
+        ),
+        ("FASTAPI_XYZZY", ["FASTAPI_XYZZY is not a setting."]),
+    ],
+)
+def test_unknown_variable_is_warned_of(variable: str, warnings: list[str]) -> None:
+    assert unknown_variables([variable], Settings) == warnings

@@ -1,0 +1,38 @@
+{%- set clients = [
+    ("aiohttp_client", "AiohttpClient", cookiecutter.aiohttp, false),
+    ("redis", "RedisClient", cookiecutter.redis, true),
+] -%}
+"""What opens and closes with the application, and what readiness asks."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+{%- for module, name, wanted, _ in clients if wanted %}
+{{ "\n" if loop.first }}from .utils.{{ module }} import {{ name }}
+{%- endfor %}
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+ReadinessCheck = Callable[[], Awaitable[None]]
+
+#: Entered when the application starts, left in the reverse order when it stops: the
+#: clients, and background tasks of your own below them.
+LIFESPANS: list[Lifespan] = [
+{%- for _, name, wanted, _ in clients if wanted %}
+    {{ name }}.lifespan,{{ "\n" if loop.last }}
+{%- endfor %}]
+
+#: ``/api/ready`` awaits each; one raises ``DependencyError`` when it is not ready.
+READINESS_CHECKS: list[ReadinessCheck] = [
+{%- for _, name, wanted, is_asked in clients if wanted and is_asked %}
+    {{ name }}.check_readiness,{{ "\n" if loop.last }}
+{%- endfor %}]
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Keep what the whole application shares open while it serves."""
+    async with AsyncExitStack() as stack:
+        for enter in LIFESPANS:
+            await stack.enter_async_context(enter())
+        yield

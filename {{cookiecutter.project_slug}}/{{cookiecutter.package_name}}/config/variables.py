@@ -1,0 +1,146 @@
+"""How settings are read from environment variables, described and explained."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from inspect import get_annotations, isclass
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettings
+
+ENV_PREFIX = "FASTAPI_"
+# FastAPI itself reads these.
+NOT_OURS = {"FASTAPI_ENV", "FASTAPI_OTEL_AUTO_CONFIGURE", "FASTAPI_PUBLIC_URL"}
+
+
+class SettingsError(Exception):
+    """One or more variables hold values that cannot be used."""
+
+
+class EnvironmentSettings(BaseSettings):
+    """The base of all classes whose fields are settings.
+
+    A setting is one field: a name, a type, a default and a description in Markdown.
+    The ``title`` of the class is the heading above its settings.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
+
+class Setting(NamedTuple):
+    """What users read about a setting; the default and the meaning are Markdown."""
+
+    variable: str
+    default: str
+    meaning: str
+
+
+AnySettings = TypeVar("AnySettings", bound=EnvironmentSettings)
+
+
+def read(settings: type[AnySettings]) -> AnySettings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: naming each variable whose value is refused, and why.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        reasons = "; ".join(_explain(settings, each) for each in error.errors())
+        # Not chained: what pydantic says of the same error shows secrets.
+        raise SettingsError(f"{reasons}.") from None
+    except UnreadableSettings as error:
+        raise SettingsError(f"{error}.") from None
+
+
+def describe(*classes: type[EnvironmentSettings]) -> dict[str, list[Setting]]:
+    """Return the settings of these classes, by the title above each."""
+    found: dict[str, dict[str, Setting]] = {}
+    for settings in classes:
+        for name, field in settings.model_fields.items():
+            owner = next(c for c in settings.__mro__ if name in get_annotations(c))
+            title = getattr(owner, "model_config", {}).get("title") or owner.__name__
+            found.setdefault(title, {})[name] = _describe(name, field)
+    return {title: [*settings.values()] for title, settings in sorted(found.items())}
+
+
+def unknown_variables(
+    variables: Iterable[str], *classes: type[EnvironmentSettings]
+) -> list[str]:
+    """Return a warning for each variable with our prefix that no class declares."""
+    known = {each.variable for group in describe(*classes).values() for each in group}
+    short_names = [name.removeprefix(ENV_PREFIX) for name in known]
+    warnings = []
+    for variable in sorted(variables):
+        name = variable.upper()
+        if name.startswith(ENV_PREFIX) and name not in known | NOT_OURS:
+            nearest = get_close_matches(name.removeprefix(ENV_PREFIX), short_names, n=1)
+            hints = [f" Did you mean {ENV_PREFIX}{short}?" for short in nearest]
+            warnings.append(f"{variable} is not a setting.{''.join(hints)}")
+    return warnings
+
+
+def is_secret(annotation: Any) -> bool:
+    """Return whether values of this type must not be shown, or may hold such values."""
+    annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
+    kind = get_origin(annotation) or annotation
+    if isclass(kind) and issubclass(kind, Secret | SecretStr | SecretBytes | BaseModel):
+        return True
+    return any(map(is_secret, get_args(annotation)))
+
+
+def _variables(name: str, field: FieldInfo) -> list[str]:
+    """Return the variables that set a field; the first is the one to write down."""
+    alias = field.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    names = [choice.upper() for choice in choices if isinstance(choice, str)]
+    return names or [f"{ENV_PREFIX}{name.upper()}"]
+
+
+def _describe(name: str, field: FieldInfo) -> Setting:
+    variable, *_ = _variables(name, field)
+    return Setting(variable, _default(field), field.description or "")
+
+
+def _default(field: FieldInfo) -> str:
+    """Return the default in the form that it has in a variable."""
+    if field.is_required():
+        return "required"
+    if field.default_factory:
+        return "computed"
+    value = field.default
+    if isinstance(value, tuple | list | set | frozenset):
+        value = ",".join(map(str, value))
+    if value in (None, "") or (is_secret(field.annotation) and not value):
+        return "empty"
+    if is_secret(field.annotation):
+        return "secret"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _explain(settings: type[EnvironmentSettings], problem: ErrorDetails) -> str:
+    """Name the variable and the reason; its value too, unless that may be secret."""
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return reason
+    place = str(problem["loc"][0]).upper()
+    fields = {
+        key: (_variables(name, field)[0], field.annotation)
+        for name, field in settings.model_fields.items()
+        for key in (name.upper(), *_variables(name, field))
+    }
+    variable, annotation = fields.get(place, (place, SecretStr))
+    if problem["type"] == "missing" or is_secret(annotation):
+        return f"{variable}: {reason}"
+    return f"{variable}={problem['input']!r}: {reason}"

@@ -1,0 +1,1 @@
+"""The server: gunicorn and its uvicorn workers; the application imports none of it."""
