@@ -14,7 +14,7 @@ from support import MARKET, MVC, ROOT, commit, folders, git, run, tree
 
 pytestmark = pytest.mark.slow
 
-BUILT_IN = ROOT / "wrapper/mvc/generators"
+BUILT_IN = ROOT / "wrapper/mvc/generating/builtin"
 CONTROLLER = "galactic_empire/app/controllers/stock_market.py"
 VIEW = "galactic_empire/app/views/stock_market.py"
 ROUTER = "galactic_empire/app/router.py"

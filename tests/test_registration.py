@@ -12,7 +12,7 @@ from textwrap import indent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mvc.registration import Registration, ShapeError, insert, remove
+from mvc.generating.router import Registration, ShapeError, insert, remove
 from support import ROOT
 
 FILE = "galactic_empire/app/router.py"

@@ -7,16 +7,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mvc import generator, project
 from mvc.errors import MvcError
-from mvc.generator import Generator
+from mvc.generating import catalog
+from mvc.generating.catalog import Generator
+from mvc.state import State, find_project
 
 Run = Callable[..., None]
 Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
 
 
 def group(run: Run, force_help: str) -> type[TyperGroup]:
-    """Return the commands that do ``run`` with a generator, such as :func:`.generate.run`."""
+    """Return the commands that do ``run`` with a generator, such as :func:`.render.run`."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
@@ -27,15 +28,13 @@ def group(run: Run, force_help: str) -> type[TyperGroup]:
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             """Return the command of a generator, by its name or its alias."""
-            found = project.find(ctx.obj)
-            one = generator.find(generator.discover(found), cmd_name)
+            found = find_project(ctx.obj)
+            one = catalog.find(catalog.discover(found), cmd_name)
             if one.fault:
                 raise MvcError(one.blamed_for(one.fault))
             from mvc import git
 
             git.prepare()
-            from mvc.engine import State
-
             answers = State.read(found).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:

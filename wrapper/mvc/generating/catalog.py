@@ -11,7 +11,7 @@ from typing import Any
 from mvc.errors import UsageError
 
 MANIFEST = "cookiecutter.json"
-BUILT_IN = Path(__file__).with_name("generators")
+BUILT_IN = Path(__file__).with_name("builtin")
 # Where a project keeps its own.
 LOCAL = "lib/generators"
 MANY = "..."

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from mvc import changes, console, engine, registration
-from mvc.changes import Step, Word
-from mvc.engine import Answers
+from mvc import console, engine
 from mvc.errors import ConflictError, MvcError
-from mvc.generator import Generator
-from mvc.registration import Registration, ShapeError
+from mvc.generating import apply, router
+from mvc.generating.apply import Step, Word
+from mvc.generating.catalog import Generator
+from mvc.generating.router import Registration, ShapeError
+from mvc.state import Answers
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Edit(NamedTuple):
     advice: str
 
 
-INSERTION = Edit(registration.insert, Word.INSERT, Word.IDENTICAL, "Add to it yourself")
-REMOVAL = Edit(registration.remove, Word.SUBTRACT, Word.ABSENT, "Take out of it yourself")
+INSERTION = Edit(router.insert, Word.INSERT, Word.IDENTICAL, "Add to it yourself")
+REMOVAL = Edit(router.remove, Word.SUBTRACT, Word.ABSENT, "Take out of it yourself")
 
 
 def run(
@@ -153,13 +154,13 @@ def _carry_out(
         found = f"`{conflicts[0]}` is there already, and is different"
         raise ConflictError(f"{found}. Nothing was written; `--force` overwrites it.")
     if not pretend:
-        changes.make(project, steps)
+        apply.make(project, steps)
     if complaint:
         raise MvcError(complaint)
 
 
 def _creation(project: Path, path: PurePosixPath, file: Path) -> Step:
-    there, generated = changes.content(project, path), file.read_bytes()
+    there, generated = apply.content(project, path), file.read_bytes()
     word = Word.CREATE if there is None else Word.CONFLICT
     executable = bool(file.stat().st_mode & 0o100)
     return Step(Word.IDENTICAL if there == generated else word, path, generated, executable)
@@ -185,7 +186,7 @@ def _decided(project: Path, step: Step) -> Step:
 def _show_difference(project: Path, step: Step) -> None:
     there, generated = (
         (text or b"").decode("utf-8", "replace").splitlines()
-        for text in (changes.content(project, step.path), step.content)
+        for text in (apply.content(project, step.path), step.content)
     )
     names = (f"{step.path}", f"{step.path} (generated)")
     for line in difflib.unified_diff(there, generated, *names, lineterm=""):
@@ -193,7 +194,7 @@ def _show_difference(project: Path, step: Step) -> None:
 
 
 def _removal(project: Path, path: PurePosixPath, file: Path, force: bool) -> Step:
-    there = changes.content(project, path)
+    there = apply.content(project, path)
     if there is None:
         return Step(Word.ABSENT, path)
     return Step(Word.REMOVE if force or there == file.read_bytes() else Word.KEEP, path)
@@ -201,7 +202,7 @@ def _removal(project: Path, path: PurePosixPath, file: Path, force: bool) -> Ste
 
 def _edition(project: Path, wanted: Registration, edit: Edit) -> Step:
     path = PurePosixPath(wanted.file)
-    source = changes.content(project, path)
+    source = apply.content(project, path)
     if source is None:
         raise ShapeError("does not exist")
     try:
