@@ -111,7 +111,7 @@ def discover(project: Path | None) -> dict[str, Generator]:
     return found
 
 
-def find(generators: dict[str, Generator], word: str) -> Generator:
+def select(generators: dict[str, Generator], word: str) -> Generator:
     """Return the generator of this name or, where there is none, of this alias.
 
     Raises:
