@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mvc.errors import MvcError
 from mvc.generating import apply, catalog
+from mvc.generating.render import render
 from mvc.state import State
 from support import KINDS, MARKET, Baked, disturbing_itself, folders, remember, tree
 
@@ -87,7 +88,7 @@ def test_generate_then_destroy_is_the_identity(
     def carry_out(step: Callable[..., None], words: tuple[str, ...]) -> None:
         one = found[words[0]]
         values = dict(zip(one.arguments, words[1:], strict=False))
-        step(place, one, answers, values, pretend=False, force=False)
+        step(place, render(one, answers, values), pretend=False, force=False)
 
     try:
         for words in [*unique.values()]:

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mvc import console
 from mvc.errors import ConflictError, MvcError
 from mvc.generating import router
-from mvc.generating.catalog import Generator
-from mvc.generating.render import File, render
+from mvc.generating.render import File, Rendering
 from mvc.generating.router import Registration, ShapeError
-from mvc.state import Answers
 
 DRAFTS = ".mvc-"
 
@@ -66,48 +64,27 @@ INSERTION = Edit(router.insert, Word.INSERT, Word.IDENTICAL, "Add to it yourself
 REMOVAL = Edit(router.remove, Word.SUBTRACT, Word.ABSENT, "Take out of it yourself")
 
 
-def generate(
-    project: Path,
-    generator: Generator,
-    answers: Answers,
-    values: dict[str, Any],
-    *,
-    pretend: bool,
-    force: bool,
-) -> None:
-    """Generate, and print what becomes of each file.
-
-    ``answers`` are those of the project, ``values`` come from the command line; None there
-    means the default.
+def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
+    """Add what was rendered, and print what becomes of each file.
 
     Raises:
         ConflictError: when a file is there with other content, and there is no terminal.
-        MvcError: when the generator fails, or something has to be registered by hand.
+        MvcError: when nothing can be written, or something has to be registered by hand.
     """
-    rendering = render(generator, answers, values)
     steps = [_creation(project, file, force) for file in rendering.files]
     if console.is_interactive() and not pretend:
         steps = [_decided(project, step) for step in steps]
     _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend)
 
 
-def destroy(
-    project: Path,
-    generator: Generator,
-    answers: Answers,
-    values: dict[str, Any],
-    *,
-    pretend: bool,
-    force: bool,
-) -> None:
-    """Take back what :func:`generate` makes of the same, and print what becomes of each file.
+def destroy(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
+    """Take back what :func:`generate` added, and print what becomes of each file.
 
     What was edited since stays unless ``force``.
 
     Raises:
-        MvcError: when the generator fails, or a registration has to be taken out by hand.
+        MvcError: when nothing can be removed, or a registration has to be taken out by hand.
     """
-    rendering = render(generator, answers, values)
     steps = [_removal(project, file, force) for file in rendering.files]
     _carry_out(project, steps, rendering.registration, REMOVAL, pretend=pretend)
 

@@ -16,7 +16,7 @@ Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be don
 
 
 def generators_that(act: Callable[..., None], force_help: str) -> type[TyperGroup]:
-    """Return a command for each generator, which does ``act`` with it; see :mod:`.apply`."""
+    """Return a command for each generator, which does ``act`` with what it renders."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
@@ -34,7 +34,9 @@ def generators_that(act: Callable[..., None], force_help: str) -> type[TyperGrou
             answers = State.read(project).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:
-                act(project, one, answers, values, pretend=pretend, force=force)
+                from mvc.generating.render import render
+
+                act(project, render(one, answers, values), pretend=pretend, force=force)
 
             return _command(one, _parameters(one, answers, force_help), callback)
 

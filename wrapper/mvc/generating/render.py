@@ -27,7 +27,9 @@ class Rendering(NamedTuple):
 
 
 def render(generator: Generator, answers: Answers, values: dict[str, Any]) -> Rendering:
-    """Return what a generator makes of the project's answers, and of its own values.
+    """Return what a generator makes of the project's answers and the command line's values.
+
+    None as a value means the default.
 
     Raises:
         MvcError: when it fails or refuses them.
@@ -56,7 +58,7 @@ def _rendered(
         of_project = {key: value for key, value in answers.items() if key not in options}
         context = engine.complete(generator.variables, {**of_project, **given}, many)
         root = engine.generate(generator.path, context, folder)
-        route = engine.render(generator.route or {}, context)
+        route = engine.render(generator.route, context)
     # pip compiles what it installs, and cookiecutter renders all there is.
     found = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     files = [_file(path, root) for path in found if path.is_file()]

@@ -255,21 +255,25 @@ def _call(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
+def _origin(node: ast.stmt) -> tuple[int, str]:
+    """Return where an import starts from, as its number of dots, and the module's name."""
+    match node:
+        case ast.ImportFrom(level=level, module=module):
+            return level, module or ""
+        case ast.Import(names=[alias, *_]):
+            return 0, alias.name
+    return 0, ""
+
+
 def _section(node: ast.stmt) -> str:
     """Return what keeps imports together: that they are relative, or their package."""
-    match node:
-        case ast.ImportFrom(level=0, module=str(name)) | ast.Import(names=[ast.alias(name), *_]):
-            return name.partition(".")[0]
-    return ""
+    level, module = _origin(node)
+    return "" if level else module.partition(".")[0]
 
 
 def _rank(node: ast.stmt) -> tuple[object, ...]:
     """Return what imports are sorted by, as isort and ruff do: numbers by their value."""
-    level, module = 0, ""
-    if isinstance(node, ast.ImportFrom):
-        level, module = node.level, node.module or ""
-    elif isinstance(node, ast.Import):
-        module = node.names[0].name
+    level, module = _origin(node)
     parts = re.split(r"(\d+)", module)
     numbers = [int(part) if part.isdigit() else part for part in parts]
     return isinstance(node, ast.ImportFrom), -level, numbers, module
