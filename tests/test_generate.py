@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -578,6 +579,21 @@ def test_generator_is_a_cookiecutter_template(tmp_path: Path, name: str) -> None
     run(cookiecutter, BUILT_IN / name, "--no-input", cwd=tmp_path)
 
     assert tree(tmp_path / "galactic-empire")
+
+
+@pytest.mark.parametrize("words", [["generate"], ["generate", "controller", "--help"]])
+def test_help_loads_no_template_engine(service: Path, words: list[str]) -> None:
+    program = (
+        "import atexit, sys\n"
+        "from mvc.cli import main\n"
+        "atexit.register(lambda: print({'cookiecutter', 'jinja2', 'cruft'} & sys.modules.keys()))\n"
+        "main()"
+    )
+
+    printed = run(sys.executable, "-c", program, *words, cwd=service).splitlines()
+
+    assert "controller" in printed[0] + printed[1]
+    assert printed[-1] == "set()"
 
 
 # --- where generators are found ------------------------------------------------------
