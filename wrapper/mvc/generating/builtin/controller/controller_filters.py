@@ -12,13 +12,13 @@ from jinja2.ext import Extension
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 # Starlette's convertors, each before those that take what it takes as well: the type of the
 # parameter, and a text that the tests ask for, in an f-string. No name in a path has a hyphen,
-# so that no other route answers it.
+# so that no other route answers it; none is longer than the shortest parameter of its kind.
 CONVERTORS = {
     "int": ("int", "1"),
     "float": ("float", "1.5"),
     "uuid": ("UUID", "{UUID}"),
-    "str": ("str", "some-text"),
-    "path": ("str", "some/other-text"),
+    "str": ("str", "a-b"),
+    "path": ("str", "a/b-c"),
 }
 # Names that the generated code has already, or that the project's linter refuses.
 TAKEN_BY_FUNCTIONS = {"router", "str", "int", "float", "l"}
