@@ -73,7 +73,7 @@ def generating(folder: Path) -> list[str]:
             run(*words(f"mvc destroy {CONTROLLER}"), cwd=project)
             return taken
         with tempfile.TemporaryDirectory(dir=folder) as empty:
-            generator = ROOT / "wrapper/mvc/generators/controller"
+            generator = ROOT / "wrapper/mvc/generating/builtin/controller"
             return seconds(line, Path(empty), GENERATOR=generator)
 
     plain = f"cookiecutter $GENERATOR --no-input 'endpoints={endpoints}'"

@@ -127,7 +127,7 @@ def test_generators_of_a_wheel_are_those_of_the_checkout(
     # pip compiles all Python files of a wheel, those of generators as well.
     install = ("install", "--quiet", "--no-deps", "--target", site, wheel)
     run(sys.executable, "-m", "pip", *install, cwd=tmp_path)
-    assert list((site / "mvc/generators").rglob("*.pyc"))
+    assert list((site / "mvc/generating/builtin").rglob("*.pyc"))
     trees = []
     for name, variables in (("wheel", {"PYTHONPATH": str(site)}), ("checkout", {})):
         folder = tmp_path / name
@@ -152,7 +152,7 @@ def test_distributions_carry_the_repository_once(distributions: Path) -> None:
 
     assert names.count("mvc/template.bundle") == 1
     templates = [name for name in names if "cookiecutter" in name]
-    assert not [name for name in templates if not name.startswith("mvc/generators/")]
+    assert not [name for name in templates if not name.startswith("mvc/generating/builtin/")]
     assert [name for name in source_names if name.endswith("template.bundle")] == [
         f"{sdist.name.removesuffix('.tar.gz')}/template.bundle"
     ]

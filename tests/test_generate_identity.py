@@ -11,9 +11,10 @@ import pytest
 from conftest import Bake, Mvc
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from mvc import generate, generator
-from mvc.engine import State
 from mvc.errors import MvcError
+from mvc.generating import apply, catalog
+from mvc.generating.render import render
+from mvc.state import State
 from support import KINDS, MARKET, Baked, disturbing_itself, folders, remember, tree
 
 pytestmark = pytest.mark.slow
@@ -81,18 +82,18 @@ def test_generate_then_destroy_is_the_identity(
     router.write_bytes(ROUTERS[layout](original.decode()).encode())
     before = tree(place), folders(place)
     unique = {(words[0], words[1].lower()): words for words in commands}
-    found = generator.discover(place)
+    found = catalog.discover(place)
     answers = State.read(place).answers
 
     def carry_out(step: Callable[..., None], words: tuple[str, ...]) -> None:
         one = found[words[0]]
         values = dict(zip(one.arguments, words[1:], strict=False))
-        step(place, one, answers, values, pretend=False, force=False)
+        step(place, render(one, answers, values), pretend=False, force=False)
 
     try:
         for words in [*unique.values()]:
             try:
-                carry_out(generate.run, words)
+                carry_out(apply.generate, words)
             except MvcError as error:
                 assert re.search(
                     "must end with the path|of more than 33|longer than 60", str(error)
@@ -100,10 +101,10 @@ def test_generate_then_destroy_is_the_identity(
                 unique.pop((words[0], words[1].lower()))
                 continue
             generated = tree(place)
-            carry_out(generate.run, words)
+            carry_out(apply.generate, words)
             assert tree(place) == generated
         for words in data.draw(st.permutations(list(unique.values()))):
-            carry_out(generate.revoke, words)
+            carry_out(apply.destroy, words)
         assert (tree(place), folders(place)) == before
     finally:
         router.write_bytes(original)

@@ -10,8 +10,8 @@ from typing import Any
 import typer
 from docutils import nodes
 from mvc.cli import EXIT_CODES, app
-from mvc.generator import BUILT_IN
-from mvc.project import STATE
+from mvc.generating.catalog import BUILT_IN
+from mvc.state import STATE
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 

@@ -22,7 +22,8 @@ class Modules(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the picture."""
-        names = {file.stem for file in PACKAGE.glob("[a-z]*.py")}
+        files = [*PACKAGE.glob("[a-z]*.py"), *PACKAGE.glob("*ing/[a-z]*.py")]
+        names = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in files}
         modules = sorted(names, key=lambda name: (-height(name), name))
         for name in modules:
             self.env.note_dependency(str(PACKAGE / f"{name}.py"))
@@ -42,10 +43,10 @@ def imports(name: str) -> frozenset[str]:
     """Return the modules of the command that a module imports, wherever it does."""
     found = set()
     for node in ast.walk(source(name)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            package, _, module = node.module.partition(".")
-            if package == "mvc":
-                found |= {module} if module else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("mvc."):
+            place = PACKAGE.joinpath(*str(node.module).split(".")[1:])
+            names = [place / alias.name for alias in node.names] if place.is_dir() else [place]
+            found |= {path.relative_to(PACKAGE).as_posix() for path in names}
     return frozenset(found)
 
 

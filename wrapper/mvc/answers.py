@@ -6,6 +6,7 @@ from typing import Any
 
 from mvc import engine
 from mvc.errors import MvcError, UsageError
+from mvc.state import Answers
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Options:
     interactive: bool = False
 
 
-def given(options: Options, questions: engine.Answers) -> engine.Answers:
+def given(options: Options, questions: Answers) -> Answers:
     """Return the answers that the command line holds, each valid by its question.
 
     Raises:
@@ -45,7 +46,7 @@ def given(options: Options, questions: engine.Answers) -> engine.Answers:
     return found
 
 
-def refuse_jinja(answers: engine.Answers) -> None:
+def refuse_jinja(answers: Answers) -> None:
     """Refuse what cookiecutter would evaluate, and the template's hook could not see.
 
     Raises:
@@ -56,6 +57,6 @@ def refuse_jinja(answers: engine.Answers) -> None:
             raise MvcError(f"`{key}` must not hold a brace before a brace, % or #.")
 
 
-def told(answers: engine.Answers) -> str:
+def told(answers: Answers) -> str:
     """Return answers as a list for people."""
     return ", ".join(f"{key}={value}" for key, value in answers.items())

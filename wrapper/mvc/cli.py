@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mvc import commands
 from mvc.errors import Interrupted, MvcError, UsageError
+from mvc.generating.cli import generators_that
+from mvc.state import find_project
 
 if TYPE_CHECKING:
     from mvc.answers import Options
@@ -200,12 +201,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell whether the template is ahead of the project."""
-    from mvc import git, project
+    from mvc import git
 
     git.prepare()
-    from mvc import update as updating
+    from mvc.updating import update as updating
 
-    standing = updating.check(project.find(ctx.obj))
+    standing = updating.check(find_project(ctx.obj))
     typer.echo(standing.as_json() if as_json else standing)
     if not standing.is_current:
         raise typer.Exit(NEEDS_SOMEBODY)
@@ -219,12 +220,12 @@ def diff(
     ] = False,
 ) -> None:
     """Show what the project changed since its template."""
-    from mvc import git, project
+    from mvc import git
 
     git.prepare()
-    from mvc import update as updating
+    from mvc.updating import update as updating
 
-    if updating.diff(project.find(ctx.obj)) and exit_code:
+    if updating.diff(find_project(ctx.obj)) and exit_code:
         raise typer.Exit(NEEDS_SOMEBODY)
 
 
@@ -254,10 +255,10 @@ def update(
     ] = False,
 ) -> None:
     """Merge a newer template, or other answers, into the project."""
-    from mvc import git, project
+    from mvc import git
 
     git.prepare()
-    from mvc import update as updating
+    from mvc.updating import update as updating
 
     chosen = _features(ctx)
     if abort:
@@ -266,25 +267,25 @@ def update(
         updating.abort(ctx.obj)
         return
     options = _options(chosen, assignments, template, checkout, no_input)
-    found = project.find(ctx.obj)
+    found = find_project(ctx.obj)
     if updating.run(found, options, pretend=pretend, refresh=not skip_install):
         raise typer.Exit(NEEDS_SOMEBODY)
 
 
 def _generate(*arguments: Any, **options: Any) -> None:
-    from mvc import generate
+    from mvc.generating import apply
 
-    generate.run(*arguments, **options)
+    apply.generate(*arguments, **options)
 
 
 def _destroy(*arguments: Any, **options: Any) -> None:
-    from mvc import generate
+    from mvc.generating import apply
 
-    generate.revoke(*arguments, **options)
+    apply.destroy(*arguments, **options)
 
 
 generators = typer.Typer(
-    cls=commands.group(_generate, "Overwrite files that differ."),
+    cls=generators_that(_generate, "Overwrite files that differ."),
     invoke_without_command=True,
     subcommand_metavar="[GENERATOR [ARGS]...]",
     epilog="Without a generator, all of them are listed.",
@@ -297,9 +298,10 @@ app.add_typer(generators, name="g", hidden=True)
 def generate(ctx: typer.Context) -> None:
     """Add code to the project, or list the generators (alias: g)."""
     if ctx.invoked_subcommand is None:
-        from mvc import console, generator, project
+        from mvc import console
+        from mvc.generating import catalog
 
-        found = generator.discover(project.find(ctx.obj)).values()
+        found = catalog.discover(find_project(ctx.obj)).values()
         rows = [(one.name, one.alias, one.origin, one.help) for one in found if not one.fault]
         console.table(("Name", "Alias", "From", "Help"), rows)
         for one in found:
@@ -308,7 +310,7 @@ def generate(ctx: typer.Context) -> None:
 
 
 destroyers = typer.Typer(
-    cls=commands.group(_destroy, "Remove files that were edited, too."),
+    cls=generators_that(_destroy, "Remove files that were edited, too."),
     no_args_is_help=True,
     subcommand_metavar="GENERATOR [ARGS]...",
 )
@@ -324,10 +326,10 @@ def destroy() -> None:
 @app.command()
 def routes(ctx: typer.Context) -> None:
     """List the routes of the application."""
-    from mvc import console, project
+    from mvc import console
     from mvc import routes as listing
 
-    rows = listing.of(project.find(ctx.obj))
+    rows = listing.of(find_project(ctx.obj))
     console.table(("Method", "Path", "Controller", "Name"), rows)
 
 
@@ -338,6 +340,6 @@ def run(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
     """Run the development server with reload."""
-    from mvc import project
+    from mvc import run as server
 
-    project.run(project.find(ctx.obj), host, port)
+    server.run(find_project(ctx.obj), host, port)

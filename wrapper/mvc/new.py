@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvc import console, engine, git, template
-from mvc import project as living
 from mvc.answers import Options, given, refuse_jinja, told
 from mvc.errors import Interrupted, MvcError
+from mvc.run import make
+from mvc.state import STATE, Answers, State
 
 COMMIT_MESSAGE = "Create the project from its template"
 
@@ -21,7 +22,7 @@ class Project:
     """A project that exists, and the answers it was made of."""
 
     path: Path
-    answers: engine.Answers
+    answers: Answers
 
 
 def run(path: Path, options: Options, *, install: bool, version_control: bool) -> None:
@@ -71,8 +72,8 @@ def create(path: Path, options: Options, say: Callable[[str], None]) -> Project:
         # Where the target is, so that the move is one step of the file system.
         with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as aside:
             rendered = engine.create(clone, revision.commit, answers, Path(aside))
-            state = engine.State.read(rendered).following(source.url, revision.name)
-            (rendered / living.STATE).write_text(state.text, "utf-8", newline="\n")
+            state = State.read(rendered).following(source.url, revision.name)
+            (rendered / STATE).write_text(state.text, "utf-8", newline="\n")
             _move(rendered, target)
     return Project(target, answers)
 
@@ -81,7 +82,7 @@ def _install(project: Project, path: Path) -> None:
     advice = f"The project is created, but not installed. Run `make install` in `{path}`."
     try:
         with console.progress("Installing") as progress:
-            living.make(project.path, "install", progress)
+            make(project.path, "install", progress)
     except MvcError as error:
         raise MvcError(f"{advice} What failed: {error}") from error
     except KeyboardInterrupt as error:
@@ -122,8 +123,8 @@ def _place(target: Path) -> Path:
 
 
 def _answers(
-    path: Path, options: Options, questions: engine.Answers, say: Callable[[str], None]
-) -> engine.Answers:
+    path: Path, options: Options, questions: Answers, say: Callable[[str], None]
+) -> Answers:
     chosen = given(options, questions)
     defaults = {
         "project_name": _human_name(path),
@@ -148,7 +149,7 @@ def _human_name(path: Path) -> str:
     return " ".join(word[:1].upper() + word[1:] for word in words if word)
 
 
-def _refuse_path(answers: engine.Answers) -> None:
+def _refuse_path(answers: Answers) -> None:
     # Cookiecutter makes the folder before the template's hook sees the answer.
     slug = answers.get("project_slug", "x")
     if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", slug):

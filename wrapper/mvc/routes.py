@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from mvc.engine import State
 from mvc.errors import MvcError
+from mvc.state import State
 
 PYTHON = (".venv/bin/python", ".venv/Scripts/python.exe")
 # Runs in the project's environment.

@@ -1,4 +1,4 @@
-"""A living project: where it is, and its own make verbs."""
+"""A project's own make verbs."""
 
 import os
 import subprocess
@@ -8,21 +8,7 @@ from typing import NoReturn
 
 from mvc.errors import MvcError
 
-STATE = ".cruft.json"
 NO_MAKE = "make was not found on PATH. Install it and try again."
-
-
-def find(start: Path) -> Path:
-    """Return the project that ``start`` is in: the nearest folder with a state file.
-
-    Raises:
-        MvcError: when there is none up to the root.
-    """
-    start = start.resolve()
-    for folder in (start, *start.parents):
-        if (folder / STATE).is_file():
-            return folder
-    raise MvcError(f"`{STATE}` not found in `{start}`. Run `mvc new` or change directory.")
 
 
 def run(project: Path, host: str, port: int) -> NoReturn:

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mvc import generator, project
 from mvc.errors import MvcError
-from mvc.generator import Generator
+from mvc.generating import catalog
+from mvc.generating.catalog import Generator
+from mvc.state import State, find_project
 
-Run = Callable[..., None]
 Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
 
 
-def group(run: Run, force_help: str) -> type[TyperGroup]:
-    """Return the commands that do ``run`` with a generator, such as :func:`.generate.run`."""
+def generators_that(act: Callable[..., None], force_help: str) -> type[TyperGroup]:
+    """Return a command for each generator, which does ``act`` with what it renders."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
@@ -27,19 +27,16 @@ def group(run: Run, force_help: str) -> type[TyperGroup]:
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             """Return the command of a generator, by its name or its alias."""
-            found = project.find(ctx.obj)
-            one = generator.find(generator.discover(found), cmd_name)
+            project = find_project(ctx.obj)
+            one = catalog.select(catalog.discover(project), cmd_name)
             if one.fault:
                 raise MvcError(one.blamed_for(one.fault))
-            from mvc import git
-
-            git.prepare()
-            from mvc.engine import State
-
-            answers = State.read(found).answers
+            answers = State.read(project).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:
-                run(found, one, answers, values, pretend=pretend, force=force)
+                from mvc.generating.render import render
+
+                act(project, render(one, answers, values), pretend=pretend, force=force)
 
             return _command(one, _parameters(one, answers, force_help), callback)
 

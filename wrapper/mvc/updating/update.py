@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mvc import console, engine, git, namespace, stage, template
-from mvc import project as living
+from mvc import console, engine, git, template
 from mvc.answers import Options, given, refuse_jinja, told
-from mvc.engine import Answers, State
 from mvc.errors import MvcError, UsageError
-from mvc.journal import Handles, Journal
-from mvc.merge import Blob, Files, Merge, Scratch
+from mvc.run import make
+from mvc.state import STATE, Answers, State, skipped
 from mvc.template import Revision, Template
+from mvc.updating import rename_package, stage
+from mvc.updating.merge import Blob, Files, Merge, Scratch
+from mvc.updating.transaction import Handles, Journal
 
 LOCKS = ("poetry.lock", "uv.lock")
 WORDS = {"A": "create", "D": "delete", "M": "change", "R": "move", "T": "change"}
@@ -165,23 +166,25 @@ def _plan(
     new = engine.create(clone, target.commit, answers, folder / "new")
 
     before = ours = scratch.files(repository.tree)
-    if living.STATE not in before:
-        raise MvcError(f"`{living.STATE}` is not committed. Commit it first.")
+    if STATE not in before:
+        raise MvcError(f"`{STATE}` is not committed. Commit it first.")
     base, theirs = (
         scratch.with_line_ends_of(ours, _files(scratch, state, render)) for render in (old, new)
     )
     package, renamed = (known.get("package_name", "") for known in (state.answers, answers))
     moves = package not in ("", renamed)
     if moves:
-        base, ours = (namespace.move(scratch, files, package, renamed) for files in (base, ours))
+        base, ours = (
+            rename_package.move(scratch, files, package, renamed) for files in (base, ours)
+        )
     label = re.sub(r"[^\w.-]", "-", str(target))
     merge = scratch.merge(base, ours, theirs, f"template/{label}")
-    after = {path: blob for path, blob in merge.files.items() if path != living.STATE}
-    mentions = namespace.leftovers(scratch, after, theirs, package) if moves else []
+    after = {path: blob for path, blob in merge.files.items() if path != STATE}
+    mentions = rename_package.leftovers(scratch, after, theirs, package) if moves else []
 
     record = State.read(new).following(standing.template.url, target.name, state)
     changed = Blob("100644", scratch.write(record.text))
-    after[living.STATE] = changed if record != state else before[living.STATE]
+    after[STATE] = changed if record != state else before[STATE]
     lock = _stale_lock(scratch, before, after, answers)
     return Plan(target, before, after, merge, lock, mentions)
 
@@ -217,11 +220,11 @@ def _carried(key: str, value: Any, questions: Answers) -> Any:
 
 def _files(scratch: Scratch, state: State, render: Path) -> Files:
     """Return the files of a render, without those that the template has no say in."""
-    skipped = [PurePosixPath(living.STATE), *engine.skipped(state, scratch.project, render)]
+    ours = [PurePosixPath(STATE), *skipped(state, scratch.project, render)]
     return {
         path: blob
         for path, blob in scratch.add(render).items()
-        if not any(PurePosixPath(path).is_relative_to(other) for other in skipped)
+        if not any(PurePosixPath(path).is_relative_to(other) for other in ours)
     }
 
 
@@ -320,7 +323,7 @@ def _refresh(project: Path, lock: str, handles: Handles) -> MvcError | None:
     """Make the lock file anew and stage it; return why not, where that fails."""
     try:
         with console.progress(f"Making {lock} anew") as progress:
-            living.make(project, "lock", progress, handles)
+            make(project, "lock", progress, handles)
         git.output("add", "--", lock, cwd=project, inherit=handles)
     except MvcError as error:
         return error

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from mvc.errors import MvcError
-from mvc.merge import PLAIN_GREP, Files, Scratch
+from mvc.updating.merge import PLAIN_GREP, Files, Scratch
 
 
 def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:

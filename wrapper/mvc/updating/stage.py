@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from mvc import git
 from mvc.errors import MvcError
-from mvc.journal import Handles, Journal
-from mvc.merge import Files, Scratch
+from mvc.updating.merge import Files, Scratch
+from mvc.updating.transaction import Handles, Journal
 
 # What git keeps in its folder while something of its own is half done.
 UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")

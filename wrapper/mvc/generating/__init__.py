@@ -1,0 +1,1 @@
+"""``mvc generate`` and ``mvc destroy``: code that a project grows by."""

@@ -1,0 +1,74 @@
+"""Renders a generator: what it makes of its arguments, before a project sees any of it."""
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from mvc import engine
+from mvc.errors import MvcError
+from mvc.generating.catalog import Generator
+from mvc.generating.router import Registration
+from mvc.state import Answers
+
+
+class File(NamedTuple):
+    """A file, and its path in a project."""
+
+    path: PurePosixPath
+    content: bytes
+    executable: bool
+
+
+class Rendering(NamedTuple):
+    """What a generator makes: files, and perhaps a registration."""
+
+    files: list[File]
+    registration: Registration | None
+
+
+def render(generator: Generator, answers: Answers, values: dict[str, Any]) -> Rendering:
+    """Return what a generator makes of the project's answers and the command line's values.
+
+    None as a value means the default.
+
+    Raises:
+        MvcError: when it fails or refuses them.
+    """
+    with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
+        try:
+            return _rendered(generator, answers, values, Path(folder).resolve())
+        except MvcError as error:
+            raise type(error)(generator.blamed_for(str(error))) from error
+
+
+def _rendered(
+    generator: Generator, answers: Answers, values: dict[str, Any], folder: Path
+) -> Rendering:
+    taken = [key for key in generator.arguments if key in answers]
+    if taken:
+        raise MvcError(f"its argument `{taken[0]}` is an answer of the project.")
+    options = generator.options(answers)
+    given = {
+        key: engine.parse(key, value, options) if key in options else value
+        for key, value in values.items()
+        if value is not None
+    }
+    many = [key for key, takes_many in generator.arguments.items() if takes_many]
+    with engine.extensions(generator.path):
+        of_project = {key: value for key, value in answers.items() if key not in options}
+        context = engine.complete(generator.variables, {**of_project, **given}, many)
+        root = engine.generate(generator.path, context, folder)
+        route = engine.render(generator.route, context)
+    # pip compiles what it installs, and cookiecutter renders all there is.
+    found = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
+    files = [_file(path, root) for path in found if path.is_file()]
+    if not route:
+        return Rendering(files, None)
+    if PurePosixPath(route["file"]) in [file.path for file in files]:
+        raise MvcError(f"it makes `{route['file']}`, where its route belongs.")
+    return Rendering(files, Registration(route["file"], route["import"], route["call"]))
+
+
+def _file(path: Path, root: Path) -> File:
+    executable = bool(path.stat().st_mode & 0o100)
+    return File(PurePosixPath(path.relative_to(root).as_posix()), path.read_bytes(), executable)
