@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake
-from resolutions import LOWEST, try_out, use_command, use_service
+from stress.resolutions import LOWEST, try_out, use_command, use_service
 from support import OFFLINE, PUBLIC_URL, commit, environment, run, tree, uv
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Mvc
-from kills import Picture, files, leftovers, picture, renew
+from stress.kills import Picture, files, leftovers, picture, renew
 from support import KINDS, MVC, commit, disturbing_itself, release, run, wait_until
 
 pytestmark = pytest.mark.slow

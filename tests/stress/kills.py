@@ -1,6 +1,6 @@
 """Kills updates at random moments, and looks what is left of the project.
 
-``python tests/kills.py [COUNT [SEED]]``. Whatever the moment, the project must be wholly
+``make kills [ARGS="COUNT SEED"]``. Whatever the moment, the project must be wholly
 old or wholly new, or ``mvc update --abort`` must take it back.
 """
 
