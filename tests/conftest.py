@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -46,6 +47,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What a make above these tests tells the makes below it is not meant for projects.
 for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
+# Whoever starts the tests in the background has signals ignored, and so would everything
+# that the tests start. A handler that does nothing ignores them as well, but stays here.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,12 @@ def test_readme_promises_verbs_that_exist(verb: str) -> None:
 
     assert re.search(rf"^{verb}:", makefile, re.M)
     assert f"make {verb}" in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_tests_in_the_background_can_interrupt_what_they_start() -> None:
+    """A shell has them ignore signals, which whatever they start would inherit."""
+    test = "tests/test_generate.py::test_interrupt_at_the_question_leaves_everything"
+    ignoring = ("sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh")
+
+    run(*ignoring, sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", test, cwd=ROOT)
