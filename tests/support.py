@@ -367,6 +367,12 @@ def commit(repository: Path, message: str) -> None:
     run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
 
 
+def unmerged(project: Path) -> list[str]:
+    """Return the files of a project that are in conflict."""
+    listed = git("ls-files", "--unmerged", "-z", cwd=project).split("\0")[:-1]
+    return sorted({line.partition("\t")[2] for line in listed})
+
+
 def snapshot(folder: Path) -> None:
     """Commit the template of the work tree, changed files included, to a repository."""
     folder.mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake
+from stress.upgrade import last_release
 from support import FEATURES, ROOT, run
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
@@ -125,6 +126,10 @@ def test_readme_promises_verbs_that_exist(verb: str) -> None:
 
     assert re.search(rf"^{verb}:", makefile, re.M)
     assert f"make {verb}" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_last_release_names_a_commit_of_this_history() -> None:
+    run("git", "merge-base", "--is-ancestor", last_release().commit, "HEAD", cwd=ROOT)
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from stress.kills import Picture, leftovers, picture
-from support import MVC, QUESTIONS, commit, environment, git, run, snapshot
+from support import MVC, QUESTIONS, commit, environment, git, run, snapshot, unmerged
 
 STEPS = 12
 
@@ -363,11 +363,6 @@ def insert(file: Path, place: float, line: str) -> None:
     places = [n for n in range(len(lines) + 1) if "{%" not in "".join(lines[max(n - 1, 0) : n + 1])]
     lines.insert(places[round(place * (len(places) - 1))], line)
     file.write_text("".join(lines), "utf-8")
-
-
-def unmerged(project: Path) -> list[str]:
-    listed = git("ls-files", "--unmerged", "-z", cwd=project).split("\0")[:-1]
-    return sorted({line.partition("\t")[2] for line in listed})
 
 
 def both(conflict: re.Match[str]) -> str:
