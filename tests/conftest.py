@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -33,7 +32,6 @@ from support import (
 )
 
 Bake = Callable[..., Baked]
-FirstAlike = Callable[[dict[str, Any], str], dict[str, Any]]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
@@ -91,29 +89,17 @@ def bake(cookies_session: Any, together: Path) -> Bake:
 
 
 @pytest.fixture(scope="session")
-def first_alike(bake: Bake) -> FirstAlike:
-    """Return the first combination in which the files at some paths are the same.
-
-    What reads no other files would only say again what it said of that one.
-    """
-
-    @cache
-    def firsts(paths: str) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for answers in combinations():
-            found.setdefault(fingerprint(bake(**answers), paths), answers)
-        return found
-
-    return lambda answers, paths: firsts(paths)[fingerprint(bake(**answers), paths)]
+def every(bake: Bake) -> list[Baked]:
+    """A project for each combination of answers."""
+    return [bake(**answers) for answers in combinations()]
 
 
-def fingerprint(baked: Baked, paths: str) -> str:
-    """Return what tells the files apart whose paths match a regular expression."""
-    digest = sha256()
-    for path, file in baked.files().items():
-        if re.fullmatch(paths, path):
-            digest.update(f"{path}\0{sha256(file.read_bytes()).hexdigest()}\0".encode())
-    return digest.hexdigest()
+@pytest.fixture(scope="session")
+def forms(every: list[Baked]) -> dict[tuple[str, bytes], Baked]:
+    """Each file in each form that it has anywhere, and a project that has it so."""
+    return {
+        (path, file.read_bytes()): baked for baked in every for path, file in baked.files().items()
+    }
 
 
 @pytest.fixture

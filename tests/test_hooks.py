@@ -108,27 +108,35 @@ def cookiecutter(
     )
 
 
-@pytest.mark.parametrize("text", NEVER.values(), ids=NEVER.keys())
-def test_unfit_text_is_refused_in_every_answer(bake: Bake, text: str) -> None:
-    for key in TYPED:
-        [sentence] = refusals(bake, **{key: text})
+def test_unfit_text_is_refused_in_every_answer(bake: Bake) -> None:
+    taken = [
+        (name, key, sentences)
+        for name, text in NEVER.items()
+        for key in TYPED
+        for sentences in [refusals(bake, **{key: text})]
+        if len(sentences) != 1
+        or not sentences[0].isprintable()
+        or not re.fullmatch(rf"`{key}` must not .+\.", sentences[0])
+    ]
 
-        assert re.fullmatch(rf"`{key}` must not .+\.", sentence)
-        assert sentence.isprintable()
-
-
-@pytest.mark.parametrize(("key", "text", "words"), WRONG)
-def test_wrong_answer_is_refused_in_one_sentence(
-    bake: Bake, key: str, text: str, words: str
-) -> None:
-    [sentence] = refusals(bake, **{key: text})
-
-    assert re.fullmatch(rf"`{key}` .*{words}.*\.", sentence)
+    assert taken == []
 
 
-@pytest.mark.parametrize(("key", "text"), RIGHT)
-def test_right_answer_is_accepted(bake: Bake, key: str, text: str) -> None:
-    assert refusals(bake, **{key: text}) == []
+def test_wrong_answer_is_refused_in_one_sentence(bake: Bake) -> None:
+    taken = [
+        (key, text, sentences)
+        for key, text, words in WRONG
+        for sentences in [refusals(bake, **{key: text})]
+        if len(sentences) != 1 or not re.fullmatch(rf"`{key}` .*{words}.*\.", sentences[0])
+    ]
+
+    assert taken == []
+
+
+def test_right_answer_is_accepted(bake: Bake) -> None:
+    refused = [sentence for key, text in RIGHT for sentence in refusals(bake, **{key: text})]
+
+    assert refused == []
 
 
 @pytest.mark.parametrize(
