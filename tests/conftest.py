@@ -24,11 +24,11 @@ from support import (
     RedisServer,
     Service,
     combinations,
+    commit_template,
     environment,
     label,
     remember,
     run,
-    snapshot,
 )
 
 Bake = Callable[..., Baked]
@@ -143,7 +143,7 @@ def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template of the work tree, changed files included, as one commit."""
     folder = tmp_path_factory.mktemp("template") / "repository"
-    snapshot(folder)
+    commit_template(folder)
     return folder
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
@@ -429,7 +429,7 @@ def unmerged(project: Path) -> list[str]:
     return sorted({line.partition("\t")[2] for line in listed})
 
 
-def snapshot(folder: Path) -> None:
+def commit_template(folder: Path) -> None:
     """Commit the template of the work tree, changed files included, to a repository."""
     folder.mkdir()
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
@@ -441,18 +441,36 @@ def snapshot(folder: Path) -> None:
     commit(folder, "The template")
 
 
-def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Return the content and the mode of every file, but for those of git."""
+class Entry(NamedTuple):
+    """What there is at a path: its content, where a link leads, or None for a folder."""
+
+    mode: int
+    content: bytes | None
+
+
+def snapshot(folder: Path) -> dict[str, Entry]:
+    """Return all that is in a folder: files, links and folders, those of git as well."""
+    found = {}
+    for path in folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else None
+        if path.is_symlink():
+            content = os.fsencode(path.readlink())
+        found[path.relative_to(folder).as_posix()] = Entry(path.lstat().st_mode, content)
+    return found
+
+
+def tree(folder: Path) -> dict[str, Entry]:
+    """Return every file and link of a project, but for those of git."""
     return {
-        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mode)
-        for file in folder.rglob("*")
-        if file.is_file() and ".git" not in file.parts
+        path: entry
+        for path, entry in snapshot(folder).items()
+        if entry.content is not None and ".git" not in path.split("/")
     }
 
 
 def folders(path: Path) -> set[str]:
     """Return every folder."""
-    return {str(folder.relative_to(path)) for folder in path.rglob("*") if folder.is_dir()}
+    return {name for name, entry in snapshot(path).items() if entry.content is None}
 
 
 def sets(answers: Mapping[str, Any]) -> list[str]:
@@ -474,8 +492,13 @@ def differences_after_update(
         run(MVC, *new, *sets(answers), cwd=folder)
     changed = {key: value for key, value in after.items() if before[key] != value}
     run(MVC, "update", "-n", "-I", *sets(changed), cwd=updated)
-    one, other = tree(updated), tree(created)
-    return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
+    return differences(updated, created)
+
+
+def differences(project: Path, other: Path) -> list[str]:
+    """Return the paths in which two projects differ."""
+    here, there = tree(project), tree(other)
+    return sorted(path for path in {**here, **there} if here.get(path) != there.get(path))
 
 
 def release(

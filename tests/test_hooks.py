@@ -14,7 +14,7 @@ import pytest
 from conftest import Bake
 from cookiecutter.generate import generate_files
 from cookiecutter.utils import create_env_with_context
-from support import FEATURES, QUESTIONS, ROOT, Project, load, run
+from support import FEATURES, QUESTIONS, ROOT, Project, load, run, snapshot
 
 COOKIECUTTER = Path(sys.executable).with_name("cookiecutter")
 HOOKS = sorted((ROOT / "hooks").glob("*.py"))
@@ -328,7 +328,6 @@ def test_baking_over_a_project_gives_the_same_files(tmp_path: Path) -> None:
     for _ in range(2):
         done = cookiecutter(tmp_path / "output", *words)
         assert done.returncode == 0, done.stderr
-        files = [path for path in (tmp_path / "output").rglob("*") if path.is_file()]
-        trees.append({path: (path.read_bytes(), path.stat().st_mode) for path in files})
+        trees.append(snapshot(tmp_path / "output"))
 
     assert trees[0] == trees[1]

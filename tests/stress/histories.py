@@ -31,7 +31,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from stress.kills import Picture, leftovers, picture
-from support import MVC, QUESTIONS, commit, environment, git, run, snapshot, unmerged
+from support import MVC, QUESTIONS, commit, commit_template, environment, git, run, unmerged
 
 STEPS = 12
 
@@ -382,7 +382,7 @@ def main() -> None:
     number = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
     with tempfile.TemporaryDirectory(prefix="mvc-histories-") as name:
         folder = Path(name)
-        snapshot(folder / "template")
+        commit_template(folder / "template")
         (folder / "home").mkdir()
         # Whoever runs it may have told git, or cookiecutter, anything.
         os.environ |= {"HOME": str(folder / "home"), "GIT_CONFIG_NOSYSTEM": "1"}

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from support import MVC, ROOT, Project, commit, git, run, sets, tree, unmerged
+from support import MVC, ROOT, Project, commit, differences, git, run, sets, unmerged
 
 CONFLICTS = 3
 UPDATE = ("update", "-n", "-I", "--checkout", "HEAD")
@@ -66,8 +66,7 @@ def update_untouched(last: Release, folder: Path) -> Path:
     answers = state["context"]["cookiecutter"].items()
     public = {key: value for key, value in answers if not key.startswith("_")}
     created = create(folder / "created", "--checkout", "HEAD", *sets(public))
-    one, other = tree(updated), tree(created)
-    if different := sorted(path for path in {**one, **other} if one.get(path) != other.get(path)):
+    if different := differences(updated, created):
         sys.exit(f"It is not what a new one is: {', '.join(different)}")
     Project(updated, {}).make("install", "metrics", "mypy", "coverage", "docs")
     return created
