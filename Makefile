@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# What measures and stresses consists of modules beside the tests.
+RUN := cd tests && ../$(BIN)/python -m
 CODE := hooks wrapper tests hatch_build.py docs/conf.py docs/_extensions
 
 .DEFAULT_GOAL := help
@@ -37,28 +39,28 @@ docs: install ## Build the documentation into docs/_build/
 	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build
 
 upgrade: install ## Update a project of the last release to this commit
-	$(BIN)/python tests/upgrade.py
+	$(RUN) stress.upgrade
 
 resolutions: install ## Try wheels with the lowest and the highest dependencies
-	$(BIN)/python tests/resolutions.py
+	$(RUN) stress.resolutions
 
 bench: install ## Measure the command and the service; sections in ARGS, or all
-	$(BIN)/python tests/bench.py $(ARGS)
+	$(RUN) bench $(ARGS)
 
 pairs: install ## Update between all projects that differ in one answer
-	$(BIN)/python tests/pairs.py
+	$(RUN) stress.pairs
 
 kills: install ## Kill updates at ARGS (100) random moments
-	$(BIN)/python tests/kills.py $(ARGS)
+	$(RUN) stress.kills $(ARGS)
 
 histories: install ## Live through ARGS (300) random histories of a project
-	HISTORIES="$(or $(ARGS),300)" $(BIN)/pytest --quiet --capture=no tests/test_histories.py
+	$(RUN) stress.histories $(ARGS)
 
 outages: install ## Measure what outages of Redis cost a service under load
-	$(BIN)/python tests/outage.py
+	$(RUN) stress.outage
 
 soak: install ## Keep a service under load for ten minutes while things go wrong
-	$(BIN)/python tests/soak.py $(ARGS)
+	$(RUN) stress.soak $(ARGS)
 
 bake: install ## Create a project in bake/, with the answers in ARGS
 	rm -rf bake

@@ -2,8 +2,8 @@
 
 import json
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -24,15 +24,14 @@ from support import (
     RedisServer,
     Service,
     combinations,
+    commit_template,
     environment,
     label,
     remember,
     run,
-    snapshot,
 )
 
 Bake = Callable[..., Baked]
-FirstAlike = Callable[[dict[str, Any], str], dict[str, Any]]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
@@ -46,6 +45,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What a make above these tests tells the makes below it is not meant for projects.
 for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
+# Whoever starts the tests in the background has signals ignored, and so would everything
+# that the tests start. A handler that does nothing ignores them as well, but stays here.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,29 +89,17 @@ def bake(cookies_session: Any, together: Path) -> Bake:
 
 
 @pytest.fixture(scope="session")
-def first_alike(bake: Bake) -> FirstAlike:
-    """Return the first combination in which the files at some paths are the same.
-
-    What reads no other files would only say again what it said of that one.
-    """
-
-    @cache
-    def firsts(paths: str) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for answers in combinations():
-            found.setdefault(fingerprint(bake(**answers), paths), answers)
-        return found
-
-    return lambda answers, paths: firsts(paths)[fingerprint(bake(**answers), paths)]
+def every(bake: Bake) -> list[Baked]:
+    """A project for each combination of answers."""
+    return [bake(**answers) for answers in combinations()]
 
 
-def fingerprint(baked: Baked, paths: str) -> str:
-    """Return what tells the files apart whose paths match a regular expression."""
-    digest = sha256()
-    for path, file in baked.files().items():
-        if re.fullmatch(paths, path):
-            digest.update(f"{path}\0{sha256(file.read_bytes()).hexdigest()}\0".encode())
-    return digest.hexdigest()
+@pytest.fixture(scope="session")
+def forms(every: list[Baked]) -> dict[tuple[str, bytes], Baked]:
+    """Each file in each form that it has anywhere, and a project that has it so."""
+    return {
+        (path, file.read_bytes()): baked for baked in every for path, file in baked.files().items()
+    }
 
 
 @pytest.fixture
@@ -151,7 +143,7 @@ def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template of the work tree, changed files included, as one commit."""
     folder = tmp_path_factory.mktemp("template") / "repository"
-    snapshot(folder)
+    commit_template(folder)
     return folder
 
 

@@ -5,6 +5,9 @@ further lines of it, is a command, and below it stands what it prints. There ``.
 for anything, on a line of its own for any number of lines. A command fails only where the
 next one is ``echo $?``. A block with a caption is a file, which is written where the reader
 is. All other blocks are only read.
+
+Something else may listen on port 8000 of this machine: where the variables of a reader name
+another ``PORT``, which ``make run`` heeds, that is typed.
 """
 
 import os
@@ -24,6 +27,7 @@ STAYS = re.compile(r"(make|mvc) run\b")
 PROMPT = r"<<(\d+)>>"
 QUESTION = r" \([^\n]*\): $"
 SECONDS = 600
+HOST, PORT = "127.0.0.1", "8000"
 # On a dumb terminal nothing is drawn with escape codes.
 TERMINAL = {"PS1": "<<$?>>", "PS2": "", "TERM": "dumb", "PAGER": "cat"}
 
@@ -123,6 +127,7 @@ def lines(text: str) -> str:
 def follow(page: Path, folder: Path, **variables: str) -> int:
     """Do what a page says; return how many commands were typed."""
     terminal, typed = Terminal(folder, variables), 0
+    port = variables.get("PORT", PORT)
     with ExitStack() as terminals:
         for block in blocks(page):
             if block.caption:
@@ -137,7 +142,9 @@ def follow(page: Path, folder: Path, **variables: str) -> int:
                     terminals.callback(terminal.end)
                     terminal = Terminal(terminal.folder, variables)
                 else:
-                    code, printed = terminal.type(command)
+                    code, printed = terminal.type(
+                        command.replace(f"{HOST}:{PORT}", f"{HOST}:{port}")
+                    )
                     told = code == 0 or (following and following.command == "echo $?\n")
                     right = re.fullmatch(pattern(output), printed)
                     assert told and right, f"{command}{printed}[{code}]"

@@ -1,8 +1,10 @@
 """What several test modules share: bakes, environments, processes, ports."""
 
 import importlib.util
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,11 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPMessage
-from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 MVC = Path(sys.executable).with_name("mvc")
 SECONDS = 30
@@ -56,6 +58,13 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
+# What formatters and linters read; what the code of a service is, and its tests; and what
+# starts it beside other containers.
+PYTHON = r".*\.py|pyproject\.toml"
+CODE = r"(?!docs/|scripts/|tests/unit/test_chart\.py).*\.py|pyproject\.toml|docs/settings\.md"
+COMPOSED = r"compose\.yaml|docs/settings\.md"
+
+
 def load(path: Path) -> Any:
     """Import a Python file that is in no package, such as a hook."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -76,7 +85,54 @@ def combinations() -> list[dict[str, Any]]:
         for key, value in QUESTIONS.items()
         if isinstance(value, bool) or key in deciding
     }
-    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+    return [
+        dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())
+    ]
+
+
+def representatives(paths: str) -> list[dict[str, Any]]:
+    """Return a combination for each set of files whose paths match a regular expression.
+
+    All other answers are the defaults: what reads only these files would only say again what
+    it said of one of them. `test_bake.py` holds that against every combination.
+    """
+    names = {"project_slug": "galactic-empire", "package_name": "galactic_empire"}
+    matching = {}
+    for file in TEMPLATE.rglob("*"):
+        path = file.relative_to(TEMPLATE).as_posix()
+        for key, name in names.items():
+            path = path.replace(f"{{{{cookiecutter.{key}}}}}", name)
+        if file.is_file() and re.fullmatch(paths, path):
+            matching[Path(path)] = file.read_text("utf-8")
+    used = {word for text in matching.values() for word in re.findall(r"cookiecutter\.(\w+)", text)}
+    deciding = used | {
+        key
+        for (key, _), listed in FEATURES.items()
+        if any(
+            path.is_relative_to(entry.format_map(names)) for path in matching for entry in listed
+        )
+    }
+    first = combinations()[0]
+    return [
+        answers
+        for answers in combinations()
+        if all(answers[key] == first[key] for key in answers.keys() - deciding)
+    ]
+
+
+def pairwise() -> list[dict[str, Any]]:
+    """Return a few combinations in which every two answers meet."""
+    left = {pair for answers in combinations() for pair in pairs(answers)}
+    chosen = []
+    while left:
+        chosen.append(max(combinations(), key=lambda answers: len(left & pairs(answers))))
+        left -= pairs(chosen[-1])
+    return chosen
+
+
+def pairs(answers: dict[str, Any]) -> set[tuple[tuple[str, Any], ...]]:
+    """Return all pairs of answers in a combination."""
+    return {*itertools.combinations(answers.items(), 2)}
 
 
 def label(answers: dict[str, Any]) -> str:
@@ -367,7 +423,13 @@ def commit(repository: Path, message: str) -> None:
     run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
 
 
-def snapshot(folder: Path) -> None:
+def unmerged(project: Path) -> list[str]:
+    """Return the files of a project that are in conflict."""
+    listed = git("ls-files", "--unmerged", "-z", cwd=project).split("\0")[:-1]
+    return sorted({line.partition("\t")[2] for line in listed})
+
+
+def commit_template(folder: Path) -> None:
     """Commit the template of the work tree, changed files included, to a repository."""
     folder.mkdir()
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
@@ -379,18 +441,36 @@ def snapshot(folder: Path) -> None:
     commit(folder, "The template")
 
 
-def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Return the content and the mode of every file, but for those of git."""
+class Entry(NamedTuple):
+    """What there is at a path: its content, where a link leads, or None for a folder."""
+
+    mode: int
+    content: bytes | None
+
+
+def snapshot(folder: Path) -> dict[str, Entry]:
+    """Return all that is in a folder: files, links and folders, those of git as well."""
+    found = {}
+    for path in folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else None
+        if path.is_symlink():
+            content = os.fsencode(path.readlink())
+        found[path.relative_to(folder).as_posix()] = Entry(path.lstat().st_mode, content)
+    return found
+
+
+def tree(folder: Path) -> dict[str, Entry]:
+    """Return every file and link of a project, but for those of git."""
     return {
-        file.relative_to(folder).as_posix(): (file.read_bytes(), file.stat().st_mode)
-        for file in folder.rglob("*")
-        if file.is_file() and ".git" not in file.parts
+        path: entry
+        for path, entry in snapshot(folder).items()
+        if entry.content is not None and ".git" not in path.split("/")
     }
 
 
 def folders(path: Path) -> set[str]:
     """Return every folder."""
-    return {str(folder.relative_to(path)) for folder in path.rglob("*") if folder.is_dir()}
+    return {name for name, entry in snapshot(path).items() if entry.content is None}
 
 
 def sets(answers: Mapping[str, Any]) -> list[str]:
@@ -412,8 +492,13 @@ def differences_after_update(
         run(MVC, *new, *sets(answers), cwd=folder)
     changed = {key: value for key, value in after.items() if before[key] != value}
     run(MVC, "update", "-n", "-I", *sets(changed), cwd=updated)
-    one, other = tree(updated), tree(created)
-    return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
+    return differences(updated, created)
+
+
+def differences(project: Path, other: Path) -> list[str]:
+    """Return the paths in which two projects differ."""
+    here, there = tree(project), tree(other)
+    return sorted(path for path in {**here, **there} if here.get(path) != there.get(path))
 
 
 def release(

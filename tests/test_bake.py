@@ -11,12 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bake, FirstAlike
-from support import FEATURES, MVC, QUESTIONS, ROOT, Baked, combinations, label, run, sets, tree
+from conftest import Bake
+from support import (
+    CODE,
+    COMPOSED,
+    FEATURES,
+    MVC,
+    PYTHON,
+    QUESTIONS,
+    ROOT,
+    Baked,
+    combinations,
+    label,
+    pairs,
+    pairwise,
+    representatives,
+    run,
+    sets,
+    tree,
+)
 
 BIN = Path(sys.executable).parent
-# What formatters and linters read.
-PYTHON = r".*\.py|pyproject\.toml"
 # What gives a feature away besides its name.
 SIGNS = {
     "helm": ["chart"],
@@ -24,7 +39,6 @@ SIGNS = {
     "nix": ["flake"],
 }
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
-everything = pytest.mark.parametrize("answers", combinations(), ids=label)
 
 
 def belongs(path: str, answers: dict[str, Any]) -> bool:
@@ -37,48 +51,62 @@ def belongs(path: str, answers: dict[str, Any]) -> bool:
     )
 
 
-@pytest.fixture(scope="session")
-def union(bake: Bake) -> set[str]:
-    """Return every file that there is in any combination."""
-    return set(chain.from_iterable(bake(**answers).files() for answers in combinations()))
+def test_files_are_those_of_the_chosen_features(every: list[Baked]) -> None:
+    union = set(chain.from_iterable(baked.files() for baked in every))
+    for baked in every:
+        expected = {path for path in union if belongs(path, baked.answers)}
+
+        assert set(baked.files()) == expected, label(deciding(baked))
+        assert not [folder for folder in baked.path.rglob("*") if folder.is_dir() and empty(folder)]
 
 
-@everything
-def test_files_are_those_of_the_chosen_features(
-    bake: Bake, union: set[str], answers: dict[str, Any]
-) -> None:
-    baked = bake(**answers)
-
-    assert set(baked.files()) == {path for path in union if belongs(path, baked.answers)}
-    assert not [folder for folder in baked.path.rglob("*") if folder.is_dir() and empty(folder)]
+def deciding(baked: Baked) -> dict[str, Any]:
+    """Return the answers of a project that decide which files it has."""
+    return {key: baked.answers[key] for key in combinations()[0]}
 
 
 def empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
-@everything
-def test_declined_feature_is_not_mentioned(bake: Bake, answers: dict[str, Any]) -> None:
-    declined = [
-        word for flag in FLAGS if not answers[flag] for word in (flag, *SIGNS.get(flag, []))
-    ]
+@pytest.mark.parametrize("paths", [PYTHON, CODE, COMPOSED])
+def test_representatives_stand_for_every_combination(bake: Bake, paths: str) -> None:
+    def contents(answers: dict[str, Any]) -> dict[str, bytes]:
+        files = bake(**answers).files().items()
+        return {path: file.read_bytes() for path, file in files if re.fullmatch(paths, path)}
 
-    mentions = [
-        (path, word)
-        for path, file in bake(**answers).files().items()
-        for word in declined
-        if re.search(rf"(?<![a-z]){re.escape(word)}", f"{path}\n{file.read_text('utf-8')}".lower())
-    ]
+    known = [contents(answers) for answers in representatives(paths)]
+
+    assert [label(each) for each in combinations() if contents(each) not in known] == []
+
+
+def test_every_two_answers_meet() -> None:
+    met = set(chain.from_iterable(map(pairs, pairwise())))
+
+    assert met == set(chain.from_iterable(map(pairs, combinations())))
+
+
+def test_declined_feature_is_not_mentioned(every: list[Baked]) -> None:
+    words = {
+        flag: re.compile("|".join(rf"(?<![a-z]){re.escape(word)}" for word in signs))
+        for flag in FLAGS
+        for signs in [(flag, *SIGNS.get(flag, []))]
+    }
+    mentions = {
+        (path, flag)
+        for baked in every
+        for path, file in baked.files().items()
+        for text in [f"{path}\n{file.read_text('utf-8')}".lower()]
+        for flag in FLAGS
+        if not baked.answers[flag] and words[flag].search(text)
+    }
 
     assert not mentions
 
 
-@everything
-def test_formatter_and_linter_find_nothing(
-    bake: Bake, first_alike: FirstAlike, answers: dict[str, Any]
-) -> None:
-    if first_alike(answers, PYTHON) == answers:
-        check_style(bake(**answers))
+@pytest.mark.parametrize("answers", representatives(PYTHON), ids=label)
+def test_formatter_and_linter_find_nothing(bake: Bake, answers: dict[str, Any]) -> None:
+    check_style(bake(**answers))
 
 
 def check_style(baked: Baked) -> None:
@@ -102,28 +130,31 @@ def test_names_of_any_length_keep_the_format(bake: Bake, names: dict[str, str]) 
     check_style(bake(**names))
 
 
-@everything
-def test_links_lead_somewhere(bake: Bake, answers: dict[str, Any]) -> None:
-    baked = bake(**answers)
-    for path, file in baked.files().items():
-        text = file.read_text("utf-8")
-        named = {baked.path / name for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|svg)\b", text)}
-        if path.endswith(".md"):
-            links = re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
-            links += [f"{page}.md" for page in re.findall(r"^[\w/-]+$", toctrees(text), re.M)]
-            named |= {file.parent / link for link in links if not link.startswith("api/")}
-        assert not [str(target) for target in named if not target.exists()], path
+def test_links_lead_somewhere(every: list[Baked]) -> None:
+    dead = set()
+    for baked in every:
+        for path, file in baked.files().items():
+            text = file.read_text("utf-8")
+            named = {
+                baked.path / name for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|svg)\b", text)
+            }
+            if path.endswith(".md"):
+                links = re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
+                links += [f"{page}.md" for page in re.findall(r"^[\w/-]+$", toctrees(text), re.M)]
+                named |= {file.parent / link for link in links if not link.startswith("api/")}
+            dead |= {(path, target.name) for target in named if not target.exists()}
+
+    assert not dead
 
 
 def toctrees(text: str) -> str:
     return "\n".join(re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.M | re.S))
 
 
-@everything
-def test_text_files_are_tidy(bake: Bake, answers: dict[str, Any]) -> None:
+def test_text_files_are_tidy(forms: dict[tuple[str, bytes], Baked]) -> None:
     raw = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["_copy_without_render"]
-    for path, file in bake(**answers).files().items():
-        text = file.read_bytes().decode("utf-8")
+    for path, content in forms:
+        text = content.decode("utf-8")
         assert "\r" not in text, path
         assert not text or text.endswith("\n"), path
         assert not text.endswith("\n\n"), path
@@ -133,13 +164,12 @@ def test_text_files_are_tidy(bake: Bake, answers: dict[str, Any]) -> None:
         assert "cookiecutter" not in text, path
 
 
-@everything
-def test_manifests_parse(bake: Bake, answers: dict[str, Any]) -> None:
-    for path, file in bake(**answers).files().items():
+def test_manifests_parse(forms: dict[tuple[str, bytes], Baked]) -> None:
+    for path, content in forms:
         if path.endswith(".toml"):
-            tomllib.loads(file.read_text("utf-8"))
+            tomllib.loads(content.decode("utf-8"))
         if path.endswith(".json"):
-            json.loads(file.read_text("utf-8"))
+            json.loads(content)
 
 
 def test_scripts_are_executable_and_nothing_else_is(bake: Bake) -> None:
@@ -174,8 +204,8 @@ def test_three_ways_give_the_same_files(
     repository: Path, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
     answers = {"author": "A", "email": "a@example.com", **answers}
-    pairs = [f"{key}={value}" for key, value in answers.items()]
-    run(BIN / "cookiecutter", repository, "--no-input", *pairs, "-o", "one", cwd=tmp_path)
+    words = [f"{key}={value}" for key, value in answers.items()]
+    run(BIN / "cookiecutter", repository, "--no-input", *words, "-o", "one", cwd=tmp_path)
     extra = json.dumps(answers)
     run(
         *(BIN / "cruft", "create", repository, "--no-input"),

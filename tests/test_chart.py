@@ -14,12 +14,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import outage
 import pytest
 import yaml
 from conftest import Bake
 from jsonschema_rs import Validator, validator_for
 from mvc import routes
+from stress import outage
 from support import ROOT, Baked, Project, label, run, uv
 
 pytestmark = pytest.mark.slow

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Bake, FirstAlike
-from support import QUESTIONS, ROOT, Project, combinations, label, program, run
+from conftest import Bake
+from support import COMPOSED, QUESTIONS, ROOT, Baked, Project, label, program, representatives, run
 
 BIN = Path(sys.executable).parent
 TOOLS = ("docker", "kind", "kubectl", "helm")
-everything = pytest.mark.parametrize("answers", combinations(), ids=label)
 
 # Writes down what it was called with, and lives as long as a cluster would.
 RECORDING = """
@@ -155,20 +154,17 @@ def test_image_without_an_engine_is_refused(bake: Bake, tmp_path: Path) -> None:
     assert done.stderr == "Found none that answers: docker, podman, buildah.\n"
 
 
-@everything
-def test_deployment_files_are_clean(
-    bake: Bake, first_alike: FirstAlike, answers: dict[str, Any]
-) -> None:
-    if first_alike(answers, r"Dockerfile|compose\.yaml|scripts/.*\.sh") != answers:
-        return
-    baked = bake(**answers)
-
-    run(BIN / "hadolint", "Dockerfile", cwd=baked.path)
-    run(
-        BIN / "check-jsonschema", "--builtin-schema", "compose-spec", "compose.yaml", cwd=baked.path
-    )
-    scripts = [path for path in baked.files() if path.endswith(".sh")]
-    run(BIN / "shellcheck", *scripts, cwd=baked.path)
+def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_path: Path) -> None:
+    linters = {
+        "Dockerfile": ("hadolint",),
+        "compose.yaml": ("check-jsonschema", "--builtin-schema", "compose-spec"),
+        ".sh": ("shellcheck",),
+    }
+    for path, content in forms:
+        for ending, (linter, *options) in linters.items():
+            if path.endswith(ending):
+                (tmp_path / Path(path).name).write_bytes(content)
+                run(BIN / linter, *options, Path(path).name, cwd=tmp_path)
 
 
 def test_own_scripts_are_clean() -> None:
@@ -177,7 +173,7 @@ def test_own_scripts_are_clean() -> None:
     run(BIN / "shellcheck", *scripts, cwd=ROOT)
 
 
-@everything
+@pytest.mark.parametrize("answers", representatives(COMPOSED), ids=label)
 def test_compose_sets_settings_that_exist(bake: Bake, answers: dict[str, Any]) -> None:
     baked = bake(**answers)
     compose = yaml.safe_load((baked.path / "compose.yaml").read_text("utf-8"))

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from conftest import MakeProject, Mvc, Serve
 from support import (
-    FEATURES,
     MVC,
     Project,
     add_controller,
-    combinations,
     fuzz,
     label,
+    representatives,
     run,
     tree,
     wait_until,
@@ -52,17 +51,6 @@ GENERATED = [
     ("award", "Golden Globe"),
     ("script", "release.sh"),
 ]
-# What a controller does can depend on these features alone.
-CODE = {
-    feature
-    for (feature, _), paths in FEATURES.items()
-    if any(path.startswith("{package_name}/") for path in paths)
-}
-COMBINATIONS = [
-    answers
-    for answers in combinations()
-    if all(answers[key] in (True, "poetry") for key in answers.keys() - CODE)
-]
 SAMPLES = {
     "int": "7",
     "float": "2.5",
@@ -85,7 +73,8 @@ def sample(path: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
+# What a controller does depends on the package alone.
+@pytest.mark.parametrize("answers", representatives(r"galactic_empire/.*"), ids=label)
 def test_grown_project_is_green_and_answers(
     project: MakeProject,
     serve: Serve,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from outage import (
+from stress.outage import (
     CONTROLLER,
     HOSTS,
     REDIS_PORT,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from conftest import MakeProject
 from pages import Terminal, blocks, follow
-from support import MVC, PUBLIC_URL, ROOT, commit, git, package_index, run
+from support import MVC, PUBLIC_URL, ROOT, commit, free_port, git, package_index, run
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,8 @@ def newcomer(tmp_path: Path, repository: Path) -> Reader:
         "utf-8",
     )
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    return Reader(work, {"HOME": str(home), "PATH": path, "PIP_INDEX_URL": package_index()})
+    variables = {"PATH": path, "PIP_INDEX_URL": package_index(), "PORT": str(free_port())}
+    return Reader(work, {"HOME": str(home), **variables})
 
 
 @pytest.fixture

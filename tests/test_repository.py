@@ -1,11 +1,15 @@
 """The rules that keep the template simple and portable."""
 
+import ast
 import re
 import subprocess
+import sys
+import tokenize
 from pathlib import Path
 
 import pytest
 from conftest import Bake
+from stress.upgrade import last_release
 from support import FEATURES, ROOT, run
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
@@ -27,6 +31,8 @@ MANIFESTS = {
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
 }
 MAX_IFS = 40
+# What every command passes through, in lines of code.
+CORE = ("cli new run routes state answers template engine git console errors", 1000)
 
 
 def tracked() -> dict[str, str]:
@@ -124,3 +130,44 @@ def test_readme_promises_verbs_that_exist(verb: str) -> None:
 
     assert re.search(rf"^{verb}:", makefile, re.M)
     assert f"make {verb}" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_last_release_names_a_commit_of_this_history() -> None:
+    run("git", "merge-base", "--is-ancestor", last_release().commit, "HEAD", cwd=ROOT)
+
+
+def code_lines(file: Path) -> int:
+    """Count the lines of a module that hold code: no docstring, no comment, not blank."""
+    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    with file.open("rb") as source:
+        lines = {
+            line
+            for token in tokenize.tokenize(source.readline)
+            if token.type not in (*silent, tokenize.ENCODING, tokenize.ENDMARKER)
+            for line in range(token.start[0], token.end[0] + 1)
+        }
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        # A text that is a statement of its own says something to readers alone.
+        match node:
+            case ast.Expr(value=ast.Constant(value=str()), lineno=first, end_lineno=last):
+                lines.difference_update(range(first, (last or first) + 1))
+    return len(lines)
+
+
+def test_core_of_the_command_stays_thin() -> None:
+    names, most = CORE
+    files = [ROOT / f"wrapper/mvc/{name}.py" for name in names.split()]
+
+    # Not all of them are modules of their own.
+    sizes = {file.stem: code_lines(file) for file in files if file.exists()}
+
+    assert sum(sizes.values()) <= most, sizes
+
+
+@pytest.mark.slow
+def test_tests_in_the_background_can_interrupt_what_they_start() -> None:
+    """A shell has them ignore signals, which whatever they start would inherit."""
+    test = "tests/test_generate.py::test_interrupt_at_the_question_leaves_everything"
+    ignoring = ("sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh")
+
+    run(*ignoring, sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", test, cwd=ROOT)

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 from conftest import Serve, StartRedis
-from soak import (
+from stress.soak import (
     LONG,
     MEASURES,
     PLANETS,

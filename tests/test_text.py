@@ -183,22 +183,23 @@ def test_every_file_that_carries_text_is_read_here(bake: Bake) -> None:
     assert carried == {path: READERS[path](texts[path]).keys() for path in READERS}
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_arrives_intact(bake: Bake, render: Render, text: str) -> None:
-    typed = dict.fromkeys(FIELDS, text)
-    if "<" in text or ">" in text:
-        [sentence] = PRE.refusals({**bake().answers, **typed})
-        assert sentence.startswith("`author` ")
-        del typed["author"]
+def test_hostile_text_arrives_intact(bake: Bake, render: Render) -> None:
+    for text in HOSTILE:
+        typed = dict.fromkeys(FIELDS, text)
+        if "<" in text or ">" in text:
+            [sentence] = PRE.refusals({**bake().answers, **typed})
+            assert sentence.startswith("`author` "), text
+            del typed["author"]
 
-    assert not [*PRE.refusals({**bake().answers, **typed})]
-    assert_intact(render(**typed), {**bake().answers, **typed})
+        assert not [*PRE.refusals({**bake().answers, **typed})], text
+        assert_intact(render(**typed), {**bake().answers, **typed})
 
 
-@pytest.mark.parametrize("license", [name for name in QUESTIONS["license"] if name != "none"])
-def test_every_license_carries_the_author(bake: Bake, render: Render, license: str) -> None:
-    for author in HOSTILE:
-        assert read_license(render(author=author, license=license)["LICENSE"]) == {"author": author}
+def test_every_license_carries_the_author(bake: Bake, render: Render) -> None:
+    for license in QUESTIONS["license"]:
+        for author in HOSTILE if license != "none" else ():
+            text = render(author=author, license=license)["LICENSE"]
+            assert read_license(text) == {"author": author}, license
 
 
 def packs() -> list[str]:

@@ -12,11 +12,10 @@ from typing import Any
 import pexpect
 import pytest
 from conftest import Mvc
-from support import MVC, commit, git, release, run
+from support import MVC, Entry, commit, git, release, run, snapshot, tree
 
 pytestmark = pytest.mark.slow
 
-Snapshot = dict[str, tuple[int, int, bytes]]
 
 CRUFT = Path(sys.executable).with_name("cruft")
 COMMANDS = ("check", "diff", "update")
@@ -102,29 +101,20 @@ def answers_of(project: Path) -> dict[str, Any]:
     return {key: value for key, value in answers.items() if not key.startswith("_")}
 
 
-def files(project: Path) -> dict[str, tuple[int, bytes]]:
+def touched(folder: Path) -> dict[str, tuple[Entry, int]]:
+    """Return all there is in a folder, and when it was written."""
     return {
-        str(path.relative_to(project)): (path.stat().st_mode, path.read_bytes())
-        for path in project.rglob("*")
-        if path.is_file() and ".git" not in path.parts
+        path: (entry, (folder / path).lstat().st_mtime_ns)
+        for path, entry in snapshot(folder).items()
     }
 
 
-def snapshot(folder: Path) -> Snapshot:
-    found = {}
-    for path in (folder, *folder.rglob("*")):
-        about = path.lstat()
-        content = path.read_bytes() if path.is_file() else b""
-        found[str(path.relative_to(folder))] = (about.st_mode, about.st_mtime_ns, content)
-    return found
-
-
 def refuse(mvc: Mvc, project: Path, *arguments: str, code: int = 1) -> str:
-    before = snapshot(project)
+    before = touched(project)
 
     done = mvc("-C", str(project), *arguments)
 
-    assert snapshot(project) == before
+    assert touched(project) == before
     assert done.returncode == code, done.stderr
     assert re.fullmatch(r"Error: .+\n", done.stderr), done.stderr
     return done.stderr
@@ -152,7 +142,7 @@ def test_updated_project_is_what_a_new_one_would_be(
     for step in steps:
         update(mvc, project, *step)
 
-    assert files(project) == files(other)
+    assert tree(project) == tree(other)
     assert git("status", "--porcelain", "--ignored", cwd=project) == ""
 
 
@@ -160,12 +150,12 @@ def test_update_back_to_the_first_release_undoes_everything(
     mvc: Mvc, home: Path, moving: Path
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
-    before = files(project)
+    before = tree(project)
     update(mvc, project)
 
     told = update(mvc, project, "--checkout", "v1.0.0")
 
-    assert files(project) == before
+    assert tree(project) == before
     assert "No longer asked: taste\n" in told
 
 
@@ -245,7 +235,7 @@ def test_only_the_new_question_is_asked_on_a_terminal(mvc: Mvc, home: Path, movi
 
 def test_interrupt_at_the_new_question_touches_nothing(mvc: Mvc, home: Path, moving: Path) -> None:
     project = create(mvc, home, moving, "v1.0.0")
-    before = snapshot(project)
+    before = touched(project)
     terminal = spawn(project)
 
     terminal.expect("taste")
@@ -255,7 +245,7 @@ def test_interrupt_at_the_new_question_touches_nothing(mvc: Mvc, home: Path, mov
     terminal.close()
 
     assert terminal.exitstatus == 130
-    assert snapshot(project) == before
+    assert touched(project) == before
 
 
 def test_newest_release_is_taken_by_its_number(mvc: Mvc, home: Path, moving: Path) -> None:
@@ -310,14 +300,14 @@ def test_project_that_has_the_newest_release_stays_at_its_commit(
     mvc: Mvc, home: Path, moving: Path, ref: str
 ) -> None:
     project = create(mvc, home, moving, ref)
-    before, state = snapshot(project), state_of(project)
+    before, state = touched(project), state_of(project)
 
     assert mvc("-C", str(project), "check").returncode == 0
     done = mvc("-C", str(project), "update")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"Nothing to do: the project is up to date with {ref}.\n"
-    assert snapshot(project) == before
+    assert touched(project) == before
     update(mvc, project, "--set", "colour=blue")
     assert (project / "README.md").read_text() == "# empire\n\nColour: blue.\n"
     changed = state_of(project)
@@ -340,14 +330,14 @@ def test_nothing_is_left_among_the_temporary_files_or_at_home(
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
     (tmp_path / "tmp").mkdir()
-    before = snapshot(tmp_path / "home")
+    before = touched(tmp_path / "home")
 
     for command in COMMANDS:
         mvc("-C", str(project), command, TMPDIR=str(tmp_path / "tmp"))
 
     assert (project / "taste.txt").exists()
     assert not list((tmp_path / "tmp").iterdir())
-    assert snapshot(tmp_path / "home") == before
+    assert touched(tmp_path / "home") == before
 
 
 # Where the template is
@@ -376,7 +366,7 @@ def test_template_that_has_moved_is_followed_from_then_on(
 
     assert state_of(project)["template"] == str(moved)
     assert state_of(project)["context"]["cookiecutter"]["_template"] == str(moved)
-    assert files(project) == files(create(mvc, home, moved, "v3.0.0", "--set", "size=1", name="x"))
+    assert tree(project) == tree(create(mvc, home, moved, "v3.0.0", "--set", "size=1", name="x"))
     assert mvc("-C", str(project), "check").returncode == 0
 
 
@@ -428,7 +418,7 @@ def test_check_tells_whether_the_template_is_ahead(
     mvc: Mvc, home: Path, moving: Path, ref: str, code: int
 ) -> None:
     project = create(mvc, home, moving, ref)
-    before = snapshot(project)
+    before = touched(project)
 
     done = mvc("-C", str(project), "check")
     as_json = mvc("-C", str(project), "check", "--json")
@@ -448,7 +438,7 @@ def test_check_tells_whether_the_template_is_ahead(
         "latest_commit": git("rev-parse", "v3.0.0", cwd=moving),
         "latest_checkout": "v3.0.0",
     }
-    assert snapshot(project) == before
+    assert touched(project) == before
 
 
 def test_check_without_any_release_is_about_commits(mvc: Mvc, home: Path, moving: Path) -> None:
@@ -484,7 +474,7 @@ def test_check_and_diff_work_from_a_subdirectory_and_without_git(
     project = create(mvc, home, moving, "v1.0.0", *([] if version_control else ["--no-git"]))
     assert (project / ".git").exists() == version_control
     (project / "size.txt").write_text("7\n")
-    before = snapshot(project)
+    before = touched(project)
 
     monkeypatch.chdir(project / "docs")
     for place in ([], ["-C", str(project)]):
@@ -494,7 +484,7 @@ def test_check_and_diff_work_from_a_subdirectory_and_without_git(
         assert "diff --git a/size.txt b/size.txt\n" in done.stdout
         assert "\n-1\n+7\n" in done.stdout
 
-    assert snapshot(project) == before
+    assert touched(project) == before
 
 
 def test_update_works_from_a_subdirectory(
@@ -535,7 +525,7 @@ def test_diff_prints_edits_deletions_and_modes(mvc: Mvc, home: Path, moving: Pat
     (project / "taste.txt").unlink()
     (project / "logo.png").write_bytes(b"\0mine")
     (project / "own.txt").write_text("own\n")
-    before = snapshot(project)
+    before = touched(project)
 
     done = mvc("-C", str(project), "diff")
     judged = mvc("-C", str(project), "diff", "--exit-code")
@@ -552,7 +542,7 @@ def test_diff_prints_edits_deletions_and_modes(mvc: Mvc, home: Path, moving: Pat
     assert "deleted file mode 100644\n" in done.stdout
     assert "Binary files a/logo.png and b/logo.png differ\n" in done.stdout
     assert "\n-2\n+7\n" in done.stdout
-    assert snapshot(project) == before
+    assert touched(project) == before
 
 
 def test_diff_takes_line_ends_as_the_project_does(mvc: Mvc, home: Path, moving: Path) -> None:
@@ -638,11 +628,11 @@ def test_pretending_writes_nothing_and_tells_what_would_come(
     if conflict:
         (project / "README.md").write_text("# empire\n\nNo colours.\n")
         commit(project, "Edit")
-    before = snapshot(project)
+    before = touched(project)
 
     pretended = mvc("-C", str(project), "update", "--pretend")
 
-    assert snapshot(project) == before
+    assert touched(project) == before
     assert pretended.returncode == (3 if conflict else 0)
     done = mvc("-C", str(project), "update")
     assert done.returncode == pretended.returncode
@@ -651,7 +641,7 @@ def test_pretending_writes_nothing_and_tells_what_would_come(
     assert f"  {'conflict' if conflict else 'change':8}  README.md" in lines
     assert "  create    taste.txt" in lines
     assert "  move      docs/old.txt -> docs/new.txt" in lines
-    assert snapshot(project) != before
+    assert touched(project) != before
 
 
 def test_pretending_tells_that_there_is_nothing_to_do(mvc: Mvc, home: Path, moving: Path) -> None:
@@ -902,5 +892,5 @@ def test_project_of_plain_cruft_is_checked_compared_and_updated(
 
     assert (checked.returncode, compared.returncode) == (3, 0)
     other = create(mvc, home, moving, "v3.0.0", "--set", "size=1", name="other")
-    assert files(project) == files(other)
+    assert tree(project) == tree(other)
     assert run(CRUFT, "diff", "--exit-code", cwd=project) == ""

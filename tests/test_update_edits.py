@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Mvc
-from support import commit, git, release, run
+from support import Entry, commit, git, release, run, snapshot, tree
 
 pytestmark = pytest.mark.slow
 
@@ -105,24 +105,16 @@ def as_bytes(content: str | bytes) -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
-def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return mode and content of all there is, but for the loose objects of git."""
-    found = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if not re.search(r"\.git/objects/[0-9a-f]{2}(/|$)", name):
-            content = path.read_bytes() if path.is_file() else b""
-            link = os.fsencode(path.readlink()) if path.is_symlink() else content
-            found[name] = (path.lstat().st_mode, link)
-    return found
+def everything(folder: Path) -> dict[str, Entry]:
+    """Return all there is, but for the loose objects of git."""
+    loose = re.compile(r"(.*/)?\.git/objects/[0-9a-f]{2}(/|$)")
+    return {path: entry for path, entry in snapshot(folder).items() if not loose.match(path)}
 
 
 def contents(project: Path) -> dict[str, bytes]:
     """Return the files of a project, but for those of git and the state of the template."""
     return {
-        path: content
-        for path, (mode, content) in everything(project).items()
-        if (project / path).is_file() and not path.startswith(".git/") and path != ".cruft.json"
+        path: entry.content or b"" for path, entry in tree(project).items() if path != ".cruft.json"
     }
 
 

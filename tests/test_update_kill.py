@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Mvc
-from kills import Picture, files, leftovers, picture, renew
-from support import KINDS, MVC, commit, disturbing_itself, release, run, wait_until
+from stress.kills import Picture, leftovers, picture, renew
+from support import KINDS, MVC, commit, disturbing_itself, release, run, snapshot, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -191,12 +191,12 @@ def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene
     assert len(set(seen)) == 1
     for at in range(1, played.writing):
         played.renew()
-        before = files(played.project)
+        before = snapshot(played.project)
 
         code = played.disturbed(at, "orphan", "KILL")
 
         assert code == -signal.SIGKILL, f"call {at} was not reached"
-        assert files(played.project) == before, f"killed at {played.calls[at - 1]}"
+        assert snapshot(played.project) == before, f"killed at {played.calls[at - 1]}"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -304,13 +304,13 @@ def test_abort_that_is_killed_can_be_repeated(
     while code:
         at += 1
         renew(unfinished, played.project)
-        before = files(played.project)
+        before = snapshot(played.project)
 
         kinds = f"{KINDS} subprocess.Popen"
         code = mvc(*words, **disturbing_itself(tmp_path, at, kinds, "git|empire")).returncode
 
         assert code in (0, -signal.SIGKILL)
-        if files(played.project) != before:
+        if snapshot(played.project) != before:
             # It may be over, but for the folder that is thrown away.
             again = mvc(*words)
             assert again.returncode == 0 or "no update to abort" in again.stderr

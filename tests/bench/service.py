@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from measuring import Workshop, commands, found, interleaved, prose, spread, table, words
+from bench.measuring import Workshop, commands, found, interleaved, prose, spread, table, words
 from support import RedisServer, Service, free_port, run, wait_until
 
 ROUNDS = 5

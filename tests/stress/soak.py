@@ -1,6 +1,6 @@
 """Keeps a service under load while things go wrong, and accounts for every request.
 
-``python tests/soak.py [--minutes=MINUTES]``. Workers are killed and renewed, the master of
+``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and renewed, the master of
 Redis fails over, slow clients come and go. A request may fail only as one of these incidents
 explains it, and the memory and the files of each process must not grow. Only a run of ten
 minutes, the default, writes docs/soak.md.
@@ -30,8 +30,8 @@ from select import select
 from threading import Event
 from typing import Any, Self
 
-from measuring import circumstances, prose, table
-from outage import BIN, Group, alone, replace, serve, with_mounts
+from bench.measuring import circumstances, prose, table
+from stress.outage import BIN, Group, alone, replace, serve, with_mounts
 from support import (
     MVC,
     ROOT,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from measuring import Workshop, commands, progress, prose, spread, table, words
+from bench.measuring import Workshop, commands, progress, prose, spread, table, words
 from support import QUESTIONS, ROOT, Service, free_port, program, run, wait_until
 
 ROUNDS = 2

@@ -1,6 +1,6 @@
 """Kills updates at random moments, and looks what is left of the project.
 
-``python tests/kills.py [COUNT [SEED]]``. Whatever the moment, the project must be wholly
+``make kills [ARGS="COUNT SEED"]``. Whatever the moment, the project must be wholly
 old or wholly new, or ``mvc update --abort`` must take it back.
 """
 
@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from support import MVC, ROOT, commit, git, run
+from support import MVC, ROOT, commit, git, run, snapshot
 
 UPDATE = ("update", "-n", "-I", "--no-redis")
 OLD, NEW, BACK, BROKEN = "wholly old", "wholly new", "taken back", "broken"
@@ -51,11 +51,11 @@ def kills(folder: Path, count: int, moments: random.Random) -> list[str]:
     outcomes = []
     for number in range(count):
         renew(folder / "pristine", project)
-        before = files(project)
+        before = snapshot(project)
         moment = moments.uniform(0, duration)
         kill(project, moment, group=number % 2 == 1)
         # What has not changed by a byte, git's own folder included, needs no judgement.
-        outcomes.append(OLD if files(project) == before else judge(project, old, new))
+        outcomes.append(OLD if snapshot(project) == before else judge(project, old, new))
         if outcomes[-1] == BROKEN:
             print(f"broken by kill {number} after {moment:.3f} of {duration:.3f} seconds")
     return outcomes
@@ -131,24 +131,9 @@ def mvc(project: Path, *arguments: str) -> int:
     return subprocess.run([MVC, *arguments], cwd=project, capture_output=True).returncode
 
 
-def files(folder: Path) -> Picture:
-    """Return the mode and the content of everything in a folder."""
-    return {
-        path.relative_to(folder).as_posix(): (path.lstat().st_mode, content(path))
-        for path in folder.rglob("*")
-    }
-
-
-def content(path: Path) -> object:
-    """Return what a path holds; nothing where it is a folder."""
-    if path.is_symlink():
-        return path.readlink()
-    return path.read_bytes() if path.is_file() else None
-
-
 def picture(project: Path) -> Picture:
     """Return all that people see of a project: its files, and what git says of them."""
-    own = {path: about for path, about in files(project).items() if not path.startswith(".git/")}
+    own = {path: about for path, about in snapshot(project).items() if not path.startswith(".git/")}
     questions = (
         ("ls-files", "--stage"),
         ("rev-parse", "--symbolic-full-name", "HEAD"),

@@ -19,11 +19,11 @@ from support import (
     MVC,
     OFFLINE,
     ROOT,
+    commit_template,
     environment,
     interpreters,
     run,
     serve_once,
-    snapshot,
     tree,
     uv,
 )
@@ -71,7 +71,7 @@ def build(folder: Path) -> list[tuple[Work, Path, Path]]:
     Return for each file what is to be done with it, and what it was built from.
     """
     template, project = folder / "template", folder / "galactic-empire"
-    snapshot(template)
+    commit_template(template)
     run(MVC, "new", project, "-n", "-I", "--template", template, cwd=folder)
     found: list[tuple[Work, Path, Path]] = []
     for work, source in ((use_command, template), (use_service, project)):

@@ -1,6 +1,6 @@
 """Measures the command and the service, and writes docs/benchmarks.md.
 
-``python tests/bench.py [SECTION...]``. Only a run of all sections writes the page.
+``make bench [ARGS="SECTION..."]``. Only a run of all sections writes the page.
 """
 
 import os
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from bench_command import command
-from bench_creation import creation
-from bench_profile import profile
-from bench_service import servers, service
-from measuring import Workshop, circumstances, table
+from bench.command import command
+from bench.creation import creation
+from bench.measuring import Workshop, circumstances, table
+from bench.profile import profile
+from bench.service import servers, service
 from support import ROOT
 
 PAGE = ROOT / "docs/benchmarks.md"

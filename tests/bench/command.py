@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from measuring import Workshop, interleaved, prose, seconds, spread, table, words
+from bench.measuring import Workshop, interleaved, prose, seconds, spread, table, words
 from support import ROOT, run
 
 COLUMNS = ("command", "seconds", "plain", "seconds", "ratio", "budget")

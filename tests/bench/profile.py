@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measuring import Workshop, commands, interleaved, prose, spread, table, words
+from bench.measuring import Workshop, commands, interleaved, prose, spread, table, words
 from support import run
 
 ROUNDS = 5
@@ -23,7 +23,7 @@ def profile(workshop: Workshop) -> Iterator[str]:
         "`/api/ready`, in a process of its own; they take turns, medians of",
         f"{ROUNDS} runs, and the least and the greatest in parentheses.",
     )
-    yield commands(*(f"python tests/{SCRIPT.name} {each}" for each in (FOUR, SERVICE)))
+    yield commands(*(f"python tests/bench/{SCRIPT.name} {each}" for each in (FOUR, SERVICE)))
     runs = interleaved("a request", ROUNDS, (FOUR, SERVICE), lambda each: asked(each, workshop))
     yield table(
         ("application", "of a request, us"),

@@ -1,0 +1,119 @@
+"""Updates projects of the last release to the commit that is checked out.
+
+One that nobody has touched must become what a new project is, without a conflict, and pass
+its own checks. In another one each module of the package is edited and a client is added:
+every edit must be in a file of the new release, or in one that is in conflict.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from support import MVC, ROOT, Project, commit, differences, git, run, sets, unmerged
+
+CONFLICTS = 3
+UPDATE = ("update", "-n", "-I", "--checkout", "HEAD")
+
+
+class Release(NamedTuple):
+    """A release, as the changelog tells of it."""
+
+    version: str
+    commit: str
+
+
+def main() -> None:
+    """Update both projects and tell what became of them."""
+    last, head = last_release(), git("rev-parse", "--short", "HEAD", cwd=ROOT)
+    with tempfile.TemporaryDirectory(prefix="mvc-upgrade-") as name:
+        print(f"A project of {last.version} ({last.commit}):", flush=True)
+        created = update_untouched(last, Path(name, "untouched"))
+        print(f"is at {head} what a new one is, and passes its checks.", flush=True)
+        print(f"A project of {last.version} with edits:", flush=True)
+        update_edited(last, Path(name, "edited"), created)
+        print(f"has all of them at {head}, or shows them as conflicts.")
+
+
+def last_release() -> Release:
+    """Return the newest release that the changelog names with its commit."""
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heading = r"^## ([\d.]+) \([\d-]+\)\n\nCommit `([0-9a-f]{40})`\.$"
+    found = re.search(heading, changelog, re.M)
+    if not found:
+        sys.exit("`CHANGELOG.md` names no release with its commit.")
+    return Release(*found.groups())
+
+
+def create(folder: Path, *options: str) -> Path:
+    """Create a project in a folder of its own."""
+    folder.mkdir(parents=True)
+    project = folder / "galactic-empire"
+    run(MVC, "new", project, "-n", "-I", "--template", ROOT, *options, cwd=folder)
+    return project
+
+
+def update_untouched(last: Release, folder: Path) -> Path:
+    """Update a project, compare it with a new one, and run its checks; return the new one."""
+    updated = create(folder / "updated", "--checkout", last.commit)
+    print(run(MVC, *UPDATE, cwd=updated), flush=True)
+    # What has become a question since gets the same answer in both.
+    state = json.loads((updated / ".cruft.json").read_text("utf-8"))
+    answers = state["context"]["cookiecutter"].items()
+    public = {key: value for key, value in answers if not key.startswith("_")}
+    created = create(folder / "created", "--checkout", "HEAD", *sets(public))
+    if different := differences(updated, created):
+        sys.exit(f"It is not what a new one is: {', '.join(different)}")
+    Project(updated, {}).make("install", "metrics", "mypy", "coverage", "docs")
+    return created
+
+
+def update_edited(last: Release, folder: Path, created: Path) -> None:
+    """Update a project in which somebody has worked, and look for each of the edits."""
+    project = create(folder, "--checkout", last.commit)
+    lines = [*add_client(project), *edit_modules(project)]
+    commit(project, "Work")
+    done = subprocess.run([MVC, *UPDATE], cwd=project, capture_output=True, text=True)
+    conflicts = unmerged(project)
+    print(done.stdout, flush=True)
+    if done.returncode != (CONFLICTS if conflicts else 0):
+        sys.exit(f"`mvc update` exited {done.returncode}: {done.stderr}")
+    # In any other file an edit would be where nothing reads it any more.
+    paths = {file.relative_to(created).as_posix() for file in created.rglob("*.py")} | {*conflicts}
+    files = [project / path for path in paths if (project / path).exists()]
+    kept = "".join(file.read_text("utf-8") for file in files)
+    if lost := [line for line in lines if line not in kept]:
+        sys.exit(f"Lost: {lost}")
+    print(f"{len(lines)} lines of somebody, files in conflict: {', '.join(conflicts) or 'none'}")
+
+
+def add_client(project: Path) -> list[str]:
+    """Add a client to those that are open with the application; return what was inserted."""
+    lines = ["from contextlib import nullcontext as mine\n", "    mine,\n"]
+    for file in project.glob("*/app/**/*.py"):
+        text = file.read_text("utf-8")
+        if clients := re.search(r"^CLIENTS\b.*\[\n", text, re.M):
+            text = text[: clients.end()] + lines[1] + text[clients.end() :]
+            file.write_text(text.replace("\nfrom ", f"\n{lines[0]}from ", 1), "utf-8")
+            return lines
+    sys.exit("The release has no `CLIENTS`.")
+
+
+def edit_modules(project: Path) -> list[str]:
+    """Insert a line in the middle of each module of the package; return the lines."""
+    lines = []
+    for file in sorted((project / "galactic_empire").rglob("*.py")):
+        text = file.read_text("utf-8").splitlines(keepends=True)
+        starts = [statement.lineno for statement in ast.parse("".join(text)).body]
+        lines.append(f"# Mine, in {file.relative_to(project).as_posix()}.\n")
+        text.insert(starts[len(starts) // 2] - 1 if starts else 0, lines[-1])
+        file.write_text("".join(text), "utf-8")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
