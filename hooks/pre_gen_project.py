@@ -53,7 +53,8 @@ DEPENDENCIES = frozenset(
     mypy_extensions mypyc myst_parser opentelemetry opentelemetry_api packaging pathspec
     pluggy poetry_core propcache py pydantic pydantic_core pydantic_settings pygments
     pytest python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer soupsieve
-    sortedcontainers sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp sphinxcontrib_devhelp
+    sortedcontainers sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp
+    sphinxcontrib_devhelp
     sphinxcontrib_htmlhelp sphinxcontrib_jsmath sphinxcontrib_qthelp
     sphinxcontrib_serializinghtml starlette truststore types_gunicorn typing_extensions
     typing_inspection urllib3 uvicorn uvicorn_worker uvloop yaml yarl
