@@ -163,6 +163,23 @@ class Baked:
             if file.is_file()
         }
 
+    def settings(self) -> dict[str, str]:
+        """Return every variable that the project's settings declare, and its type."""
+        words = (sys.executable, "-B", "-c", SETTINGS, self.package.name)
+        kinds: dict[str, str] = json.loads(run(*words, cwd=self.path))
+        return kinds
+
+
+SETTINGS = """
+import json, sys
+from importlib import import_module
+print(json.dumps({
+    f"FASTAPI_{name.upper()}": getattr(field.annotation, "__name__", "")
+    for settings in import_module(f"{sys.argv[1]}.server.settings").SETTINGS
+    for name, field in settings.model_fields.items()
+}))
+"""
+
 
 @dataclass(frozen=True)
 class Project(Baked):
