@@ -29,7 +29,7 @@ class AiohttpClient:
     @classmethod
     @asynccontextmanager
     async def lifespan(cls) -> AsyncIterator[None]:
-        """Keep the client open, as one of the ``CLIENTS`` of the application."""
+        """Keep the client open, as one of the ``LIFESPANS``."""
         cls.get_aiohttp_client()
         try:
             yield
