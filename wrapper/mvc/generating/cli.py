@@ -32,9 +32,6 @@ def group(run: Run, force_help: str) -> type[TyperGroup]:
             one = catalog.find(catalog.discover(found), cmd_name)
             if one.fault:
                 raise MvcError(one.blamed_for(one.fault))
-            from mvc import git
-
-            git.prepare()
             answers = State.read(found).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from mvc import console, engine
+from mvc.answers import fill_in, parse
 from mvc.errors import ConflictError, MvcError
 from mvc.generating import apply, router
 from mvc.generating.apply import Step, Word
@@ -112,16 +113,16 @@ def _render(
         raise MvcError(f"its argument `{taken[0]}` is an answer of the project.")
     options = generator.options(answers)
     given = {
-        key: engine.parse(key, value, options) if key in options else value
+        key: parse(key, value, options) if key in options else value
         for key, value in values.items()
         if value is not None
     }
     many = [key for key, takes_many in generator.arguments.items() if takes_many]
     with engine.extensions(generator.path):
         of_project = {key: value for key, value in answers.items() if key not in options}
-        context = engine.complete(generator.variables, {**of_project, **given}, many)
+        context = fill_in(generator.variables, {**of_project, **given}, many=many)
         root = engine.generate(generator.path, context, folder)
-        texts = engine.render(generator.route or {}, context)
+        texts = engine.renderer(context)(generator.route or {}, context)
     # pip compiles what it installs, and cookiecutter renders all there is.
     files = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     found = {PurePosixPath(f.relative_to(root).as_posix()): f for f in files if f.is_file()}
