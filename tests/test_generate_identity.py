@@ -12,7 +12,8 @@ from conftest import Bake, Mvc
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mvc.errors import MvcError
-from mvc.generating import catalog, render
+from mvc.generating import apply, catalog
+from mvc.generating.render import render
 from mvc.state import State
 from support import KINDS, MARKET, Baked, disturbing_itself, folders, remember, tree
 
@@ -87,12 +88,12 @@ def test_generate_then_destroy_is_the_identity(
     def carry_out(step: Callable[..., None], words: tuple[str, ...]) -> None:
         one = found[words[0]]
         values = dict(zip(one.arguments, words[1:], strict=False))
-        step(place, one, answers, values, pretend=False, force=False)
+        step(place, render(one, answers, values), pretend=False, force=False)
 
     try:
         for words in [*unique.values()]:
             try:
-                carry_out(render.run, words)
+                carry_out(apply.generate, words)
             except MvcError as error:
                 assert re.search(
                     "must end with the path|of more than 33|longer than 60", str(error)
@@ -100,10 +101,10 @@ def test_generate_then_destroy_is_the_identity(
                 unique.pop((words[0], words[1].lower()))
                 continue
             generated = tree(place)
-            carry_out(render.run, words)
+            carry_out(apply.generate, words)
             assert tree(place) == generated
         for words in data.draw(st.permutations(list(unique.values()))):
-            carry_out(render.revoke, words)
+            carry_out(apply.destroy, words)
         assert (tree(place), folders(place)) == before
     finally:
         router.write_bytes(original)

@@ -43,7 +43,11 @@ GENERATED = [
         *("hidden/{rest:path}", "hidden/{name}", "hidden/{number:int}", "hidden/{ratio:float}"),
         *("hidden/deep/{number:int}", "hidden/{name}/inner:put"),
     ),
-    ("controller", "a" * 30, "b" * 33, "c" * 20 + "/{d}/{e:float}:options", "f" * 30 + ":head"),
+    (
+        *("controller", "a" * 30),
+        *("b" * 33, "c" * 20 + "/{d}/{e:float}:options", "f" * 30 + ":head"),
+        "/".join(["g", *(f"{{{letter}}}" for letter in "abcdefghijkmno")]) + ":options",
+    ),
     ("generator", "award"),
     ("award", "Golden Globe"),
     ("script", "release.sh"),

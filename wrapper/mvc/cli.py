@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from mvc.errors import Interrupted, MvcError, UsageError
-from mvc.generating.cli import group
+from mvc.generating.cli import generators_that
 from mvc.state import find_project
 
 if TYPE_CHECKING:
@@ -270,19 +270,19 @@ def update(
 
 
 def _generate(*arguments: Any, **options: Any) -> None:
-    from mvc.generating import render
+    from mvc.generating import apply
 
-    render.run(*arguments, **options)
+    apply.generate(*arguments, **options)
 
 
 def _destroy(*arguments: Any, **options: Any) -> None:
-    from mvc.generating import render
+    from mvc.generating import apply
 
-    render.revoke(*arguments, **options)
+    apply.destroy(*arguments, **options)
 
 
 generators = typer.Typer(
-    cls=group(_generate, "Overwrite files that differ."),
+    cls=generators_that(_generate, "Overwrite files that differ."),
     invoke_without_command=True,
     subcommand_metavar="[GENERATOR [ARGS]...]",
     epilog="Without a generator, all of them are listed.",
@@ -307,7 +307,7 @@ def generate(ctx: typer.Context) -> None:
 
 
 destroyers = typer.Typer(
-    cls=group(_destroy, "Remove files that were edited, too."),
+    cls=generators_that(_destroy, "Remove files that were edited, too."),
     no_args_is_help=True,
     subcommand_metavar="GENERATOR [ARGS]...",
 )

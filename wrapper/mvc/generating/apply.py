@@ -1,21 +1,23 @@
-"""Changes of files in a project: what they are called, and how all or none are made."""
+"""What becomes of a project's files: planned, shown, and then done to all of them or none."""
 
-import json
+import difflib
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from mvc import git
-from mvc.errors import MvcError
+from mvc import console
+from mvc.errors import ConflictError, MvcError
+from mvc.generating import router
+from mvc.generating.render import File, Rendering
+from mvc.generating.router import Registration, ShapeError
 
-# In the git directory: the folders that generators have made, and not yet removed.
-MADE = "mvc-folders"
 DRAFTS = ".mvc-"
 
 
@@ -34,37 +36,98 @@ class Word(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What becomes of the file at ``path``, which lies in the project.
+WRITING = (Word.CREATE, Word.FORCE, Word.INSERT, Word.SUBTRACT)
 
-    Its content is ``content``; a file that is to be removed has none.
-    """
+
+class Step(NamedTuple):
+    """What becomes of a file; it gets the content when the word says that it is written."""
 
     word: Word
-    path: PurePosixPath
-    content: bytes | None = None
-    executable: bool = False
+    file: File
 
     def __str__(self) -> str:
         """Return it for people."""
         remark = " (differs; `--force` removes it)" if self.word is Word.KEEP else ""
-        return f"{self.word:>9}  {self.path}{remark}"
-
-    @property
-    def writes(self) -> bool:
-        """Whether the file gets another content."""
-        return self.word in (Word.CREATE, Word.FORCE, Word.INSERT, Word.SUBTRACT)
+        return f"{self.word:>9}  {self.file.path}{remark}"
 
 
-def content(project: Path, path: PurePosixPath) -> bytes | None:
+class Edit(NamedTuple):
+    """An edit of the module with the registrations, and the words for what comes of it."""
+
+    function: Callable[[bytes, Registration], bytes]
+    changed: Word
+    unchanged: Word
+    advice: str
+
+
+INSERTION = Edit(router.insert, Word.INSERT, Word.IDENTICAL, "Add to it yourself")
+REMOVAL = Edit(router.remove, Word.SUBTRACT, Word.ABSENT, "Take out of it yourself")
+
+
+def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
+    """Add what was rendered, and print what becomes of each file.
+
+    Raises:
+        ConflictError: when a file is there with other content, and there is no terminal.
+        MvcError: when nothing can be written, or something has to be registered by hand.
+    """
+    steps = [_creation(project, file, force) for file in rendering.files]
+    if console.is_interactive() and not pretend:
+        steps = [_decided(project, step) for step in steps]
+    _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend)
+
+
+def destroy(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
+    """Take back what :func:`generate` added, and print what becomes of each file.
+
+    What was edited since stays unless ``force``.
+
+    Raises:
+        MvcError: when nothing can be removed, or a registration has to be taken out by hand.
+    """
+    steps = [_removal(project, file, force) for file in rendering.files]
+    _carry_out(project, steps, rendering.registration, REMOVAL, pretend=pretend)
+
+
+def _creation(project: Path, file: File, force: bool) -> Step:
+    there = _content(project, file.path)
+    if there is None:
+        return Step(Word.CREATE, file)
+    if there == file.content:
+        return Step(Word.IDENTICAL, file)
+    return Step(Word.FORCE if force else Word.CONFLICT, file)
+
+
+def _removal(project: Path, file: File, force: bool) -> Step:
+    there = _content(project, file.path)
+    if there is None:
+        return Step(Word.ABSENT, file)
+    return Step(Word.REMOVE if force or there == file.content else Word.KEEP, file)
+
+
+def _edition(project: Path, wanted: Registration, edit: Edit) -> Step:
+    path = PurePosixPath(wanted.file)
+    source = _content(project, path)
+    if source is None:
+        raise ShapeError("does not exist")
+    try:
+        edited = edit.function(source, wanted)
+    except RecursionError as error:
+        raise ShapeError("is nested too deeply") from error
+    word = edit.unchanged if edited == source else edit.changed
+    return Step(word, File(path, edited, executable=False))
+
+
+def _content(project: Path, path: PurePosixPath) -> bytes | None:
     """Return the content of a file in the project, or None where there is nothing.
 
     Raises:
-        MvcError: when something else than a file is there.
+        MvcError: when it is not a file, or a link leads out of the project.
     """
     if (project / path).is_symlink():
         raise MvcError(f"`{path}` is a link. Replace it by a file first.")
+    if not Path(os.path.realpath(project / path)).is_relative_to(project):
+        raise MvcError(f"`{path}` is outside of the project.")
     try:
         return (project / path).read_bytes()
     except FileNotFoundError:
@@ -73,46 +136,78 @@ def content(project: Path, path: PurePosixPath) -> bytes | None:
         raise MvcError(f"`{path}` is no file, or inside of one. Move it first.") from error
 
 
-def make(project: Path, steps: Iterable[Step]) -> None:
-    """Do what the steps say or, when something fails, nothing; interrupts have to wait.
+def _decided(project: Path, step: Step) -> Step:
+    """Return a conflict as the user decides it."""
+    if step.word is not Word.CONFLICT:
+        return step
+    console.say(str(step))
+    answer = "d"
+    while answer == "d":
+        answer = console.choose("Overwrite it? (d shows the difference)", ["y", "n", "d"], "n")
+        if answer == "d":
+            _show_difference(project, step.file)
+    return Step(Word.FORCE if answer == "y" else Word.SKIP, step.file)
 
-    A folder goes with the last file in it when a generator has made it. Outside of a git
-    repository nobody remembers that, and every emptied folder goes.
+
+def _show_difference(project: Path, file: File) -> None:
+    there, generated = (
+        (text or b"").decode("utf-8", "replace").splitlines()
+        for text in (_content(project, file.path), file.content)
+    )
+    names = (f"{file.path}", f"{file.path} (generated)")
+    for line in difflib.unified_diff(there, generated, *names, lineterm=""):
+        console.say(line)
+
+
+def _carry_out(
+    project: Path, steps: list[Step], wanted: Registration | None, edit: Edit, *, pretend: bool
+) -> None:
+    """Print the steps and, unless they are only to be shown, do them.
+
+    Raises:
+        ConflictError: when one is a conflict, and there is no terminal to decide it on.
+        MvcError: after the rest, when the registration has to be edited by hand.
     """
-    writes = [step for step in steps if step.writes]
-    removals = [step for step in steps if step.word is Word.REMOVE]
-    if not writes and not removals:
+    complaint = ""
+    if wanted:
+        try:
+            steps = [*steps, _edition(project, wanted, edit)]
+        except ShapeError as error:
+            lines = textwrap.indent(f"{wanted.importing}\n{wanted.call}", "  ")
+            complaint = f"`{wanted.file}` {error}, and was left alone. {edit.advice}:\n{lines}"
+    for step in steps:
+        console.say(str(step))
+    conflicts = [step.file.path for step in steps if step.word is Word.CONFLICT]
+    if conflicts and not console.is_interactive():
+        found = f"`{conflicts[0]}` is there already, and is different"
+        raise ConflictError(f"{found}. Nothing was written; `--force` overwrites it.")
+    if not pretend:
+        _change(project, steps)
+    if complaint:
+        raise MvcError(complaint)
+
+
+def _change(project: Path, steps: list[Step]) -> None:
+    """Do all steps or, when one fails, none; interrupts have to wait."""
+    changes = [step for step in steps if step.word in (*WRITING, Word.REMOVE)]
+    if not changes:
         return
     try:
-        _change(project, writes, removals)
+        # Beside the files, so that each of them changes in one step of the file system.
+        beside = tempfile.TemporaryDirectory(prefix=DRAFTS, dir=project, ignore_cleanup_errors=True)
+        with _signals_waiting(), beside as aside, ExitStack() as undo:
+            for number, step in enumerate(changes):
+                change = _remove if step.word is Word.REMOVE else _write
+                change(project, step.file, Path(aside, str(number)), undo)
+            removed = [step.file.path for step in changes if step.word is Word.REMOVE]
+            _remove_emptied(project, removed, undo)
+            undo.pop_all()
     except OSError as error:
         place = Path(str(error.filename2 or error.filename or project))
-        # Nobody can look at the draft afterwards.
+        # The draft is gone by now.
         if any(part.startswith(DRAFTS) for part in place.parts):
             place = project
         raise MvcError(f"{error.strerror}: `{place}`. Nothing was changed.") from error
-
-
-def _change(project: Path, writes: list[Step], removals: list[Step]) -> None:
-    # Beside the files, so that each of them changes in one step of the file system.
-    beside = tempfile.TemporaryDirectory(prefix=DRAFTS, dir=project, ignore_cleanup_errors=True)
-    with _signals_waiting(), beside as aside, ExitStack() as undo:
-        drafts = [
-            _draft(step, project / step.path, Path(aside, str(number)))
-            for number, step in enumerate(writes)
-        ]
-        made: list[Path] = []
-        for step, draft in zip(writes, drafts, strict=True):
-            made += _put(draft, (project / step.path).resolve(), undo)
-        for number, step in enumerate(removals):
-            file, grave = project / step.path, Path(aside, f"gone-{number}")
-            file.rename(grave)
-            undo.callback(grave.rename, file)
-        record = _Record.of(project)
-        emptied = {project / parent for step in removals for parent in step.path.parents[:-1]}
-        gone = [folder for folder in emptied if record.tells_to_remove(folder)]
-        record.renew(made, _remove_empty(gone, undo))
-        undo.pop_all()
 
 
 @contextmanager
@@ -128,79 +223,37 @@ def _signals_waiting() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
-def _draft(step: Step, target: Path, draft: Path) -> Path:
-    draft.write_bytes(step.content or b"")
-    if target.exists():
-        shutil.copymode(target, draft)
-    if step.executable:
-        mode = draft.stat().st_mode
-        draft.chmod(mode | (mode & 0o444) >> 2)
-    return draft
-
-
-def _put(draft: Path, target: Path, undo: ExitStack) -> list[Path]:
-    """Move a draft to its place; return the folders that had to be made."""
-    missing = [folder for folder in target.parents if not folder.exists()][::-1]
-    for folder in missing:
+def _write(project: Path, file: File, draft: Path, undo: ExitStack) -> None:
+    """Write a file by way of a draft, and make the folders that it needs."""
+    target = (project / file.path).resolve()
+    draft.write_bytes(file.content)
+    for folder in reversed([folder for folder in target.parents if not folder.exists()]):
         folder.mkdir()
         undo.callback(folder.rmdir)
     if target.exists():
-        saved = draft.with_name(f"{draft.name}-saved")
+        saved = draft.with_suffix(".saved")
         shutil.copy2(target, saved)
-        undo.callback(os.replace, saved, target)
+        shutil.copymode(target, draft)
+        undo.callback(saved.replace, target)
     else:
         undo.callback(target.unlink, missing_ok=True)
+    if file.executable:
+        mode = draft.stat().st_mode
+        draft.chmod(mode | (mode & 0o444) >> 2)
     draft.replace(target)
-    return missing
 
 
-def _remove_empty(folders: Iterable[Path], undo: ExitStack) -> list[Path]:
-    """Remove those of the folders that are empty, and return them."""
-    removed = []
-    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+def _remove(project: Path, file: File, grave: Path, undo: ExitStack) -> None:
+    """Move a file away."""
+    target = project / file.path
+    target.replace(grave)
+    undo.callback(grave.replace, target)
+
+
+def _remove_emptied(project: Path, removed: Iterable[PurePosixPath], undo: ExitStack) -> None:
+    """Remove the folders that held nothing but these files."""
+    for path in removed:
         with suppress(OSError):  # Something else is in it.
-            folder.rmdir()
-            undo.callback(folder.mkdir)
-            removed.append(folder)
-    return removed
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The folders in a project that generators have made.
-
-    ``file`` is in the git directory, or None where there is none; ``names`` is None where
-    nothing has been noted yet.
-    """
-
-    project: Path
-    file: Path | None
-    prefix: str
-    names: frozenset[str] | None
-
-    @classmethod
-    def of(cls, project: Path) -> "_Record":
-        where = ("--absolute-git-dir", "--show-prefix")
-        try:
-            folder, prefix, _ = git.output("rev-parse", *where, cwd=project).split("\n")
-        except (MvcError, ValueError):  # The name of the project has a line break.
-            return cls(project, None, "", None)
-        file = Path(folder, MADE)
-        try:
-            return cls(project, file, prefix, frozenset(json.loads(file.read_text("utf-8"))))
-        except (OSError, ValueError, TypeError):
-            return cls(project, file, prefix, None)
-
-    def tells_to_remove(self, folder: Path) -> bool:
-        return self.names is None or self._name(folder) in self.names
-
-    def renew(self, made: Iterable[Path], removed: Iterable[Path]) -> None:
-        names = {*(self.names or ()), *map(self._name, made)} - {*map(self._name, removed)}
-        if self.file and (self.names is None or names != set(self.names)):
-            draft = self.file.with_name(f"{MADE}.tmp")
-            draft.write_text(json.dumps(sorted(names)), "utf-8")
-            draft.replace(self.file)
-
-    def _name(self, folder: Path) -> str:
-        """Return a name that differs from those of other projects in the repository."""
-        return self.prefix + folder.relative_to(self.project).as_posix()
+            for folder in (project / parent for parent in path.parents[:-1]):
+                folder.rmdir()
+                undo.callback(folder.mkdir)

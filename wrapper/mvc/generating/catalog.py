@@ -17,7 +17,6 @@ LOCAL = "lib/generators"
 MANY = "..."
 # The options that every generator has already.
 RESERVED = ("help", "pretend", "force")
-ROUTE = {"file", "import", "call"}
 
 
 @dataclass(frozen=True)
@@ -76,21 +75,18 @@ class Generator:
         }
 
     @property
-    def route(self) -> dict[str, str] | None:
-        """The templates of what is registered: ``file``, ``import`` and ``call``."""
-        route: dict[str, str] | None = self._description.get("route")
-        return route
+    def route(self) -> dict[str, str]:
+        """The templates of what is registered, if anything: ``file``, ``import``, ``call``."""
+        return dict(self._description.get("route", {}))
 
     @property
     def prompts(self) -> dict[str, Any]:
         """The help of arguments and options."""
-        prompts: dict[str, Any] = self.variables.get("__prompts__", {})
-        return prompts
+        return dict(self.variables.get("__prompts__", {}))
 
     @property
     def _description(self) -> dict[str, Any]:
-        description: dict[str, Any] = self.variables.get("_generator", {})
-        return description
+        return dict(self.variables.get("_generator", {}))
 
 
 def discover(project: Path | None) -> dict[str, Generator]:
@@ -111,7 +107,7 @@ def discover(project: Path | None) -> dict[str, Generator]:
     return found
 
 
-def find(generators: dict[str, Generator], word: str) -> Generator:
+def select(generators: dict[str, Generator], word: str) -> Generator:
     """Return the generator of this name or, where there is none, of this alias.
 
     Raises:
@@ -186,12 +182,11 @@ def _check_description(description: dict[str, Any], variables: dict[str, Any]) -
 
 
 def _is_sound(key: str, value: object) -> bool:
-    match key:
-        case "help" | "alias":
-            return isinstance(value, str)
-        case "arguments":
-            return isinstance(value, list) and all(isinstance(word, str) for word in value)
-        case "route":
-            texts = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-            return texts and value.keys() == ROUTE  # type: ignore[attr-defined]
+    match key, value:
+        case "help" | "alias", str():
+            return True
+        case "arguments", list():
+            return all(isinstance(word, str) for word in value)
+        case "route", {"file": str(), "import": str(), "call": str(), **rest}:
+            return not rest
     return False

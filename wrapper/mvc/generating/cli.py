@@ -12,12 +12,11 @@ from mvc.generating import catalog
 from mvc.generating.catalog import Generator
 from mvc.state import State, find_project
 
-Run = Callable[..., None]
 Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
 
 
-def group(run: Run, force_help: str) -> type[TyperGroup]:
-    """Return the commands that do ``run`` with a generator, such as :func:`.render.run`."""
+def generators_that(act: Callable[..., None], force_help: str) -> type[TyperGroup]:
+    """Return a command for each generator, which does ``act`` with what it renders."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
@@ -28,14 +27,16 @@ def group(run: Run, force_help: str) -> type[TyperGroup]:
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             """Return the command of a generator, by its name or its alias."""
-            found = find_project(ctx.obj)
-            one = catalog.find(catalog.discover(found), cmd_name)
+            project = find_project(ctx.obj)
+            one = catalog.select(catalog.discover(project), cmd_name)
             if one.fault:
                 raise MvcError(one.blamed_for(one.fault))
-            answers = State.read(found).answers
+            answers = State.read(project).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:
-                run(found, one, answers, values, pretend=pretend, force=force)
+                from mvc.generating.render import render
+
+                act(project, render(one, answers, values), pretend=pretend, force=force)
 
             return _command(one, _parameters(one, answers, force_help), callback)
 

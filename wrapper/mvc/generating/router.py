@@ -1,27 +1,30 @@
 """Puts a registration into a module, and takes it out, by the module's syntax tree.
 
-What is registered is found under whatever name it was imported. Every byte that is not
-part of the registration stays as it is.
+A registration is its two statements, compared as trees, wherever they stand. Every other
+byte of the module stays as it is.
 """
 
 import ast
+import builtins
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import resolve_name
-from itertools import accumulate, takewhile
-from pathlib import PurePosixPath
 
 from mvc.errors import MvcError
 
-BOM = b"\xef\xbb\xbf"
-LINE_ENDS = (b"\n", b"\r")
 Import = ast.Import | ast.ImportFrom
+Block = list[ast.stmt]
+# What gives something a name, or uses one; imports do as well.
+NAMED = {
+    ast.Name: "id",
+    ast.arg: "arg",
+    **dict.fromkeys((ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef), "name"),
+}
 
 
 class ShapeError(Exception):
-    """A module is not understood; the message ends a sentence that begins with its name."""
+    """A module cannot be edited; the message ends a sentence that begins with its name."""
 
 
 @dataclass(frozen=True)
@@ -42,259 +45,177 @@ class Registration:
         """Refuse what could not be found again in a module."""
         importing, call = self.statements()
         if not isinstance(importing, Import) or len(importing.names) != 1:
-            raise MvcError(f"`{self.importing}` is no import of one name.")
-        if not _callee(call) or not self.target:
-            raise MvcError(f"`{self.call}` is no call such as `router.add(name)`.")
+            raise MvcError(f"`{self.importing}` does not import one name.")
+        if not _call(call) or self.name not in _names(call):
+            raise MvcError(f"`{self.call}` is not a call such as `router.add(name)`.")
 
     def statements(self) -> tuple[ast.stmt, ast.stmt]:
         """Return the import and the call, parsed."""
         return _statement(self.importing), _statement(self.call)
 
     @property
-    def target(self) -> str:
-        """The full name of what is registered, or an empty text."""
-        importing, call = self.statements()
-        names = _imported(importing, self.package)
-        [imported] = names.values()
-        found = (_full_name(argument, names) for argument in _arguments(call))
-        return next((name for name in found if f"{name}.".startswith(f"{imported}.")), "")
-
-    @property
-    def receiver(self) -> str:
-        """The name of what is called."""
-        name, _ = _callee(_statement(self.call)) or ("", "")
+    def name(self) -> str:
+        """The name that is imported, as the call uses it."""
+        [name] = _imported(_statement(self.importing))
         return name
-
-    @property
-    def package(self) -> str:
-        """The package that relative imports start from."""
-        return ".".join(PurePosixPath(self.file).parent.parts)
 
 
 def insert(source: bytes, wanted: Registration) -> bytes:
-    """Return the module with the registration in it; as it was when there is one.
+    """Return the module with the registration in it; unchanged when it is registered.
 
     Raises:
         ShapeError: when it is not clear where it belongs.
     """
-    module = _Module(source, wanted)
-    if module.registrations:
+    module = _Module(source)
+    importing, call = wanted.statements()
+    if module.places(importing) and module.places(call):
         return source
-    module.refuse_uses()
-    if module.insert_import() > module.insert_call():
-        raise ShapeError(f"defines `{wanted.receiver}` above its imports")
+    known = _names(module.tree)
+    if wanted.name in known:
+        raise ShapeError(f"uses `{wanted.name}` for something else")
+    for name in sorted(_names(call) - {wanted.name} - known - set(dir(builtins))):
+        raise ShapeError(f"does not define `{name}`")
+    last = module.insert_call(call, wanted.call)
+    module.insert_import(importing, wanted.importing, above=last)
     return module.edited()
 
 
 def remove(source: bytes, wanted: Registration) -> bytes:
-    """Return the module without the registration; as it was when there is none.
+    """Return the module without the registration; unchanged when it is not registered.
 
     Raises:
-        ShapeError: when it cannot be taken out.
+        ShapeError: when what is registered is used in another way, too.
     """
-    module = _Module(source, wanted)
-    module.refuse_uses()
-    module.remove_imports()
-    module.remove_calls()
+    module = _Module(source)
+    if wanted.name not in _names(module.tree):
+        return source
+    imports, calls = map(module.places, wanted.statements())
+    for block, statement in (*calls, *imports):
+        module.cut(block, statement)
+    if not (imports and calls) or wanted.name in _names(module.tree):
+        raise ShapeError(f"uses `{wanted.name}` for something else")
+    for block, statement in imports:
+        if block is module.tree.body:
+            module.close_gap(statement, above=calls[0][1])
     return module.edited()
 
 
 class _Module:
-    """The source of a module, its tree, and the edits that are made in both of them."""
+    """The lines of a module and its tree; every edit is made in both of them."""
 
-    def __init__(self, source: bytes, wanted: Registration) -> None:
-        self.mark = BOM if source.startswith(BOM) else b""
-        self.source = source.removeprefix(BOM)
+    def __init__(self, source: bytes) -> None:
+        self.mark = BOM_UTF8 if source.startswith(BOM_UTF8) else b""
+        text = source.removeprefix(BOM_UTF8)
         try:
-            self.tree = ast.parse(self.source)
+            self.tree = ast.parse(text)
         except SyntaxError as error:
             place = f" in line {error.lineno}" if error.lineno else ""
             raise ShapeError(f"has a syntax error{place}") from error
         except (ValueError, RecursionError) as error:
             raise ShapeError("cannot be parsed") from error
-        # The parser counts columns in bytes.
-        self.lines = self.source.splitlines(keepends=True)
-        self.starts = [0, *accumulate(map(len, self.lines))]
-        self.line_end = b"\r\n" if self.source.partition(b"\n")[0].endswith(b"\r") else b"\n"
-        self.edits: list[tuple[int, int, bytes]] = []
+        self.imported = _imported(self.tree)
+        self.line_end = b"\r\n" if text.partition(b"\n")[0].endswith(b"\r") else b"\n"
+        # The last line is edited as all others are, and loses this again.
+        self.added = b"" if text.endswith((b"\n", b"\r")) else self.line_end
+        self.lines = (text + self.added).splitlines(keepends=True)
 
-        self.wanted = wanted
-        self.importing, self.call = wanted.statements()
-        [self.local] = _imported(self.importing, wanted.package)
-        self.names = _imported(self.tree, wanted.package)
-        self.registrations = [
+    def places(self, wanted: ast.stmt) -> list[tuple[Block, ast.stmt]]:
+        """Return every statement that is the same, and the block that it stands in."""
+        tree = ast.dump(wanted)
+        return [
             (block, statement)
             for block in _blocks(self.tree)
             for statement in block
-            if self._registered(statement)
+            if ast.dump(statement) == tree
         ]
-        calls = [statement for _, statement in self.registrations]
-        inside = {id(name) for call in calls for name in _names(call)}
-        self.used = {name.id for name in _names(self.tree) if id(name) not in inside}
 
-    def refuse_uses(self) -> None:
-        """Make sure that what is registered, or its module, is used for nothing else.
+    def insert_call(self, call: ast.stmt, text: str) -> ast.stmt:
+        """Call after the last of such calls, and return that one.
 
         Raises:
-            ShapeError: when it is, or when it is imported but not registered.
+            ShapeError: when it is not clear which that is.
         """
-        module, _, _ = self.wanted.target.rpartition(".")
-        ours = [name for name, full in self.names.items() if full in (self.wanted.target, module)]
-        for name in ours:
-            if not self.registrations or name in self.used:
-                raise ShapeError(f"uses `{name}` in a way of its own")
+        found = [
+            (block, like[-1])
+            for block in _blocks(self.tree)
+            if (like := [other for other in block if self._registers(other, call)])
+        ]
+        # What is registered under a condition, below the rest, is no place for more.
+        inner = [nested for block, _ in found[:1] for node in block for nested in _blocks(node)]
+        if not found or any(block not in inner for block, _ in found[1:]):
+            function = ast.unparse(call).partition("(")[0]
+            raise ShapeError(f"does not call `{function}` with what it imports in one place")
+        block, last = found[0]
+        indent = self.lines[last.lineno - 1][: last.col_offset]
+        block.insert(block.index(last) + 1, call)
+        self._write(last.end_lineno or 0, text, indent)
+        return last
 
-    def insert_import(self) -> int:
-        """Import the name, where import sorters want it; return the offset in the source."""
-        if self.local in _identifiers(self.tree):
-            raise ShapeError(f"uses `{self.local}` for something else")
-        imports = self._imports()
+    def insert_import(self, importing: ast.stmt, text: str, above: ast.stmt) -> None:
+        """Import the name ``above`` a statement, where import sorters want it.
+
+        Raises:
+            ShapeError: when nothing is imported there.
+        """
+        imports = self._imports(above)
         if not imports:
             raise ShapeError("does not begin with imports")
-        body = self.tree.body
-        siblings = self._siblings(self.importing)
-        before = [node for node in siblings if _rank(node) < _rank(self.importing)]
+        siblings = [node for node in imports if _section(node) == _section(importing)]
+        before = [node for node in siblings if _rank(node) < _rank(importing)]
         if siblings and not before:
-            self._write_before(siblings[0], self.wanted.importing)
-            body.insert(body.index(siblings[0]), self.importing)
+            self.tree.body.insert(self.tree.body.index(siblings[0]), importing)
+            self._write(siblings[0].lineno - 1, text)
         else:
             anchor = (before or imports)[-1]
+            self.tree.body.insert(self.tree.body.index(anchor) + 1, importing)
             # The first of its section is set apart, as formatters want it.
-            self._write_after(anchor, self.wanted.importing, apart=not siblings)
-            body.insert(body.index(anchor) + 1, self.importing)
-        return self.edits[-1][0]
+            self._write(anchor.end_lineno or 0, text if siblings else f"\n{text}")
 
-    def insert_call(self) -> int:
-        """Call after the last of such calls, or where what is called is defined.
+    def cut(self, block: Block, statement: ast.stmt) -> None:
+        """Take out a statement with its lines, whose numbers stay those of the tree."""
+        block.remove(statement)
+        for line in range(statement.lineno - 1, statement.end_lineno or 0):
+            self.lines[line] = b""
 
-        Return the offset in the source.
-        """
-        places = list(_definitions(self.tree, self.wanted.receiver))
-        if len(places) != 1:
-            raise ShapeError(f"does not define `{self.wanted.receiver}` in one place")
-        [(block, place)] = places
-        for index in range(place, len(block)):
-            if _callee(block[index]) == _callee(self.call):
-                place = index + 1
-        if place:
-            self._write_after(block[place - 1], self.wanted.call)
-        else:
-            self._write_before(block[0], self.wanted.call)
-        block.insert(place, self.call)
-        return self.edits[-1][0]
-
-    def remove_imports(self) -> None:
-        """Take out the imports of what only the registrations use."""
-        arguments = [part for _, call in self.registrations for part in self._registered(call)]
-        unused = {name.id for part in arguments for name in _names(part)} - self.used
-        for block in _blocks(self.tree):
-            for statement in [node for node in block if isinstance(node, Import)]:
-                gone = [alias for alias in statement.names if _local(statement, alias) in unused]
-                if len(gone) == len(statement.names):
-                    block.remove(statement)
-                    start, end = self._span(statement)
-                    self._edit(start - self._length_of_gap(statement), end)
-                else:
-                    for alias in gone:
-                        self._edit(*self._span_of_alias(statement.names, alias))
-                        statement.names.remove(alias)
-
-    def remove_calls(self) -> None:
-        """Take out every registration."""
-        for block, statement in self.registrations:
-            self._edit(*self._span(statement))
-            block.remove(statement)
+    def close_gap(self, gone: ast.stmt, above: ast.stmt) -> None:
+        """Take out the blank line that the first import of a section came with."""
+        is_last = all(_section(node) != _section(gone) for node in self._imports(above))
+        if is_last and gone.lineno > 1 and not self.lines[gone.lineno - 2].strip():
+            self.lines[gone.lineno - 2] = b""
 
     def edited(self) -> bytes:
-        """Return the source with all edits, which must be what was done to the tree.
+        """Return the source with all edits.
 
         Raises:
-            ShapeError: when it is not.
+            ShapeError: when they are not what was done to the tree.
         """
-        source = self.source
-        for start, end, text in sorted(self.edits, reverse=True):
-            source = source[:start] + text + source[end:]
+        text = b"".join(self.lines).removesuffix(self.added)
         try:
-            tree = ast.parse(source)
-        except SyntaxError as error:
-            raise ShapeError("has nothing else where the call stands") from error
-        if ast.dump(tree) != ast.dump(self.tree):
+            is_same = ast.dump(ast.parse(text)) == ast.dump(self.tree)
+        except SyntaxError:
+            is_same = False
+        if not is_same:
             raise ShapeError("is laid out in an unusual way")
-        return self.mark + source
+        return self.mark + text
 
-    def _registered(self, statement: ast.stmt) -> list[ast.expr]:
-        """Return the arguments of a registration that are what is to be registered."""
-        if _method(statement) != _method(self.call):
-            return []
-        arguments = _arguments(statement)
-        return [part for part in arguments if _full_name(part, self.names) == self.wanted.target]
+    def _registers(self, statement: ast.stmt, like: ast.stmt) -> bool:
+        """Return whether a statement calls the same as another one, with what is imported."""
+        one, other = _call(statement), _call(like)
+        if not one or not other or ast.dump(one.func) != ast.dump(other.func):
+            return False
+        return any(self.imported & _names(argument) for argument in one.args)
 
-    def _imports(self) -> list[Import]:
-        """Return the imports that the module begins with."""
-        head = takewhile(_is_heading, self.tree.body)
-        return [statement for statement in head if isinstance(statement, Import)]
+    def _imports(self, above: ast.stmt) -> list[Import]:
+        """Return the imports of the module that stand above a statement."""
+        body = self.tree.body
+        return [n for n in body if isinstance(n, Import) and n.lineno < above.lineno]
 
-    def _siblings(self, statement: ast.stmt) -> list[Import]:
-        """Return those of them that are sorted with ``statement``."""
-        section = _section(statement)
-        return [node for node in self._imports() if _section(node) == section]
-
-    def _length_of_gap(self, statement: Import) -> int:
-        """Return the length of the blank line that the first of a section came with."""
-        above = self.lines[statement.lineno - 2] if statement.lineno > 1 else b"-"
-        is_last = not statement.col_offset and not self._siblings(statement)
-        return len(above) if is_last and not above.strip() else 0
-
-    def _write_before(self, anchor: ast.stmt, text: str) -> None:
-        start, _ = self._span(anchor)
-        self._edit(start, start, self._indented(text, anchor))
-
-    def _write_after(self, anchor: ast.stmt, text: str, apart: bool = False) -> None:
-        _, end = self._span(anchor)
-        written = self.line_end * apart + self._indented(text, anchor)
-        if not self.source[:end].endswith(LINE_ENDS):
-            # The module ends here without a line end, and goes on doing so.
-            written = self.line_end + written.removesuffix(self.line_end)
-        self._edit(end, end, written)
-
-    def _indented(self, text: str, model: ast.stmt) -> bytes:
-        indent = self.lines[model.lineno - 1][: model.col_offset]
-        lines = (indent + line.encode() + self.line_end for line in text.splitlines())
-        return b"".join(lines)
-
-    def _span(self, statement: ast.stmt) -> tuple[int, int]:
-        """Return where the lines of a statement begin and end.
-
-        Raises:
-            ShapeError: when it shares them with something else.
-        """
-        first, last = self.starts[statement.lineno - 1], self.starts[statement.end_lineno or 0]
-        start, end = self._position(statement)
-        head, tail = self.source[first:start].strip(), self.source[end:last].strip()
-        if head or (tail and not tail.startswith(b"#")):
-            raise ShapeError(f"has more than one statement in line {statement.lineno}")
-        return first, last
-
-    def _span_of_alias(self, aliases: list[ast.alias], alias: ast.alias) -> tuple[int, int]:
-        """Return where a name and the comma beside it begin and end."""
-        index = aliases.index(alias)
-        start, end = self._position(alias)
-        if index + 1 < len(aliases):
-            return start, self._position(aliases[index + 1])[0]
-        return self._position(aliases[index - 1])[1], end
-
-    def _position(self, node: ast.stmt | ast.alias) -> tuple[int, int]:
-        end_line, end_column = node.end_lineno or 0, node.end_col_offset or 0
-        return self.starts[node.lineno - 1] + node.col_offset, self.starts[
-            end_line - 1
-        ] + end_column
-
-    def _edit(self, start: int, end: int, text: bytes = b"") -> None:
-        """Note an edit; without ``text`` something is taken out."""
-        if not text and end == len(self.source) and not self.source.endswith(LINE_ENDS):
-            # What is now the last line gets no line end either.
-            start = len(self.source[:start].rstrip(b"\r\n"))
-        self.edits.append((start, end, text))
+    def _write(self, line: int, text: str, indent: bytes = b"") -> None:
+        """Write below a line, of which there is none with the number 0."""
+        self.lines[line:line] = [
+            indent + part.encode() + self.line_end if part else self.line_end
+            for part in text.split("\n")
+        ]
 
 
 def _statement(text: str) -> ast.stmt:
@@ -306,121 +227,53 @@ def _statement(text: str) -> ast.stmt:
     return statement
 
 
-def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+def _blocks(tree: ast.AST) -> Iterator[Block]:
+    """Yield each list of statements, outer ones first."""
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
-            block = getattr(node, field, None)
-            if isinstance(block, list):
+            if isinstance(block := getattr(node, field, None), list):
                 yield block
 
 
-def _definitions(tree: ast.AST, name: str) -> Iterator[tuple[list[ast.stmt], int]]:
-    """Yield the blocks in which a variable or a parameter has a name, and from where on."""
-    for block in _blocks(tree):
-        for index, statement in enumerate(block):
-            if _assigned(statement) == name:
-                yield block, index + 1
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and name in _parameters(node):
-            yield node.body, int(ast.get_docstring(node) is not None)
+def _names(tree: ast.AST) -> set[str]:
+    """Return the names that something in a tree defines or uses."""
+    named = (node for node in ast.walk(tree) if type(node) in NAMED)
+    return {getattr(node, NAMED[type(node)]) for node in named} | _imported(tree)
 
 
-def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    takes = node.args
-    return {one.arg for one in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)}
+def _imported(tree: ast.AST) -> set[str]:
+    """Return the names that the imports in a tree define."""
+    aliases = (node for node in ast.walk(tree) if isinstance(node, ast.alias))
+    return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
 
 
-def _names(node: ast.AST) -> Iterator[ast.Name]:
-    return (part for part in ast.walk(node) if isinstance(part, ast.Name))
-
-
-def _identifiers(tree: ast.AST) -> set[str]:
-    """Return every name that something in the module has."""
-    fields = ("id", "name", "arg", "asname")
-    return {getattr(node, field, None) or "" for node in ast.walk(tree) for field in fields}
-
-
-def _imported(tree: ast.AST, package: str) -> dict[str, str]:
-    """Return the full name of everything that is imported, by the name it has here."""
-    found = {}
-    for node in ast.walk(tree):
-        if isinstance(node, Import):
-            for alias in node.names:
-                found[_local(node, alias)] = _full(node, alias, package)
-    return found
-
-
-def _local(node: Import, alias: ast.alias) -> str:
-    whole = isinstance(node, ast.ImportFrom)
-    return alias.asname or (alias.name if whole else alias.name.partition(".")[0])
-
-
-def _full(node: Import, alias: ast.alias, package: str) -> str:
-    if isinstance(node, ast.Import):
-        return alias.name if alias.asname else alias.name.partition(".")[0]
-    module = "." * node.level + (node.module or "")
-    with suppress(ImportError):  # It is above the package, and names nothing.
-        module = resolve_name(module, package)
-    return f"{module}.{alias.name}"
-
-
-def _callee(statement: ast.stmt) -> tuple[str, str] | None:
-    """Return name and method of a statement such as ``name.method()``."""
+def _call(statement: ast.stmt) -> ast.Call | None:
+    """Return the call of a method that a statement consists of, if it does."""
     match statement:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr))):
-            return name, attr
+        case ast.Expr(value=ast.Call(func=ast.Attribute()) as call):
+            return call
     return None
 
 
-def _method(statement: ast.stmt) -> str | None:
-    """Return the method that a statement calls, of whatever."""
-    match statement:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=attr))):
-            return attr
-    return None
-
-
-def _arguments(statement: ast.stmt) -> list[ast.expr]:
-    match statement:
-        case ast.Expr(value=ast.Call(args=arguments, keywords=keywords)):
-            return [*arguments, *(keyword.value for keyword in keywords)]
-    return []
-
-
-def _full_name(node: ast.expr, names: dict[str, str]) -> str:
-    head, dot, rest = ast.unparse(node).partition(".")
-    return names.get(head, head) + dot + rest
-
-
-def _is_heading(statement: ast.stmt) -> bool:
-    """Return whether a statement may stand among the imports at the top of a module."""
-    is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return is_docstring or isinstance(statement, Import | ast.If | ast.Try)
-
-
-def _assigned(statement: ast.stmt) -> str | None:
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            return name
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
-            return name
-    return None
+def _origin(node: ast.stmt) -> tuple[int, str]:
+    """Return where an import starts from, as its number of dots, and the module's name."""
+    match node:
+        case ast.ImportFrom(level=level, module=module):
+            return level, module or ""
+        case ast.Import(names=[alias, *_]):
+            return 0, alias.name
+    return 0, ""
 
 
 def _section(node: ast.stmt) -> str:
     """Return what keeps imports together: that they are relative, or their package."""
-    if isinstance(node, ast.ImportFrom):
-        return "" if node.level else (node.module or "").partition(".")[0]
-    return node.names[0].name.partition(".")[0] if isinstance(node, ast.Import) else ""
+    level, module = _origin(node)
+    return "" if level else module.partition(".")[0]
 
 
 def _rank(node: ast.stmt) -> tuple[object, ...]:
     """Return what imports are sorted by, as isort and ruff do: numbers by their value."""
-    level, module = 0, ""
-    if isinstance(node, ast.ImportFrom):
-        level, module = node.level, node.module or ""
-    elif isinstance(node, ast.Import):
-        module = node.names[0].name
+    level, module = _origin(node)
     parts = re.split(r"(\d+)", module)
-    numbers = [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+    numbers = [int(part) if part.isdigit() else part for part in parts]
     return isinstance(node, ast.ImportFrom), -level, numbers, module

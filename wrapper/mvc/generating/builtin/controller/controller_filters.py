@@ -1,4 +1,4 @@
-"""How this generator reads names and endpoints, and how it breaks lines."""
+"""How this generator reads names and endpoints."""
 
 import re
 from collections.abc import Callable, Set
@@ -12,19 +12,18 @@ from jinja2.ext import Extension
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 # Starlette's convertors, each before those that take what it takes as well: the type of the
 # parameter, and a text that the tests ask for, in an f-string. No name in a path has a hyphen,
-# so that no other route answers it.
+# so that no other route answers it; none is longer than the shortest parameter of its kind.
 CONVERTORS = {
     "int": ("int", "1"),
     "float": ("float", "1.5"),
     "uuid": ("UUID", "{UUID}"),
-    "str": ("str", "some-text"),
-    "path": ("str", "some/other-text"),
+    "str": ("str", "a-b"),
+    "path": ("str", "a/b-c"),
 }
 # Names that the generated code has already, or that the project's linter refuses.
 TAKEN_BY_FUNCTIONS = {"router", "str", "int", "float", "l"}
 TAKEN_BY_PARAMETERS = {"l", "timeout"}
-LINE = 88
-# With names of these lengths every generated line can be kept within LINE.
+# With names of these lengths no generated line has more than 88 characters.
 LONGEST_NAME = 30
 LONGEST_FUNCTION = 33
 LONGEST_PATH = 60
@@ -36,7 +35,7 @@ class Filters(Extension):
     def __init__(self, environment: Environment) -> None:
         """Add them to ``environment``."""
         super().__init__(environment)
-        for function in (snake, camel, endpoints, refusal, fitted):
+        for function in (snake, camel, endpoints, refusal):
             environment.filters[function.__name__] = function
 
 
@@ -118,16 +117,6 @@ def refusal(variables: dict[str, Any]) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def fitted(parts: list[str], start: str, end: str = ")", indent: int = 0) -> str:
-    """Join a call, a signature or an import, on one line or on one for each part."""
-    line = f"{start}{', '.join(parts)}{end}"
-    if len(line) + indent <= LINE:
-        return line
-    opening, closing = (start, end) if end else (f"{start}(", ")")
-    inner = "".join(f"\n{' ' * (indent + 4)}{part}," for part in parts)
-    return f"{opening}{inner}\n{' ' * indent}{closing}"
 
 
 def _words(texts: list[str] | str) -> list[str]:

@@ -6,24 +6,37 @@ from uuid import UUID
 {% endif %}
 from fastapi import APIRouter{{ ", Response" if "head" in methods }}
 {% if methods | reject("eq", "head") | list %}
-{{ [cookiecutter.__response] | fitted("from ..views." ~ cookiecutter.__name ~ " import ", "") }}
+from ..views.{{ cookiecutter.__name }} import (
+    {{ cookiecutter.__response }},
+)
 {% endif %}
-{{ ['prefix="/' ~ cookiecutter.__name ~ '"', 'tags=["' ~ cookiecutter.__name ~ '"]'] | fitted("router = APIRouter(") }}
+router = APIRouter(
+    prefix="/{{ cookiecutter.__name }}",
+    tags=["{{ cookiecutter.__name }}"],
+)
 {%- for endpoint in endpoints %}
-{%- set path = '"' ~ endpoint.path ~ '"' %}
-{%- set function = "async def " ~ endpoint.function ~ "(" %}
-{%- if endpoint.method == "head" %}
+{%- set is_head = endpoint.method == "head" %}
 
 
-{{ [path, "response_class=Response"] | fitted("@router.head(") }}
-{{ endpoint.signature | fitted(function, ") -> None:") }}
+{% if is_head -%}
+@router.head(
+    "{{ endpoint.path }}",
+    response_class=Response,
+)
+{%- else -%}
+@router.{{ endpoint.method }}("{{ endpoint.path }}")
+{%- endif %}
+async def {{ endpoint.function }}(
+{%- for parameter in endpoint.signature %}
+    {{ parameter }},
+{%- endfor %}
+{{- "\n" if endpoint.signature }}) -> {{ "None" if is_head else cookiecutter.__response }}:
+{%- if is_head %}
     """Answer without a body, until somebody writes this endpoint."""
 {%- else %}
-
-
-{{ [path] | fitted("@router." ~ endpoint.method ~ "(") }}
-{{ endpoint.signature | fitted(function, ") -> " ~ cookiecutter.__response ~ ":") }}
     """Answer with the name of this endpoint, until somebody writes it."""
-    {{ ['endpoint="' ~ endpoint.function ~ '"'] | fitted("return " ~ cookiecutter.__response ~ "(", indent=4) }}
+    return {{ cookiecutter.__response }}(
+        endpoint="{{ endpoint.function }}",
+    )
 {%- endif %}
 {%- endfor %}

@@ -8,7 +8,9 @@ UUID = "00000000-0000-0000-0000-000000000000"
 
 
 def test_{{ endpoint.function }}(client: TestClient) -> None:
-    {{ ['f"{URL}' ~ endpoint.sample ~ '"'] | fitted("response = client." ~ endpoint.method ~ "(", indent=4) }}
+    response = client.{{ endpoint.method }}(
+        f"{URL}{{ endpoint.sample }}",
+    )
 
     assert response.status_code == 200
 {%- if endpoint.method != "head" %}

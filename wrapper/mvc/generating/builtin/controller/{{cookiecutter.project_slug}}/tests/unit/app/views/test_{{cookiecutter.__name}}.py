@@ -1,7 +1,11 @@
-{{ [cookiecutter.__name] | fitted("from " ~ cookiecutter.package_name ~ ".app.views import ", "") }}
+from {{ cookiecutter.package_name }}.app.views import (
+    {{ cookiecutter.__name }},
+)
 
 
 def test_view_has_one_field() -> None:
-    {{ ['endpoint="index"'] | fitted("view = " ~ cookiecutter.__name ~ "." ~ cookiecutter.__response ~ "(", indent=4) }}
+    view = {{ cookiecutter.__name }}.{{ cookiecutter.__response }}(
+        endpoint="index",
+    )
 
     assert view.model_dump() == {"endpoint": "index"}

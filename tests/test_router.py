@@ -12,6 +12,7 @@ from textwrap import indent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mvc.errors import MvcError
 from mvc.generating.router import Registration, ShapeError, insert, remove
 from support import ROOT
 
@@ -81,12 +82,15 @@ ASSIGNMENTS = [
     'app = APIRouter(\n    prefix="/api",\n    # and nothing else\n)',
     "app = \\\n    APIRouter()",
 ]
-CALLS = [
+PLAIN_CALLS = [
     "app.include_router({})",
     'app.include_router({}, prefix="/v2", tags=["x"])',
     "app.include_router(\n    {},  # comment\n)",
     "(\n    app\n    .include_router({})\n)",
     "# above\napp.include_router({})  # beside",
+]
+CALLS = [
+    *PLAIN_CALLS,
     "if APIRouter:\n    app.include_router({})",
     "for one in [{}]:\n    app.include_router(one)",
 ]
@@ -98,7 +102,7 @@ def routers(draw: st.DrawFn) -> bytes:
     """Draw a router that registers the health controller in some way, perhaps others, too."""
     health = draw(st.sampled_from(sorted(HEALTH)))
     imports = ["from fastapi import APIRouter", health]
-    calls = [draw(st.sampled_from(CALLS)).format(HEALTH[health])]
+    calls = [draw(st.sampled_from(PLAIN_CALLS)).format(HEALTH[health])]
     for name in draw(st.lists(st.sampled_from(["own", "beta", "omega"]), unique=True)):
         imports.append(f"from .controllers.{name} import router as {name}")
         calls.append(draw(st.sampled_from(CALLS)).format(name))
@@ -119,7 +123,7 @@ def routers(draw: st.DrawFn) -> bytes:
     head = draw(
         st.sampled_from(["", '"""The routes."""\n\n', "# routes\n", "# -*- coding: utf-8 -*-\n"])
     )
-    between = draw(st.sampled_from(["\n", "\n\n", "\n\n\n# the router\n"]))
+    between = draw(st.sampled_from(["\n", "\n\n", "\n\n\n# the router\n"])) + "PREFIX = 1\n"
     text = head + blank.join(draw(st.permutations(imports))) + between + body
     text += draw(st.sampled_from(TAILS)) + draw(st.sampled_from(["", "\n", "\n\n"]))
     if draw(st.booleans()):
@@ -155,96 +159,99 @@ def test_what_is_not_there_is_not_taken_out(source: bytes, name: str) -> None:
 
 # --- what people make of it ----------------------------------------------------------
 
-MINE = [
-    "from .controllers.market import router as m\nroot.include_router(m)",
-    "from .controllers import market\napp.include_router(market.router)",
-    "from .controllers import market\napp.include_router(router=market.router)",
-    "from . import controllers\nx.include_router(controllers.market.router)",
-    f"from {ABSOLUTE} import market as m\nr.include_router(m.router, tags=[])",
-    f"import {ABSOLUTE}.market as m\nr.include_router(\n    m.router,\n)",
-    "def f(r):\n    from . import controllers as c\n    r.include_router(c.market.router)\n    f()",
-]
+IMPORTING = "from .controllers.market import router as market_router"
+CALL = "app.include_router(market_router, prefix=PREFIX)"
 
 
-@pytest.mark.parametrize("own", MINE)
-def test_registration_in_other_words_counts(own: str) -> None:
-    source = TEMPLATE + f"\n{own}\n".encode()
+@pytest.mark.parametrize(
+    "own",
+    [
+        f"{IMPORTING}\ndef f(app):\n    {CALL}",
+        f"if 1:\n    {IMPORTING}\n    {CALL}",
+        f"def f(app):\n    {IMPORTING}  # late\n    if app:\n        {CALL}\n        f()",
+        "from .controllers.market import (  # mine\n    router as market_router,\n)\n"
+        "app.include_router(\n    market_router,\n    prefix=PREFIX,  # here\n)",
+    ],
+)
+def test_registration_counts_wherever_it_stands(own: str) -> None:
+    source = TEMPLATE + f"\n{own}\nprint()\n".encode()
 
     assert insert(source, route("market")) == source
 
 
-@pytest.mark.parametrize("own", MINE)
-def test_registration_in_other_words_is_taken_out(own: str) -> None:
-    source = TEMPLATE + f"\n{own}\n".encode()
+def test_registration_is_taken_out_wherever_it_stands() -> None:
+    function = f"\ndef f(app):\n    {IMPORTING}  # late\n    f()\n    {CALL}  # mine\n"
 
-    left = remove(source, route("market")).decode()
+    left = remove(TEMPLATE + function.encode(), route("market"))
 
-    assert "market" not in left
-    assert "include_router(health_router, prefix=PREFIX)" in left
-    ast.parse(left)
+    assert left == TEMPLATE + b"\ndef f(app):\n    f()\n"
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    "own",
     [
-        (
-            "from .controllers import alpha, market, zeta",
-            "from .controllers import alpha, zeta",
-        ),
-        ("from .controllers import market, zeta", "from .controllers import zeta"),
-        ("from .controllers import alpha, market", "from .controllers import alpha"),
-        (
-            "from .controllers import (\n    alpha,  # a\n    market,  # m\n    zeta,  # z\n)",
-            "from .controllers import (\n    alpha,  # a\n    zeta,  # z\n)",
-        ),
-        (
-            "from .controllers import (\n    alpha,\n    market,\n)",
-            "from .controllers import (\n    alpha,\n)",
-        ),
+        "from .controllers.market import router as m\nroot.include_router(m)",
+        "from .controllers import market\nx.include_router(router=market.router)",
+        f"import {ABSOLUTE}.market as m\nr.include_router(\n    m.router,\n)",
     ],
 )
-def test_name_is_taken_out_of_a_shared_import(before: str, after: str) -> None:
-    calls = "alpha, zeta\nr.include_router(market.router)\n"
+def test_registration_in_other_words_does_not_count(own: str) -> None:
+    source = TEMPLATE + f"\n{own}\n".encode()
 
-    left = remove(f"{before}\n{calls}".encode(), route("market")).decode()
+    grown = insert(source, route("market"))
 
-    assert left == f"{after}\nalpha, zeta\n"
-
-
-def test_import_that_something_else_uses_stays() -> None:
-    source = b"from . import controllers\nr.add(controllers.market.router)\nprint(controllers)\n"
-    own = Registration(FILE, "from .controllers.market import router as m", "r.add(m)")
-
-    left = remove(source, own)
-
-    assert left == b"from . import controllers\nprint(controllers)\n"
+    assert count(grown, "market") == 1
+    assert remove(grown, route("market")) == source
+    assert remove(source, route("market")) == source
 
 
-USES = [
-    "print(market_router)",
-    "_ = app.include_router(market_router)",
-    "for r in (market_router,):\n    app.include_router(r)",
-    "",
-]
-
-
-@pytest.mark.parametrize("rest", USES)
+@pytest.mark.parametrize(
+    "own",
+    [
+        IMPORTING,
+        CALL,
+        f"{IMPORTING}\nprint(market_router)",
+        f"{IMPORTING}\napp.include_router(market_router)",
+        f"{IMPORTING}, other\n{CALL}",
+        f"from .controllers.other import router as market_router\n{CALL}",
+        "def market_router(): pass",
+        "class market_router: pass",
+        "def f(market_router): pass",
+    ],
+)
 @pytest.mark.parametrize("edit", [insert, remove])
 def test_other_uses_of_the_name_are_left_alone(
-    rest: str, edit: Callable[[bytes, Registration], bytes]
+    own: str, edit: Callable[[bytes, Registration], bytes]
 ) -> None:
-    importing = "from .controllers.market import router as market_router"
-    source = TEMPLATE + f"{importing}\n{rest}\n".encode()
+    source = TEMPLATE + f"{own}\n".encode()
 
-    with pytest.raises(ShapeError, match=r"^uses `market_router` in a way of its own$"):
+    with pytest.raises(ShapeError, match=r"^uses `market_router` for something else$"):
         edit(source, route("market"))
 
 
-def test_import_in_a_function_is_none_of_the_module() -> None:
-    inner = "\ndef f():\n    from .controllers.market import router as market_router\n"
+def test_name_that_is_used_besides_stays_registered() -> None:
+    source = insert(TEMPLATE, route("market")) + b"ROUTERS = [market_router]\n"
 
-    with pytest.raises(ShapeError):
-        insert(TEMPLATE + inner.encode(), route("market"))
+    assert insert(source, route("market")) == source
+    with pytest.raises(ShapeError, match=r"^uses `market_router` for something else$"):
+        remove(source, route("market"))
+
+
+def test_other_functions_with_such_a_parameter_are_no_obstacle() -> None:
+    others = "\ndef add(app):\n    app.include_router(APIRouter())\n\n\ndef end(app): ...\n"
+
+    grown = insert(TEMPLATE + others.encode(), route("market"))
+
+    assert grown == insert(TEMPLATE, route("market")) + others.encode()
+
+
+@pytest.mark.parametrize("condition", ["if PREFIX:", "for _ in range(1):", "with app:"])
+def test_registration_under_a_condition_is_not_followed(condition: str) -> None:
+    nested = f"    {condition}\n        app.include_router(health_router)\n"
+
+    grown = insert(TEMPLATE + nested.encode(), route("market"))
+
+    assert grown == insert(TEMPLATE, route("market")) + nested.encode()
 
 
 def test_import_below_the_call_is_no_place_for_another() -> None:
@@ -255,25 +262,64 @@ def test_import_below_the_call_is_no_place_for_another() -> None:
     lines = [line.strip() for line in grown.splitlines()]
     assert lines.index(route("market").importing) < lines.index(route("market").call)
     assert lines[-1] == late.rstrip()
+    assert remove(grown.encode(), route("market")) == TEMPLATE + late.encode()
+
+
+NOT_THERE = "does not call `app.include_router` with what it imports in one place"
+HEAD = "from .a import a\n"
 
 
 @pytest.mark.parametrize(
-    ("rest", "fault"),
+    ("source", "fault"),
     [
+        ("PREFIX = 1\ndef f(app): ...", NOT_THERE),
+        (f"{HEAD}PREFIX = 1\nfor b in (a,):\n    app.include_router(b)", NOT_THERE),
+        (f"{HEAD}PREFIX = 1\nother.include_router(a)", "does not define `app`"),
+        (f"{HEAD}PREFIX = 1\nx = app.include_router(a)", NOT_THERE),
         (
-            "r.include_router(market_router)\nROUTERS = [market_router]",
-            "uses `market_router` in a way of its own",
+            f"{HEAD}PREFIX = 1\ndef f(app):\n    app.include_router(a)\n"
+            "def g(app):\n    app.include_router(a)",
+            NOT_THERE,
         ),
-        ("x = 1; r.include_router(market_router)", "has more than one statement in line 2"),
-        ("if 1: r.include_router(market_router)", "has more than one statement in line 2"),
-        ("if 1:\n    r.include_router(market_router)", "has nothing else where the call stands"),
+        (f"{HEAD}app.include_router(a)", "does not define `PREFIX`"),
+        (
+            "PREFIX = 1\ndef f(app):\n    from .a import a\n    app.include_router(a)",
+            "does not begin with imports",
+        ),
+        (f"{HEAD}PREFIX = 1; app.include_router(a)", "is laid out in an unusual way"),
+        (f"{HEAD}PREFIX = 1\nif PREFIX: app.include_router(a)", "is laid out in an unusual way"),
+        (f"{HEAD}PREFIX = 1\napp.include_router(a) \\\n", "is laid out in an unusual way"),
     ],
 )
-def test_what_cannot_be_taken_out_is_told(rest: str, fault: str) -> None:
-    importing = "from .controllers.market import router as market_router"
-
+def test_where_it_does_not_belong_it_is_not_put(source: str, fault: str) -> None:
     with pytest.raises(ShapeError, match=f"^{fault}$"):
-        remove(f"{importing}\n{rest}\n".encode(), route("market"))
+        insert(f"{source}\n".encode(), route("market"))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        f"x = 1; {CALL}",
+        f"if 1: {CALL}",
+        f"if 1:\n    {CALL}",
+        f"{CALL}; {CALL}; x = 1",
+    ],
+)
+def test_what_cannot_be_taken_out_is_told(rest: str) -> None:
+    with pytest.raises(ShapeError, match=r"^is laid out in an unusual way$"):
+        remove(f"{IMPORTING}\n{rest}\n".encode(), route("market"))
+
+
+@pytest.mark.parametrize("importing", ["import a, b", "from a import *", "x = 1", "import a.b"])
+def test_import_of_a_registration_gives_one_name(importing: str) -> None:
+    with pytest.raises(MvcError):
+        Registration(FILE, importing, "app.include_router(b)")
+
+
+@pytest.mark.parametrize("call", ["x = app.add(m)", "app.add(n)", "add(m)", "app.add(", ""])
+def test_call_of_a_registration_uses_the_name(call: str) -> None:
+    with pytest.raises(MvcError):
+        Registration(FILE, "from . import m", call)
 
 
 @pytest.mark.parametrize("source", [b"\xff", b"x = '\x00'\n", b"# -*- coding: nonsense -*-\n"])
