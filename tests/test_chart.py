@@ -655,7 +655,9 @@ def test_everything_follows_the_port_of_the_container(chart: Chart, bind: str) -
 
 
 def test_probes_ask_routes_that_exist(chart: Chart, full: Project) -> None:
-    names = {route.path: route.name for route in routes.of(full.path) if route.method == "GET"}
+    names = {
+        route.path: route.name for route in routes.list_routes(full.path) if route.method == "GET"
+    }
 
     asked = {
         kind: names[probe["httpGet"]["path"]]

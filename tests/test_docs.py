@@ -134,7 +134,7 @@ def test_reference_says_what_each_command_says_of_itself(
 def test_exit_codes_are_those_of_the_code(site: Site, pages: dict[str, str], mvc: Mvc) -> None:
     known = listed(mvc("--help").stdout, "Exit codes")
     source = "".join(file.read_text("utf-8") for file in ROOT.glob("wrapper/mvc/**/*.py"))
-    given = re.findall(r"(?:exit_code = |sys\.exit\(|NEEDS_SOMEBODY = )(\d+)\b(?! \+)", source)
+    given = re.findall(r"(?:exit_code = |sys\.exit\(|ACTION_REQUIRED = )(\d+)\b(?! \+)", source)
     named = re.findall(r"exit(?:s with| code(?: is)?) (\d+)", " ".join(pages.values()))
 
     assert table(site("commands")["Exit codes"]) == known

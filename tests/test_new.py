@@ -285,7 +285,8 @@ def test_missing_git_is_one_sentence(mvc: Mvc, home: Path) -> None:
     done = mvc("new", "empire", "-n", "-I", PATH="/nowhere")
 
     assert done.returncode == 1
-    assert done.stderr == "Error: git was not found on PATH. Install it and try again.\n"
+    assert done.stderr.startswith("Error: Cannot clone the template ")
+    assert done.stderr.endswith(": git was not found on PATH. Install it and try again.\n")
     assert not list(home.iterdir())
 
 
@@ -494,6 +495,25 @@ def test_help_loads_no_engine() -> None:
 
     assert output.endswith("[]\n")
     assert "Exit codes:" in output
+
+
+def test_routes_and_help_of_generators_load_no_engine(mvc: Mvc, home: Path) -> None:
+    mvc("new", "empire", "-n", "-I", "--no-git")
+    code = (
+        "import sys; from mvc.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('cookiecutter', 'jinja2', 'cruft', 'git') if m in sys.modules])"
+    )
+    fake = home / "empire/.venv/bin/python"
+    fake.parent.mkdir(parents=True)
+    fake.write_text("#!/bin/sh\necho '[]' > \"$4\"\n")
+    fake.chmod(0o755)
+
+    for words in (["routes"], ["generate", "controller", "--help"], ["generate"]):
+        output = run(sys.executable, "-c", code, *words, cwd=home / "empire")
+
+        assert output.endswith("[]\n"), words
 
 
 def test_feature_options_are_the_questions(mvc: Mvc) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -450,6 +451,28 @@ def test_check_without_any_release_is_about_commits(mvc: Mvc, home: Path, moving
     assert not found["current"]
     assert found["latest_commit"] == git("rev-parse", "HEAD", cwd=moving)
     assert found["latest_checkout"] is None
+
+
+@pytest.mark.parametrize(
+    ("recorded", "code"), [("v1.0.0", 3), ("same", 0), ("v2.0.0", 0), ("newer", 0), ("other", 3)]
+)
+def test_check_says_what_plain_cruft_says(
+    mvc: Mvc, home: Path, small: Path, recorded: str, code: int
+) -> None:
+    release(small, "v2.0.0", {"new.txt": "new\n"})
+    release(small, None, {"newer.txt": "newer\n"})
+    git("branch", "newer", cwd=small)
+    git("checkout", "--quiet", "-b", "other", "v1.0.0", cwd=small)
+    release(small, None, {"new.txt": "new\n"})
+    git("branch", "same", cwd=small)
+    release(small, None, {"other.txt": "other\n"})
+    project = create(mvc, home, small, recorded)
+
+    checked = mvc("-C", str(project), "check").returncode
+    cruft = ("check", "--not-strict", "--checkout", "v2.0.0")
+    plain = subprocess.run([str(CRUFT), *cruft], cwd=project, capture_output=True).returncode
+
+    assert (checked, plain) == (code, int(code != 0))
 
 
 def test_check_is_not_flipped_by_a_commit_after_the_release(

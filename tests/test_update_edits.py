@@ -722,18 +722,21 @@ DIVERGED = (
     f"git checkout --quiet -; echo 1 > main; {COMMIT};"
 )
 UNREADY = {
-    "a changed file": ("echo mine >> lines.txt", "not committed: `lines.txt`. Commit or stash"),
-    "a changed mode": ("chmod +x run.sh", "not committed: `run.sh`."),
-    "a deleted file": ("rm lines.txt", "not committed: `lines.txt`."),
-    "a staged change": ("echo mine >> lines.txt; git add .", "not committed: `lines.txt`."),
-    "a staged file": ("echo mine > mine; git add mine", "not committed: `mine`."),
-    "a staged deletion": ("git rm --quiet --cached lines.txt", "not committed: `lines.txt`."),
+    "a changed file": (
+        "echo mine >> lines.txt",
+        "Uncommitted changes: `lines.txt`. Commit or stash",
+    ),
+    "a changed mode": ("chmod +x run.sh", "Uncommitted changes: `run.sh`."),
+    "a deleted file": ("rm lines.txt", "Uncommitted changes: `lines.txt`."),
+    "a staged change": ("echo mine >> lines.txt; git add .", "Uncommitted changes: `lines.txt`."),
+    "a staged file": ("echo mine > mine; git add mine", "Uncommitted changes: `mine`."),
+    "a staged deletion": ("git rm --quiet --cached lines.txt", "Uncommitted changes: `lines.txt`."),
     "many changes": ("for n in 1 2 3 4 5 6 7; do echo > $n; done; git add .", "and 2 more."),
     "a merge": (f"{DIVERGED} git merge --quiet -s ours --no-commit side", "(`MERGE_HEAD`)"),
     "a rebase": (f"{DIVERGED} git rebase --quiet --exec false side || :", "(`rebase-merge`)"),
     "no repository": ("rm -rf .git", "in no git repository. Run `git init` and commit"),
     "no commit": ("rm -rf .git; git init --quiet", "is not committed. Commit it first."),
-    "a changed state": ("echo >> .cruft.json", "not committed: `.cruft.json`."),
+    "a changed state": ("echo >> .cruft.json", "Uncommitted changes: `.cruft.json`."),
     "a state that is not tracked": (
         "git rm --quiet --cached .cruft.json; git commit --quiet -m Untrack",
         "`.cruft.json` is not committed. Commit it first.",
@@ -757,7 +760,7 @@ def test_change_in_another_folder_of_the_repository_is_refused(nested: Empire, h
     write(home, {"services/other/lines.txt": "changed\n"})
     release(nested.template, "v2.0.0", {"lines.txt": NEW})
 
-    assert "not committed: `services/other/lines.txt`." in nested.refused()
+    assert "Uncommitted changes: `services/other/lines.txt`." in nested.refused()
 
 
 SETTINGS = {

@@ -40,12 +40,16 @@ VARIANTS = ["conflict", "lock"]
 
 @dataclass(frozen=True)
 class Scene:
-    """A project to update; what it looks like before and after, and what the update calls."""
+    """A project to update, and what the update calls.
+
+    ``staged`` is what it looks like between ``old`` and ``new``: merged, with the old lock.
+    """
 
     project: Path
     pristine: Path
     shims: Path
     old: Picture
+    staged: Picture
     new: Picture
     code: int
     calls: list[str]
@@ -56,6 +60,12 @@ class Scene:
         rehearsal = next(n for n, call in enumerate(self.calls) if "--dry-run" in call)
         return self.calls.index("git update-index -q --refresh", rehearsal) + 1
 
+    @property
+    def written(self) -> int:
+        """The number of the last call that writes before the lock file is made."""
+        calls = self.calls
+        return calls.index("make lock") if "make lock" in calls else len(calls)
+
     def renew(self) -> None:
         """Bring the project back to where it was before any update."""
         renew(self.pristine, self.project)
@@ -65,7 +75,7 @@ class Scene:
         known = 'VICTIM=$$; export VICTIM; exec "$@"'
         return ["sh", "-c", known, "sh", MVC, "-C", self.project, "update", *words]
 
-    def disturbed(self, at: int, moment: str, name: str) -> int:
+    def disturbed(self, at: int, moment: str, name: str, *words: str) -> int:
         """Update, but for a signal at one of the calls; return how it ended."""
         calls = self.shims / "calls"
         for file in self.shims.glob("calls*"):
@@ -74,7 +84,7 @@ class Scene:
         variables["PLACE"] = str(self.project)
         path = f"{self.shims}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            self.command("-n"),
+            self.command("-n", *words),
             env={**os.environ, **variables, "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -110,12 +120,16 @@ def scene(mvc: Mvc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             (shims / name).write_text(SHIM.format(name=name, program=shutil.which(name)))
             (shims / name).chmod(0o755)
         old = picture(project)
-        undisturbed = Scene(project, tmp_path / "pristine", shims, old, {}, 0, [])
+        undisturbed = Scene(project, tmp_path / "pristine", shims, old, {}, {}, 0, [])
+        undisturbed.disturbed(0, "never", "KILL", "-I")
+        staged = picture(project)
+        undisturbed.renew()
         code = undisturbed.disturbed(0, "never", "KILL")
         assert code == (3 if variant == "conflict" else 0)
         # As bytes: an argument is a carriage return, which must not count as a line.
         calls = (shims / "calls").read_bytes().decode().split("\n")[:-1]
-        return replace(undisturbed, new=picture(project), code=code, calls=calls)
+        new = picture(project)
+        return replace(undisturbed, staged=staged, new=new, code=code, calls=calls)
 
     return scene
 
@@ -125,7 +139,7 @@ def publish(template: Path, makefile: str) -> None:
     contents = template / "{{cookiecutter.project_slug}}"
     hook = template / "hooks/post_gen_project.sh"
     hook.parent.mkdir(parents=True)
-    hook.write_text("#!/bin/sh\ngit version > hooked\n")
+    hook.write_text("#!/bin/sh\ngit --version > hooked\n")
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", template], check=True)
     (template / "cookiecutter.json").write_text('{"project_slug": "empire"}')
     old: dict[str, str | bytes | None] = {
@@ -171,7 +185,7 @@ def assert_whole(scene: Scene, mvc: Mvc, waits: bool) -> None:
         assert picture(scene.project) == scene.old
     found = picture(scene.project)
     assert "index.lock" not in leftovers(scene.project)
-    if found != scene.new:
+    if found not in (scene.staged, scene.new):
         assert found == scene.old
         done = mvc(*words, "-n")
         assert done.returncode == scene.code, done.stderr
@@ -180,7 +194,7 @@ def assert_whole(scene: Scene, mvc: Mvc, waits: bool) -> None:
 
 def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene) -> None:
     played = scene("lock")
-    assert "git version" in played.calls[20:]  # The hook.
+    assert "git --version" in played.calls  # The hook.
     played.renew()
 
     played.disturbed(played.writing, "watch", "KILL")
@@ -204,7 +218,7 @@ def test_update_that_is_killed_while_it_writes_is_taken_back(
     scene: MakeScene, mvc: Mvc, variant: str
 ) -> None:
     played = scene(variant)
-    for at in range(played.writing, len(played.calls) + 1):
+    for at in range(played.writing, played.written + 1):
         for moment in ("before", "late", "after"):
             played.renew()
 
@@ -248,7 +262,7 @@ def test_update_that_is_interrupted_between_its_own_steps_is_wholly_old_or_new(
 
         assert code in (0, 130)
         assert leftovers(played.project) == []
-        assert picture(played.project) in (played.old, played.new)
+        assert picture(played.project) in (played.old, played.staged, played.new)
     assert at > 5
 
 
@@ -257,7 +271,7 @@ def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
     scene: MakeScene, variant: str
 ) -> None:
     played = scene(variant)
-    for at in range(played.writing, len(played.calls) + 1):
+    for at in range(played.writing, played.written + 1):
         for number, moment in ((signal.SIGINT, "late"), (signal.SIGTERM, "after")):
             played.renew()
 
@@ -269,7 +283,7 @@ def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_update_that_is_interrupted_waits_for_a_lock_that_is_being_made(
+def test_update_that_is_interrupted_while_a_lock_is_made_stays_staged_and_says_so(
     scene: MakeScene, tmp_path: Path, number: signal.Signals
 ) -> None:
     started, ended = tmp_path / "started", tmp_path / "ended"
@@ -278,15 +292,21 @@ def test_update_that_is_interrupted_waits_for_a_lock_that_is_being_made(
     played.renew()
     started.unlink()
     ended.unlink()
-    process = subprocess.Popen(played.command("-n"), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(played.command("-n"), stderr=subprocess.PIPE, text=True)
     wait_until(started.exists)
 
     process.send_signal(number)
 
-    assert process.wait(30) == 128 + number
+    _, printed = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert printed.startswith(
+        "The update is staged, but `uv.lock` is out of step. "
+        "Run `make lock` and `git add uv.lock`.\n"
+    )
     assert ended.exists()
     assert leftovers(played.project) == []
-    assert picture(played.project) == played.old
+    staged = "ls-files --stage"
+    assert picture(played.project)[staged] == played.staged[staged] != played.new[staged]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,12 +1,14 @@
-"""Answers that the command line gives to the template's questions."""
+"""Answers to the questions of a template, from wherever they come."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mvc import engine
+from mvc import console, engine, git
 from mvc.errors import MvcError, UsageError
-from mvc.state import Answers
+from mvc.state import Answers, State
 
 
 @dataclass(frozen=True)
@@ -17,36 +19,162 @@ class Options:
     texts of ``--set``.
     """
 
-    chosen: dict[str, Any] = field(default_factory=dict)
-    assignments: list[str] = field(default_factory=list)
-    template: str | None = None
-    checkout: str | None = None
-    interactive: bool = False
+    chosen: dict[str, Any]
+    assignments: list[str]
+    template: str | None
+    checkout: str | None
+    interactive: bool
+
+    def answers(self, questions: Answers) -> Answers:
+        """Return the answers that the command line holds, each valid by its question.
+
+        Raises:
+            UsageError: when one is no answer to a question, or two contradict each other.
+        """
+        found = {
+            key: parse(key, value, questions)
+            for key, value in self.chosen.items()
+            if value is not None
+        }
+        for assignment in self.assignments:
+            key, equals, text = assignment.partition("=")
+            if not equals:
+                raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
+            value = parse(key, text, questions)
+            if found.get(key, value) != value:
+                raise UsageError(f"`--set {assignment}` contradicts another option.")
+            found[key] = value
+        return found
 
 
-def given(options: Options, questions: Answers) -> Answers:
-    """Return the answers that the command line holds, each valid by its question.
+def answers_of_new(path: Path, options: Options, questions: Answers) -> Answers:
+    """Return an answer to every question, for a project that is created at ``path``.
 
     Raises:
-        UsageError: when one is no answer to a question, or two contradict each other.
+        UsageError: when options contradict each other, or answer what is not asked.
+        MvcError: when an answer cannot be used, or a default cannot be rendered.
     """
-    found = {
-        key: engine.parse(key, value, questions)
-        for key, value in options.chosen.items()
-        if value is not None
+    chosen = options.answers(questions)
+    user = git.settings("user.name", "user.email")
+    defaults = {
+        "project_name": _human_name(path),
+        "author": user.get("user.name"),
+        "email": user.get("user.email"),
     }
-    for assignment in options.assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
-        value = engine.parse(key, text, questions)
-        if found.get(key, value) != value:
-            raise UsageError(f"`--set {assignment}` contradicts another option.")
-        found[key] = value
-    return found
+    known = {key: value for key, value in defaults.items() if key in questions and value}
+    _refuse_jinja({**known, **chosen})
+    answers = _answer({**questions, **known}, chosen, options.interactive)
+    # Cookiecutter makes the folder before the template's hook sees the answer.
+    if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", answers.get("project_slug", "x")):
+        raise MvcError("`project_slug` must be the name of a folder, in 1 to 100 characters.")
+    assumed = {key: value for key, value in answers.items() if key not in chosen}
+    if assumed and not options.interactive:
+        console.say(f"Defaults: {format_answers(assumed)}")
+    return answers
 
 
-def refuse_jinja(answers: Answers) -> None:
+def answers_of_update(options: Options, state: State, questions: Answers) -> Answers:
+    """Return an answer to every question: recorded, unless the user gives another now.
+
+    Raises:
+        UsageError: when options contradict each other, or answer what is not asked.
+        MvcError: when a recorded answer is no longer valid.
+    """
+    chosen = options.answers(questions)
+    slug = state.answers.get("project_slug")
+    if chosen.get("project_slug", slug) != slug:
+        raise UsageError("`project_slug` is fixed for life.")
+    recorded = {
+        key: _carried(key, value, questions)
+        for key, value in state.answers.items()
+        if key in questions and key not in chosen
+    }
+    answers = _answer(questions, {**recorded, **chosen}, options.interactive)
+    fresh = {key: value for key, value in answers.items() if key not in state.answers}
+    if fresh:
+        console.say(f"New questions, and their answers: {format_answers(fresh)}")
+    gone = state.answers.keys() - answers.keys()
+    if gone:
+        console.say(f"No longer asked: {', '.join(sorted(gone))}")
+    return answers
+
+
+def parse(key: str, value: Any, questions: Mapping[str, Any]) -> Any:
+    """Return ``value`` in the form that the question ``key`` wants.
+
+    Raises:
+        UsageError: when nothing is asked under that name, or not with that answer.
+    """
+    public = [name for name in questions if not name.startswith("_")]
+    if key not in public:
+        raise UsageError(f"There is no question `{key}`. Known are: {', '.join(public)}.")
+    try:
+        return engine.convert(value, questions[key])
+    except ValueError as error:
+        choices = questions[key] if isinstance(questions[key], list) else ["true", "false"]
+        raise UsageError(
+            f"`{value}` is no answer to `{key}`. Choose from: {', '.join(map(str, choices))}."
+        ) from error
+
+
+def fill_in(
+    variables: Mapping[str, Any],
+    given: Answers,
+    *,
+    many: Container[str] = (),
+    interactive: bool = False,
+) -> Answers:
+    """Return ``given`` and the values of all other variables, as cookiecutter reads them.
+
+    Those in ``many`` are split into words. Public ones are asked for if ``interactive``.
+
+    Raises:
+        MvcError: when a default cannot be rendered.
+    """
+    render = engine.renderer(variables)
+    prompts = variables.get("__prompts__", {})
+    asked = [key for key in variables if key not in given and not key.startswith("_")]
+    values = dict(given)
+    for key, raw in variables.items():
+        if key in given or key == "__prompts__":
+            continue
+        is_constant = key.startswith("_") and not key.startswith("__")
+        value = raw if is_constant else render(raw, values)
+        if interactive and key in asked:
+            place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
+            value = engine.prompt(key, value, prompts, place)
+        elif isinstance(value, list) and not is_constant:
+            value = value[0]
+        values[key] = value.split() if key in many else value
+    return values
+
+
+def format_answers(answers: Answers) -> str:
+    """Return answers as a list for people."""
+    return ", ".join(f"{key}={value}" for key, value in answers.items())
+
+
+def _answer(questions: Answers, given: Answers, interactive: bool) -> Answers:
+    values = fill_in(questions, given, interactive=interactive)
+    answers = {key: values[key] for key in questions if not key.startswith("_")}
+    _refuse_jinja(answers)
+    return answers
+
+
+def _carried(key: str, value: Any, questions: Answers) -> Any:
+    try:
+        return parse(key, value, questions)
+    except UsageError as error:
+        raise MvcError(f"The template has changed: {error} Use `--set {key}=...`.") from error
+
+
+def _human_name(path: Path) -> str:
+    """Turn ``galactic-empire`` into ``Galactic Empire``."""
+    words = re.split(r"[-_.\s]+", path.absolute().name)
+    return " ".join(word[:1].upper() + word[1:] for word in words if word)
+
+
+def _refuse_jinja(answers: Answers) -> None:
     """Refuse what cookiecutter would evaluate, and the template's hook could not see.
 
     Raises:
@@ -55,8 +183,3 @@ def refuse_jinja(answers: Answers) -> None:
     for key, value in answers.items():
         if isinstance(value, str) and re.search(r"\{[{%#]", value):
             raise MvcError(f"`{key}` must not hold a brace before a brace, % or #.")
-
-
-def told(answers: Answers) -> str:
-    """Return answers as a list for people."""
-    return ", ".join(f"{key}={value}" for key, value in answers.items())

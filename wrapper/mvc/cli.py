@@ -4,8 +4,11 @@ Modules that load cookiecutter, cruft or Rich are imported by the commands that 
 them, so that ``mvc --help`` answers at once.
 """
 
+import inspect
 import signal
 import sys
+from collections.abc import Callable
+from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,12 +27,13 @@ EXIT_CODES = """\b
 Exit codes:
   0    done
   1    failed; one sentence on standard error says why
-  2    the words of the command line make no sense
-  3    somebody must act: the template is ahead, the project differs, files conflict
+  2    usage error
+  3    action required: the template is ahead, the project differs, files conflict
   130  interrupted
 """
 # The exit code of an outdated project, a difference, or a conflict.
-NEEDS_SOMEBODY = 3
+ACTION_REQUIRED = 3
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class Commands(TyperGroup):
@@ -64,20 +68,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# One pair of options for each feature, shared by every command that can set them; the
-# commands read them by name.
-FEATURES = ("redis", "aiohttp", "helm", "nix", "github_actions", "vagrant")
-Redis = Annotated[bool | None, typer.Option("--redis/--no-redis", " /-R", help="Redis client.")]
-Aiohttp = Annotated[
-    bool | None, typer.Option("--aiohttp/--no-aiohttp", " /-A", help="HTTP client.")
-]
-Helm = Annotated[bool | None, typer.Option("--helm/--no-helm", " /-H", help="Helm chart.")]
-Nix = Annotated[bool | None, typer.Option("--nix/--no-nix", " /-N", help="Nix expressions.")]
-GithubActions = Annotated[
-    bool | None,
-    typer.Option("--github-actions/--no-github-actions", " /-G", help="GitHub Actions."),
-]
-Vagrant = Annotated[bool | None, typer.Option("--vagrant/--no-vagrant", help="Vagrantfile.")]
+# The features: the letter that is short for `--no-...`, if any, and the help.
+FEATURES = {
+    "redis": ("-R", "Redis client."),
+    "aiohttp": ("-A", "HTTP client."),
+    "helm": ("-H", "Helm chart."),
+    "nix": ("-N", "Nix expressions."),
+    "github_actions": ("-G", "GitHub Actions."),
+    "vagrant": ("", "Vagrantfile."),
+}
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
@@ -101,9 +100,31 @@ def main() -> None:
     app(prog_name="mvc")
 
 
-def _features(ctx: typer.Context) -> dict[str, Any]:
-    """Return what was said of each feature; None where nothing was."""
-    return {name: ctx.params[name] for name in FEATURES}
+def feature_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameter ``features`` by a pair of options for each feature.
+
+    The command gets the answers by name; None where the command line says nothing.
+    """
+    signature = inspect.signature(command)
+    parameters = list(signature.parameters.values())
+    place = [parameter.name for parameter in parameters].index("features")
+    pairs = []
+    for name, (letter, text) in FEATURES.items():
+        option = name.replace("_", "-")
+        names = [f"--{option}/--no-{option}", *([f" /{letter}"] if letter else [])]
+        kind = Annotated[bool | None, typer.Option(*names, help=text)]
+        pairs.append(inspect.Parameter(name, KEYWORD, default=None, annotation=kind))
+    parameters = [parameter.replace(kind=KEYWORD) for parameter in parameters]
+    parameters[place : place + 1] = pairs
+
+    @wraps(command)
+    def with_features(**options: Any) -> None:
+        features = {name: options.pop(name) for name in FEATURES}
+        command(features=features, **options)
+
+    with_features.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_features.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_features
 
 
 def _options(
@@ -140,21 +161,19 @@ def options(
     ] = False,
 ) -> None:
     """Take what concerns every command."""
+    from mvc import git
+
+    git.forget_caller()
     ctx.obj = directory
 
 
 @app.command()
+@feature_options
 def new(
-    ctx: typer.Context,
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
     ],
-    redis: Redis = None,
-    aiohttp: Aiohttp = None,
-    helm: Helm = None,
-    nix: Nix = None,
-    github_actions: GithubActions = None,
-    vagrant: Vagrant = None,
+    features: dict[str, bool | None],
     package_manager: Annotated[
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
     ] = None,
@@ -178,21 +197,13 @@ def new(
     no_git: Annotated[bool, typer.Option("--no-git", help="Make no repository.")] = False,
 ) -> None:
     """Create a project."""
-    from mvc import git
-
     if not path:
         raise UsageError("PATH must not be empty.")
-    # Loading cruft fails where there is no git.
-    git.prepare()
-    from mvc import new as creation
+    from mvc.new import create_project
 
-    chosen = _features(ctx) | {
-        "package_manager": package_manager,
-        "license": license_,
-        "repo_url": repo_url,
-    }
-    options = _options(chosen, assignments, template, checkout, no_input)
-    creation.run(Path(path), options, install=not skip_install, version_control=not no_git)
+    others = {"package_manager": package_manager, "license": license_, "repo_url": repo_url}
+    options = _options(features | others, assignments, template, checkout, no_input)
+    create_project(Path(path), options, install=not skip_install, version_control=not no_git)
 
 
 @app.command()
@@ -201,15 +212,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell whether the template is ahead of the project."""
-    from mvc import git
+    from mvc.updating.update import check_project
 
-    git.prepare()
-    from mvc.updating import update as updating
-
-    standing = updating.check(find_project(ctx.obj))
-    typer.echo(standing.as_json() if as_json else standing)
-    if not standing.is_current:
-        raise typer.Exit(NEEDS_SOMEBODY)
+    status = check_project(find_project(ctx.obj))
+    typer.echo(status.as_json() if as_json else status)
+    if not status.is_current:
+        raise typer.Exit(ACTION_REQUIRED)
 
 
 @app.command()
@@ -220,24 +228,17 @@ def diff(
     ] = False,
 ) -> None:
     """Show what the project changed since its template."""
-    from mvc import git
+    from mvc.updating.update import diff_project
 
-    git.prepare()
-    from mvc.updating import update as updating
-
-    if updating.diff(find_project(ctx.obj)) and exit_code:
-        raise typer.Exit(NEEDS_SOMEBODY)
+    if diff_project(find_project(ctx.obj)) and exit_code:
+        raise typer.Exit(ACTION_REQUIRED)
 
 
 @app.command()
+@feature_options
 def update(
     ctx: typer.Context,
-    redis: Redis = None,
-    aiohttp: Aiohttp = None,
-    helm: Helm = None,
-    nix: Nix = None,
-    github_actions: GithubActions = None,
-    vagrant: Vagrant = None,
+    features: dict[str, bool | None],
     assignments: Assignments = None,
     template: Annotated[
         str | None, typer.Option(metavar="SRC", help="Where the template is from now on.")
@@ -255,21 +256,17 @@ def update(
     ] = False,
 ) -> None:
     """Merge a newer template, or other answers, into the project."""
-    from mvc import git
+    from mvc.updating.update import abort_update, update_project
 
-    git.prepare()
-    from mvc.updating import update as updating
-
-    chosen = _features(ctx)
     if abort:
-        if pretend or template or checkout or assignments or set(chosen.values()) != {None}:
+        if pretend or template or checkout or assignments or set(features.values()) != {None}:
             raise UsageError("`--abort` takes back what there is, and no other option.")
-        updating.abort(ctx.obj)
+        abort_update(ctx.obj)
         return
-    options = _options(chosen, assignments, template, checkout, no_input)
-    found = find_project(ctx.obj)
-    if updating.run(found, options, pretend=pretend, refresh=not skip_install):
-        raise typer.Exit(NEEDS_SOMEBODY)
+    options = _options(features, assignments, template, checkout, no_input)
+    project = find_project(ctx.obj)
+    if update_project(project, options, pretend=pretend, refresh=not skip_install):
+        raise typer.Exit(ACTION_REQUIRED)
 
 
 def _generate(*arguments: Any, **options: Any) -> None:
@@ -327,9 +324,9 @@ def destroy() -> None:
 def routes(ctx: typer.Context) -> None:
     """List the routes of the application."""
     from mvc import console
-    from mvc import routes as listing
+    from mvc.routes import list_routes
 
-    rows = listing.of(find_project(ctx.obj))
+    rows = list_routes(find_project(ctx.obj))
     console.table(("Method", "Path", "Controller", "Name"), rows)
 
 
@@ -340,6 +337,6 @@ def run(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
     """Run the development server with reload."""
-    from mvc import run as server
+    from mvc.run import run_server
 
-    server.run(find_project(ctx.obj), host, port)
+    run_server(find_project(ctx.obj), host, port)

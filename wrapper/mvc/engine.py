@@ -4,15 +4,13 @@ Their exceptions leave it as :class:`~mvc.errors.MvcError`.
 """
 
 import copy
-import json
 import logging
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
-from io import StringIO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import IO, Any
 
@@ -29,9 +27,9 @@ from cookiecutter.prompt import (
 from cookiecutter.utils import create_env_with_context
 from jinja2.exceptions import TemplateNotFound, UndefinedError
 
-from mvc.errors import MvcError, UsageError
+from mvc.errors import MvcError
 from mvc.git import git
-from mvc.state import STATE, Answers
+from mvc.state import Answers
 
 # A hook that refuses says so itself; cookiecutter would log a traceback as well.
 logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
@@ -39,99 +37,46 @@ logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
 
 def expand(template: str) -> str:
     """Turn ``gh:``, ``gl:`` and ``bb:`` into URLs; leave everything else alone."""
-    # Loads what downloads templates, which costs a start as much as all of Typer.
-    from cookiecutter.repository import expand_abbreviations
+    # Cookiecutter's own function loads all that downloads, as slow as the rest together.
+    prefix, colon, rest = template.partition(":")
+    url: str = BUILTIN_ABBREVIATIONS.get(prefix, "") if colon else ""
+    return url.format(rest) or template
 
-    expanded: str = expand_abbreviations(template, BUILTIN_ABBREVIATIONS)
-    return expanded
 
-
-def questions(template: Path, commit: str) -> Answers:
-    """Return what a commit of the template asks, with the defaults as they are written.
-
-    A default is text (which may be a Jinja template of earlier answers), a boolean, or
-    a list of choices.
+def convert(value: Any, question: Any) -> Any:
+    """Return ``value`` as cookiecutter keeps it where the default is ``question``.
 
     Raises:
-        MvcError: when that is no template.
+        ValueError: when it is none of the choices.
     """
-    try:
-        content = json.loads(git(f"--git-dir={template}", "show", f"{commit}:cookiecutter.json"))
-    except MvcError as error:
-        raise MvcError("The template has no `cookiecutter.json`.") from error
-    except json.JSONDecodeError as error:
-        raise MvcError(f"The template's `cookiecutter.json` is broken: {error}.") from error
-    if not isinstance(content, dict):
-        raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
-    asked: Answers = content
-    return asked
+    context = {"answer": copy.copy(question)}
+    apply_overwrites_to_context(context, {"answer": value})
+    answer = context["answer"]
+    return answer[0] if isinstance(answer, list) else answer
 
 
-def parse(key: str, value: Any, questions: Mapping[str, Any]) -> Any:
-    """Return ``value`` in the form that the question ``key`` wants.
+def renderer(variables: Mapping[str, Any]) -> Callable[[Any, Answers], Any]:
+    """Return what renders a text, or the texts in a list or dictionary, with a context.
 
-    Raises:
-        UsageError: when nothing is asked under that name, or not with that answer.
-    """
-    public = [name for name in questions if not name.startswith("_")]
-    if key not in public:
-        raise UsageError(f"There is no question `{key}`. Known are: {', '.join(public)}.")
-    context = {key: copy.copy(questions[key])}
-    try:
-        apply_overwrites_to_context(context, {key: value})
-    except ValueError as error:
-        choices = questions[key] if isinstance(questions[key], list) else ["true", "false"]
-        raise UsageError(
-            f"`{value}` is no answer to `{key}`. Choose from: {', '.join(map(str, choices))}."
-        ) from error
-    return _first(context[key])
-
-
-def ask(questions: Mapping[str, Any], given: Answers, interactive: bool) -> Answers:
-    """Return an answer to every question, those in ``given`` without asking.
-
-    Raises:
-        MvcError: when a default cannot be rendered.
+    ``variables`` name the Jinja extensions that may be used. Both raise an MvcError where
+    something cannot be rendered.
     """
     with _translated():
-        environment = create_env_with_context({"cookiecutter": dict(questions)})
-    prompts = questions.get("__prompts__", {})
-    public = [key for key in questions if not key.startswith("_")]
-    open_keys = [key for key in public if key not in given]
-    answers: Answers = {}
-    for key in public:
-        if key in given:
-            answers[key] = given[key]
-            continue
+        environment = create_env_with_context({"cookiecutter": dict(variables)})
+
+    def render(raw: Any, context: Answers) -> Any:
         with _translated():
-            default = render_variable(environment, questions[key], answers)
-            first = _first(default)
-        prefix = f"  [dim]\\[{open_keys.index(key) + 1}/{len(open_keys)}][/] "
-        if not interactive:
-            answers[key] = first
-        elif isinstance(default, list):
-            answers[key] = read_user_choice(key, default, prompts, prefix)
-        elif isinstance(default, bool):
-            answers[key] = read_user_yes_no(key, default, prompts, prefix)
-        else:
-            answers[key] = read_user_variable(key, default, prompts, prefix)
-    return answers
+            return render_variable(environment, raw, context)
+
+    return render
 
 
-def is_current(template: Path, recorded: str, target: str) -> bool:
-    """Return whether a project of the commit ``recorded`` has all that ``target`` has.
-
-    Raises:
-        MvcError: when cruft cannot tell.
-    """
-    import cruft  # Costs as much as all that generators need of cookiecutter.
-
-    with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
-        state = {"template": str(template), "commit": recorded}
-        Path(folder, STATE).write_text(json.dumps(state), "utf-8")
-        with _translated(), redirect_stdout(StringIO()):
-            current: bool = cruft.check(Path(folder), target, strict=False)
-    return current
+def prompt(key: str, default: Any, prompts: Answers, place: str) -> Any:
+    """Ask the user; ``place`` says which question of how many this is."""
+    if isinstance(default, list):
+        return read_user_choice(key, default, prompts, place)
+    ask = read_user_yes_no if isinstance(default, bool) else read_user_variable
+    return ask(key, default, prompts, place)
 
 
 def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
@@ -145,19 +90,12 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     """
     import cruft
 
-    # Beside the template: cookiecutter leaves behind the hooks that it rendered.
-    usual, tempfile.tempdir = tempfile.tempdir, str(template.parent)
-    try:
-        with _complaints() as words, _translated(words, template.parent):
-            path: Path = cruft.create(
-                str(template),
-                output_dir=folder,
-                default_config=True,
-                extra_context=answers,
-                checkout=commit,
-            )
-    finally:
-        tempfile.tempdir = usual
+    # Cruft would check out HEAD before any other commit.
+    git(f"--git-dir={template}", "update-ref", "--no-deref", "HEAD", commit)
+    with _rendering(template.parent):
+        path: Path = cruft.create(
+            str(template), output_dir=folder, default_config=True, extra_context=answers
+        )
     return path
 
 
@@ -173,38 +111,6 @@ def extensions(generator: Path) -> Iterator[None]:
         sys.dont_write_bytecode = usual
 
 
-def complete(variables: Mapping[str, Any], given: Answers, many: Container[str]) -> Answers:
-    """Return ``given`` and the defaults of all other variables, as cookiecutter reads them.
-
-    The defaults of those in ``many`` are split into words.
-
-    Raises:
-        MvcError: when a default cannot be rendered.
-    """
-    context = dict(given)
-    with _translated():
-        environment = create_env_with_context({"cookiecutter": dict(variables)})
-        for key, raw in variables.items():
-            if key in given or key == "__prompts__":
-                continue
-            is_private = key.startswith("_") and not key.startswith("__")
-            value = raw if is_private else render_variable(environment, raw, context)
-            value = value if is_private else _first(value)
-            context[key] = value.split() if key in many else value
-    return context
-
-
-def render(texts: Mapping[str, str], context: Answers) -> dict[str, str]:
-    """Return texts with the context in them.
-
-    Raises:
-        MvcError: when one cannot be rendered.
-    """
-    with _translated():
-        environment = create_env_with_context({"cookiecutter": context})
-        return {key: render_variable(environment, text, context) for key, text in texts.items()}
-
-
 def generate(generator: Path, context: Answers, folder: Path) -> Path:
     """Render the folder of a generator into ``folder``; return where its files are.
 
@@ -212,18 +118,14 @@ def generate(generator: Path, context: Answers, folder: Path) -> Path:
         MvcError: when it is broken or would write elsewhere, or with the words of a hook
             that refused.
     """
-    # Cookiecutter leaves behind the hooks that it rendered.
-    usual, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
-        with _complaints() as words, _translated(words, folder):
+        with _rendering(folder):
             _refuse_escapes(generator, {"cookiecutter": context})
             return Path(generate_files(generator, {"cookiecutter": context}, folder / "files"))
     except OSError as error:
-        # Nobody can look at the folder afterwards.
+        # The folder is gone when the user reads of it.
         place = f": `{Path(error.filename).name}`" if error.filename else ""
         raise MvcError(f"{error.strerror}{place}.") from error
-    finally:
-        tempfile.tempdir = usual
 
 
 def _refuse_escapes(generator: Path, context: Answers) -> None:
@@ -240,9 +142,15 @@ def _refuse_escapes(generator: Path, context: Answers) -> None:
                 raise MvcError(f"`{rendered}` leads to another folder.")
 
 
-def _first(value: Any) -> Any:
-    """Return the first of several choices, and every other value as it is."""
-    return value[0] if isinstance(value, list) else value
+@contextmanager
+def _rendering(folder: Path) -> Iterator[None]:
+    """Keep in ``folder`` the hooks that cookiecutter renders and leaves behind."""
+    usual, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        with _complaints() as words, _translated(words, folder):
+            yield
+    finally:
+        tempfile.tempdir = usual
 
 
 @contextmanager
@@ -263,7 +171,7 @@ def _translated(words: IO[str] | None = None, folder: Path | None = None) -> Ite
     """Turn what cookiecutter and cruft raise into an error of this command.
 
     ``words`` holds what a hook has printed; of a traceback the last line counts. Paths in
-    ``folder`` are gone when somebody reads of them.
+    ``folder`` are gone when the user reads of them.
     """
     try:
         yield

@@ -8,18 +8,18 @@ class MvcError(Exception):
 
 
 class UsageError(MvcError):
-    """The words of the command line make no sense together."""
+    """The command line contradicts itself, or names what does not exist."""
 
     exit_code = 2
 
 
 class ConflictError(MvcError):
-    """Somebody has to decide what becomes of a file; the message names it."""
+    """The user has to decide what becomes of a file; the message names it."""
 
     exit_code = 3
 
 
 class Interrupted(MvcError):  # noqa: N818 - nothing went wrong
-    """Somebody stopped the command; the message says what there is already."""
+    """The user stopped the command; the message says what exists already."""
 
     exit_code = 130

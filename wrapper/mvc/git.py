@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Container, Iterator, Mapping
@@ -12,35 +11,37 @@ from pathlib import Path
 
 from mvc.errors import MvcError
 
+# Inside a hook of git these point every git at that hook's repository.
+LOCAL_VARIABLES = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+    *("GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE"),
+    "GIT_NO_REPLACE_OBJECTS",
+)
+
 
 @dataclass(frozen=True)
 class Repository:
     """The repository that a project is in, and where in it the project is.
 
     ``prefix`` ends with a slash, or is empty where the project is all of the repository;
-    ``tree`` is the project's folder as the current commit has it.
+    ``object_format`` is the kind of its hashes; ``tree`` is the project's folder as the
+    current commit has it.
     """
 
     top: Path
     folder: Path
     objects: Path
     prefix: str
+    object_format: str
     head: str
     tree: str
 
 
-def prepare() -> None:
-    """Make sure that there is git, and that it works on the folders it is told.
-
-    Raises:
-        MvcError: when git is missing.
-    """
-    if not shutil.which("git"):
-        raise MvcError("git was not found on PATH. Install it and try again.")
-    # Inside a hook of git these variables point every git at that hook's repository.
-    for name in git("rev-parse", "--local-env-vars").split():
-        if not name.startswith("GIT_CONFIG"):
-            os.environ.pop(name, None)
+def forget_caller() -> None:
+    """Make git work on the folders that it is given, inside of a git hook too."""
+    for name in LOCAL_VARIABLES:
+        os.environ.pop(name, None)
 
 
 @contextmanager
@@ -65,30 +66,32 @@ def output(
     *arguments: str,
     cwd: Path | None = None,
     stdin: str = "",
-    fine: Container[int] = (0,),
-    inherit: tuple[int, ...] = (),
+    ok_codes: Container[int] = (0,),
+    pass_fds: tuple[int, ...] = (),
     env: Mapping[str, str] | None = None,
 ) -> str:
     """Run git in ``cwd`` and return exactly what it printed; names may be no UTF-8.
 
-    ``env`` adds to the environment. Git inherits the file descriptors ``inherit``, and may
-    end with the codes ``fine``.
+    ``env`` adds to the environment.
 
     Raises:
-        MvcError: with git's own reason when it fails.
+        MvcError: when git is missing, or with its own reason when it fails.
     """
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        input=stdin.encode("utf-8", "surrogateescape"),
-        capture_output=True,
-        pass_fds=inherit,
-    )
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            input=stdin.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            pass_fds=pass_fds,
+        )
+    except FileNotFoundError as error:
+        raise MvcError("git was not found on PATH. Install it and try again.") from error
     printed, complaint = (
         stream.decode("utf-8", "surrogateescape") for stream in (done.stdout, done.stderr)
     )
-    if done.returncode not in fine:
+    if done.returncode not in ok_codes:
         lines = (complaint.strip() or printed.strip() or "no reason given").splitlines()
         marks = ("fatal: ", "error: ")
         marked = (line for mark in marks for line in lines if line.startswith(mark))
@@ -114,7 +117,7 @@ def git(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None 
 
 
 def show(*arguments: str, cwd: Path) -> bool:
-    """Let git print for people what it has to say; return whether it ended with 1.
+    """Let git print to the user's terminal; return whether it ended with 1.
 
     Raises:
         MvcError: when it fails.
@@ -126,20 +129,19 @@ def show(*arguments: str, cwd: Path) -> bool:
     return code == 1
 
 
-def setting(key: str, cwd: Path | None = None) -> str:
-    """Return a setting of the user's git, or an empty string."""
-    try:
-        return git("config", "--get", key, cwd=cwd)
-    except MvcError:
-        return ""
+def settings(*keys: str, cwd: Path | None = None) -> dict[str, str]:
+    """Return those of the settings that the user's git has."""
+    pattern = "|".join(map(re.escape, keys)).lower()
+    command = ("config", "--null", "--get-regexp", f"^({pattern})$")
+    entries = output(*command, cwd=cwd, ok_codes=(0, 1)).split("\0")
+    found = dict(entry.split("\n", 1) for entry in entries if "\n" in entry)
+    return {key: found[key.lower()] for key in keys if found.get(key.lower())}
 
 
 def is_inside_repository(folder: Path) -> bool:
     """Return whether files in ``folder`` belong to a work tree."""
-    try:
-        return git("rev-parse", "--is-inside-work-tree", cwd=folder) == "true"
-    except MvcError:
-        return False
+    command = ("rev-parse", "--is-inside-work-tree")
+    return output(*command, cwd=folder, ok_codes=(0, 128)) == "true\n"
 
 
 def repository(project: Path) -> Repository:
@@ -148,31 +150,32 @@ def repository(project: Path) -> Repository:
     Raises:
         MvcError: when there is none, or the project is not committed to it.
     """
-    if not is_inside_repository(project):
-        raise MvcError("The project is in no git repository. Run `git init` and commit it first.")
     where = ("--show-toplevel", "--absolute-git-dir", "--git-path", "objects", "--show-prefix")
-    top, folder, objects, prefix, _ = output("rev-parse", *where, cwd=project).split("\n")
+    what = ("--show-object-format", "HEAD", "HEAD:./")
     try:
-        head = git("rev-parse", "--verify", "--quiet", "HEAD", cwd=project)
-        path = f"HEAD:{prefix}".removesuffix("/")
-        tree = git("rev-parse", "--verify", "--quiet", path, cwd=project)
+        found = output("rev-parse", *where, *what, cwd=project).split("\n")
     except MvcError as error:
-        raise MvcError("The project is not committed. Commit it first.") from error
-    return Repository(Path(top), Path(folder), project / objects, prefix, head, tree)
+        if is_inside_repository(project):
+            raise MvcError("The project is not committed. Commit it first.") from error
+        advice = "Run `git init` and commit it first."
+        raise MvcError(f"The project is in no git repository. {advice}") from error
+    top, folder, objects, *rest, _ = found
+    return Repository(Path(top), Path(folder), project / objects, *rest)
 
 
 def init(folder: Path) -> None:
     """Make a repository whose branch is called as the user likes, else ``main``."""
-    branch = setting("init.defaultBranch") or "main"
+    branch = settings("init.defaultBranch").get("init.defaultBranch", "main")
     git("init", "--quiet", f"--initial-branch={branch}", cwd=folder)
 
 
 def commit_all(folder: Path, message: str, name: str, email: str) -> None:
     """Commit everything; ``name`` and ``email`` serve where git knows none."""
+    known = settings("user.name", "user.email", cwd=folder)
     identity = {
         f"GIT_{role}_{what}": value
         for key, what, value in (("user.name", "NAME", name), ("user.email", "EMAIL", email))
-        if not setting(key)
+        if key not in known
         for role in ("AUTHOR", "COMMITTER")
     }
     # The project has its own list of what to ignore; the user's may name its files.

@@ -1,50 +1,41 @@
 """Creates a project: asks, renders aside, moves into place, then sets it up."""
 
 import os
-import re
 import shlex
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from mvc import console, engine, git, template
-from mvc.answers import Options, given, refuse_jinja, told
+from mvc.answers import Options, answers_of_new
 from mvc.errors import Interrupted, MvcError
-from mvc.run import make
+from mvc.run import run_verb
 from mvc.state import STATE, Answers, State
 
 COMMIT_MESSAGE = "Create the project from its template"
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project that exists, and the answers it was made of."""
-
-    path: Path
-    answers: Answers
-
-
-def run(path: Path, options: Options, *, install: bool, version_control: bool) -> None:
-    """Create the project, set it up, and say what to type next.
+def create_project(path: Path, options: Options, *, install: bool, version_control: bool) -> None:
+    """Create the project at ``path``, set it up, and say what to type next.
 
     Raises:
+        UsageError: when options contradict each other, or answer what is not asked.
+        MvcError: when the path cannot be used, or the template refuses or fails: everything
+            is as it was. When the set-up fails the project stays.
         Interrupted: during the installation; the project stays.
-        MvcError: as :func:`create` does, or when the set-up failed; the project stays.
     """
-    project = create(path, options, console.say)
+    target = _vacant(path)
+    answers = _render(target, path, options)
     failures: list[MvcError] = []
-    # What fails does not keep the next step from being tried.
+    # A step that fails does not keep the next one from being tried.
     for wanted, step in ((install, _install), (version_control, _commit)):
         try:
             if wanted:
-                step(project, path)
+                step(target, path, answers)
         except MvcError as error:
             failures.append(error)
     if failures:
         raise type(failures[0])(" ".join(map(str, failures)))
-    name = project.answers.get("project_name", project.path.name)
-    console.say(f"Created {name} in {path}", style="bold green")
+    console.say(f"Created {answers.get('project_name', target.name)} in {path}", style="bold green")
     first = [] if install else ["make install"]
     folder = f"./{path}" if str(path).startswith("-") else str(path)
     commands = [f"cd {shlex.quote(folder)}", *first, "make run"]
@@ -53,50 +44,38 @@ def run(path: Path, options: Options, *, install: bool, version_control: bool) -
 
 
 @git.without_hooks()
-def create(path: Path, options: Options, say: Callable[[str], None]) -> Project:
-    """Create the project at ``path``, or leave everything as it was.
-
-    ``say`` is told the answers that nobody was asked for.
-
-    Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
-        MvcError: when the path cannot be used, or the template refuses or fails.
-    """
-    target = _vacant(path)
-    source = template.find(options.template)
+def _render(target: Path, path: Path, options: Options) -> Answers:
+    """Create the project, or leave everything as it was; return its answers."""
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
-        clone = Path(folder, "template.git")
-        template.fetch(source, clone)
-        revision = template.resolve(source, clone, options.checkout)
-        answers = _answers(path, options, engine.questions(clone, revision.commit), say)
+        source = template.fetch(options.template, Path(folder, "template.git"))
+        revision = source.resolve(options.checkout)
+        answers = answers_of_new(path, options, source.questions(revision.commit))
         # Where the target is, so that the move is one step of the file system.
-        with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as aside:
-            rendered = engine.create(clone, revision.commit, answers, Path(aside))
+        with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as staging:
+            rendered = engine.create(source.clone, revision.commit, answers, Path(staging))
             state = State.read(rendered).following(source.url, revision.name)
             (rendered / STATE).write_text(state.text, "utf-8", newline="\n")
             _move(rendered, target)
-    return Project(target, answers)
+    return answers
 
 
-def _install(project: Project, path: Path) -> None:
+def _install(target: Path, path: Path, answers: Answers) -> None:
     advice = f"The project is created, but not installed. Run `make install` in `{path}`."
     try:
-        with console.progress("Installing") as progress:
-            make(project.path, "install", progress)
+        run_verb(target, "install", "Installing")
     except MvcError as error:
         raise MvcError(f"{advice} What failed: {error}") from error
     except KeyboardInterrupt as error:
         raise Interrupted(f"Interrupted. {advice}") from error
 
 
-def _commit(project: Project, path: Path) -> None:
-    if git.is_inside_repository(project.path):
+def _commit(target: Path, path: Path, answers: Answers) -> None:
+    if git.is_inside_repository(target):
         return
-    name = project.answers.get("author", "mvc")
-    email = project.answers.get("email", "mvc@localhost")
     try:
-        git.init(project.path)
-        git.commit_all(project.path, COMMIT_MESSAGE, name, email)
+        git.init(target)
+        name, email = answers.get("author", "mvc"), answers.get("email", "mvc@localhost")
+        git.commit_all(target, COMMIT_MESSAGE, name, email)
     except MvcError as error:
         advice = f"The project is created, but not committed. Run `git commit` in `{path}`."
         raise MvcError(f"{advice} What failed: {error}") from error
@@ -122,47 +101,13 @@ def _place(target: Path) -> Path:
     return target if target.is_dir() else target.parent
 
 
-def _answers(
-    path: Path, options: Options, questions: Answers, say: Callable[[str], None]
-) -> Answers:
-    chosen = given(options, questions)
-    defaults = {
-        "project_name": _human_name(path),
-        "author": git.setting("user.name"),
-        "email": git.setting("user.email"),
-    }
-    known = {key: value for key, value in defaults.items() if key in questions and value}
-    questions = {**questions, **known}
-    refuse_jinja({**known, **chosen})
-    answers = engine.ask(questions, chosen, options.interactive)
-    refuse_jinja(answers)
-    _refuse_path(answers)
-    assumed = {key: value for key, value in answers.items() if key not in chosen}
-    if assumed and not options.interactive:
-        say(f"Defaults: {told(assumed)}")
-    return answers
-
-
-def _human_name(path: Path) -> str:
-    """Turn ``galactic-empire`` into ``Galactic Empire``."""
-    words = re.split(r"[-_.\s]+", path.absolute().name)
-    return " ".join(word[:1].upper() + word[1:] for word in words if word)
-
-
-def _refuse_path(answers: Answers) -> None:
-    # Cookiecutter makes the folder before the template's hook sees the answer.
-    slug = answers.get("project_slug", "x")
-    if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", slug):
-        raise MvcError("`project_slug` must be the name of a folder, in 1 to 100 characters.")
-
-
-def _move(project: Path, target: Path) -> None:
+def _move(rendered: Path, target: Path) -> None:
     if not target.exists():
-        project.rename(target)
+        rendered.rename(target)
         return
     # Answering questions takes a while, in which others may have used the path.
-    if set(target.iterdir()) - {project.parent}:
+    if set(target.iterdir()) - {rendered.parent}:
         raise MvcError(f"Directory `{target}` is not empty any more. Choose another path.")
-    # An empty directory stays the one it is: somebody's shell may be in it.
-    for entry in project.iterdir():
+    # An empty directory stays the one it is: a shell may be in it.
+    for entry in rendered.iterdir():
         entry.rename(target / entry.name)

@@ -45,7 +45,7 @@ class Route(NamedTuple):
     name: str
 
 
-def of(project: Path) -> list[Route]:
+def list_routes(project: Path) -> list[Route]:
     """Return the routes in the order in which a request is held against them.
 
     Raises:

@@ -1,8 +1,7 @@
-"""A project's own make verbs."""
+"""The make verbs of a project."""
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,7 +10,7 @@ from mvc.errors import MvcError
 NO_MAKE = "make was not found on PATH. Install it and try again."
 
 
-def run(project: Path, host: str, port: int) -> NoReturn:
+def run_server(project: Path, host: str, port: int) -> NoReturn:
     """Become the project's ``make run``.
 
     Raises:
@@ -24,42 +23,41 @@ def run(project: Path, host: str, port: int) -> NoReturn:
         raise MvcError(NO_MAKE) from error
 
 
-def make(
-    project: Path, verb: str, progress: Callable[[str], None], inherit: tuple[int, ...] = ()
-) -> None:
-    """Run one of the project's make verbs; ``progress`` is told each line it prints.
-
-    The verb inherits the file descriptors ``inherit``.
+def run_verb(project: Path, verb: str, title: str) -> None:
+    """Run one of the project's make verbs; show its progress under ``title``.
 
     Raises:
         MvcError: when make is missing or fails, with the last line of what failed.
     """
+    from mvc import console
+
     line = "make printed nothing."
-    try:
-        process = subprocess.Popen(
-            ["make", verb],
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            pass_fds=inherit,
-        )
-    except FileNotFoundError as error:
-        raise MvcError(NO_MAKE) from error
-    with process:
+    with console.progress(title) as progress:
         try:
-            for printed in process.stdout or ():
-                progress(printed.rstrip())
-                # What make itself says last is only that something failed.
-                if printed.strip() and not printed.startswith("make"):
-                    line = printed
-        except BaseException:
-            # An interrupt at the terminal reaches make as well; one that is sent to this
-            # process alone does not.
-            process.terminate()
-            raise
+            process = subprocess.Popen(
+                ["make", verb],
+                cwd=project,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except FileNotFoundError as error:
+            raise MvcError(NO_MAKE) from error
+        with process:
+            try:
+                for printed in process.stdout or ():
+                    progress(printed.rstrip())
+                    # What make itself says last is only that something failed.
+                    if printed.strip() and not printed.startswith("make"):
+                        line = printed
+            except BaseException:
+                # An interrupt at the terminal reaches make as well; one that is sent to
+                # this process alone does not. What make has begun must be over first.
+                process.terminate()
+                process.wait()
+                raise
     if process.returncode:
         raise MvcError(line.strip())

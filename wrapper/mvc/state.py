@@ -89,33 +89,32 @@ class State:
         """The content of the file, as cruft writes it."""
         return json.dumps(self.content, ensure_ascii=False, indent=2, separators=(",", ": ")) + "\n"
 
+    def skipped(self, project: Path, render: Path) -> list[PurePosixPath]:
+        """Return the files and folders of a render that the project's owner looks after.
 
-def skipped(state: State, project: Path, render: Path) -> list[PurePosixPath]:
-    """Return the files and folders of a render that the project's owner looks after.
+        They are named in the state file or under ``[tool.cruft]`` in pyproject.toml, as
+        paths or, with an asterisk, as patterns.
 
-    They are named in the state file or under ``[tool.cruft]`` in pyproject.toml, as
-    paths or, with an asterisk, as patterns.
-
-    Raises:
-        MvcError: when one of the two cannot be read.
-    """
-    manifest = project / "pyproject.toml"
-    try:
-        content = tomllib.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
-        own = content.get("tool", {}).get("cruft", {}).get("skip", [])
-        if not _are_texts(own):
-            raise ValueError("`skip` under `[tool.cruft]` must be a list of texts")
-        patterns = [*state.content.get("skip", []), *own]
-        found = [
-            path.relative_to(render).as_posix()
-            for pattern in patterns
-            if "*" in pattern
-            for path in render.glob(pattern)
-        ]
-    except (ValueError, AttributeError, NotImplementedError) as error:
-        raise MvcError(f"The paths to skip cannot be read: {error}.") from error
-    plain = [pattern for pattern in patterns if "*" not in pattern]
-    return [PurePosixPath(path) for path in (*found, *plain)]
+        Raises:
+            MvcError: when one of the two cannot be read.
+        """
+        manifest = project / "pyproject.toml"
+        try:
+            content = tomllib.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
+            own = content.get("tool", {}).get("cruft", {}).get("skip", [])
+            if not _are_texts(own):
+                raise ValueError("`skip` under `[tool.cruft]` must be a list of texts")
+            patterns = [*self.content.get("skip", []), *own]
+            found = [
+                path.relative_to(render).as_posix()
+                for pattern in patterns
+                if "*" in pattern
+                for path in render.glob(pattern)
+            ]
+        except (ValueError, AttributeError, NotImplementedError) as error:
+            raise MvcError(f"The paths to skip cannot be read: {error}.") from error
+        plain = [pattern for pattern in patterns if "*" not in pattern]
+        return [PurePosixPath(path) for path in (*found, *plain)]
 
 
 def _are_texts(values: Any) -> bool:

@@ -2,29 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from mvc import engine
+from mvc import console, engine, git
 from mvc.errors import MvcError
-from mvc.git import git
+from mvc.state import Answers
 
 DISTRIBUTION = "fastapi-mvc-template"
 # The repository as it was when the wheel was built.
 BUNDLE = Path(__file__).with_name("template.bundle")
-
-
-@dataclass(frozen=True)
-class Template:
-    """A git repository: what to clone here, and what to write down."""
-
-    source: str
-    url: str
 
 
 @dataclass(frozen=True)
@@ -39,89 +29,123 @@ class Revision:
         return self.name or self.commit[:12]
 
 
-def find(explicit: str | None) -> Template:
-    """Return the template that the user named, or else the one of this command.
+@dataclass(frozen=True)
+class Template:
+    """A bare clone of a template's repository.
+
+    ``source`` is what was cloned, ``url`` what projects remember.
+    """
+
+    clone: Path
+    source: str
+    url: str
+
+    def resolve(self, ref: str | None) -> Revision:
+        """Return what ``ref`` is in the template.
+
+        Without ``ref`` that is HEAD, under the name of its release tag where the template
+        is the one that this command carries.
+
+        Raises:
+            MvcError: when there is no such commit.
+        """
+        name = "HEAD" if ref is None else ref
+        try:
+            commit = self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        except MvcError as error:
+            raise MvcError(f"The template `{self.url}` has no `{name}`.") from error
+        if ref is None and self.source == str(BUNDLE):
+            ref = _newest_release(self._git("tag", "--points-at", commit))
+        return Revision(commit, ref)
+
+    def latest(self) -> Revision:
+        """Return the newest release, or HEAD where there is none."""
+        tag = _newest_release(self._git("tag"))
+        # A branch may have the name of the tag.
+        revision = self.resolve(tag and f"refs/tags/{tag}")
+        return Revision(revision.commit, tag or revision.name)
+
+    def is_current(self, recorded: str, target: str) -> bool:
+        """Return whether a project of the commit ``recorded`` has all that ``target`` has.
+
+        The rule is that of ``cruft check --not-strict``: the files are the same, or
+        ``target`` is an ancestor.
+        """
+        same = recorded == target or not self._git("diff-tree", recorded, target)
+        return same or not self._git("rev-list", "--max-count=1", f"{recorded}..{target}")
+
+    def questions(self, commit: str) -> Answers:
+        """Return what a commit asks, with the defaults as they are written.
+
+        A default is text (which may be a Jinja template of earlier answers), a boolean, or
+        a list of choices.
+
+        Raises:
+            MvcError: when that is no template.
+        """
+        try:
+            content = json.loads(self._git("show", f"{commit}:cookiecutter.json"))
+        except MvcError as error:
+            raise MvcError("The template has no `cookiecutter.json`.") from error
+        except json.JSONDecodeError as error:
+            raise MvcError(f"The template's `cookiecutter.json` is broken: {error}.") from error
+        if not isinstance(content, dict):
+            raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
+        questions: Answers = content
+        return questions
+
+    def _git(self, *arguments: str) -> str:
+        return git.git(f"--git-dir={self.clone}", *arguments)
+
+
+def fetch(explicit: str | None, folder: Path) -> Template:
+    """Clone to ``folder`` the template that the user named, or else the one of this command.
 
     Raises:
-        MvcError: when this command carries no template of its own.
+        MvcError: when it cannot be cloned, or this command carries no template of its own.
     """
     if explicit:
         local = Path(explicit)
         source = str(local.resolve()) if local.exists() else engine.expand(explicit)
-        return Template(source, source)
+        return _clone(source, source, folder)
     origin = _origin()
     checkout = _checkout(origin)
     if checkout:
-        return Template(str(checkout), str(checkout))
+        return _clone(checkout, checkout, folder)
     if not BUNDLE.exists():
         raise MvcError("This installation carries no template. Name one with `--template`.")
     url = origin["url"] if "vcs_info" in origin else _public_url()
-    return Template(str(BUNDLE), url)
+    return _clone(str(BUNDLE), url, folder)
 
 
-def fetch(template: Template, folder: Path) -> None:
-    """Bring the template to ``folder``, as a bare repository.
-
-    Raises:
-        MvcError: when it cannot be had.
-    """
-    try:
-        git("clone", "--quiet", "--bare", "--shared", "--", template.source, str(folder))
-    except MvcError as error:
-        raise MvcError(f"Cannot clone the template `{template.source}`: {error}") from error
-
-
-def reach(url: str, commit: str, folder: Path, warn: Callable[[str], None]) -> Template:
-    """Bring the template that a project remembers to ``folder``; return what was taken.
+def fetch_recorded(url: str, commit: str, folder: Path) -> tuple[Template, Revision]:
+    """Clone to ``folder`` the template that a project remembers; return it and the commit.
 
     Where it cannot be reached, the one that this command carries will do if it knows the
-    commit; ``warn`` is told.
+    commit; a warning says so.
 
     Raises:
         MvcError: when neither can be had, or the template lacks the commit.
     """
-    remembered = Template(engine.expand(url), url)
     try:
-        fetch(remembered, folder)
+        template = _clone(engine.expand(url), url, folder)
     except MvcError as error:
-        carried = Template(str(BUNDLE), url)
         try:
-            fetch(carried, folder)
-            resolve(carried, folder, commit)
+            template = _clone(str(BUNDLE), url, folder)
+            revision = template.resolve(commit)
         except MvcError:
             raise error from None
-        warn(f"`{url}` cannot be reached. Taking the template that this command carries.")
-        return carried
-    resolve(remembered, folder, commit)
-    return remembered
+        console.warn(f"`{url}` cannot be reached. Taking the template that this command carries.")
+        return template, revision
+    return template, template.resolve(commit)
 
 
-def resolve(template: Template, clone: Path, ref: str | None) -> Revision:
-    """Return what ``ref`` is in a clone of the template.
-
-    Without ``ref`` that is HEAD, under the name of its release tag where the template is
-    the one that this command carries.
-
-    Raises:
-        MvcError: when there is no such commit.
-    """
-    bare = f"--git-dir={clone}"
+def _clone(source: str, url: str, folder: Path) -> Template:
     try:
-        name = "HEAD" if ref is None else ref
-        commit = git(bare, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        git.git("clone", "--quiet", "--bare", "--shared", "--", source, str(folder))
     except MvcError as error:
-        raise MvcError(f"The template `{template.url}` has no `{name}`.") from error
-    if ref is None and template.source == str(BUNDLE):
-        ref = _newest_release(git(bare, "tag", "--points-at", commit))
-    return Revision(commit, ref)
-
-
-def latest(template: Template, clone: Path) -> Revision:
-    """Return the newest release in a clone of the template, or HEAD where there is none."""
-    tag = _newest_release(git(f"--git-dir={clone}", "tag"))
-    # A branch may have the name of the tag.
-    revision = resolve(template, clone, tag and f"refs/tags/{tag}")
-    return Revision(revision.commit, tag or revision.name)
+        raise MvcError(f"Cannot clone the template `{source}`: {error}") from error
+    return Template(folder, source, url)
 
 
 def _newest_release(tags: str) -> str | None:
@@ -137,11 +161,14 @@ def _origin() -> dict[str, Any]:
     return origin
 
 
-def _checkout(origin: dict[str, Any]) -> Path | None:
+def _checkout(origin: dict[str, Any]) -> str | None:
     if "dir_info" not in origin:
         return None
+    # Costs a start a few milliseconds, for the sake of drive letters of Windows.
+    from urllib.request import url2pathname
+
     path = Path(url2pathname(urlsplit(origin["url"]).path))
-    return path if (path / ".git").exists() else None
+    return str(path) if (path / ".git").exists() else None
 
 
 def _public_url() -> str:

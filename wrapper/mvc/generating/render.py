@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from mvc import engine
+from mvc.answers import fill_in, parse
 from mvc.errors import MvcError
 from mvc.generating.catalog import Generator
 from mvc.generating.router import Registration
@@ -49,16 +50,16 @@ def _rendered(
         raise MvcError(f"its argument `{taken[0]}` is an answer of the project.")
     options = generator.options(answers)
     given = {
-        key: engine.parse(key, value, options) if key in options else value
+        key: parse(key, value, options) if key in options else value
         for key, value in values.items()
         if value is not None
     }
     many = [key for key, takes_many in generator.arguments.items() if takes_many]
     with engine.extensions(generator.path):
         of_project = {key: value for key, value in answers.items() if key not in options}
-        context = engine.complete(generator.variables, {**of_project, **given}, many)
+        context = fill_in(generator.variables, {**of_project, **given}, many=many)
         root = engine.generate(generator.path, context, folder)
-        route = engine.render(generator.route, context)
+        route = engine.renderer(context)(generator.route, context)
     # pip compiles what it installs, and cookiecutter renders all there is.
     found = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     files = [_file(path, root) for path in found if path.is_file()]

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from mvc import git
 from mvc.errors import MvcError
+from mvc.git import Repository
 
 # The first git whose `merge-tree` merges.
 OLDEST_GIT = (2, 38)
-# What the user's own configuration says of how matches look must not be read as a path.
-PLAIN_GREP = ("--full-name", "--no-color", "--no-column")
 
 
 class Blob(NamedTuple):
@@ -41,10 +40,10 @@ class Merge:
 class Scratch:
     """A repository to compute in; it reads the objects of the project's own."""
 
-    def __init__(self, folder: Path, project: Path, objects: Path | None = None) -> None:
+    def __init__(self, folder: Path, project: Path, own: Repository | None = None) -> None:
         """Make it in ``folder``; attributes of files count as they do in ``project``.
 
-        ``objects`` is where the project's repository keeps its own.
+        ``own`` is the project's repository.
 
         Raises:
             MvcError: when git is too old.
@@ -55,10 +54,9 @@ class Scratch:
         if tuple(map(int, version.split(".")[:2])) < OLDEST_GIT:
             needed = ".".join(map(str, OLDEST_GIT))
             raise MvcError(f"This is git {version}. Updates need git {needed} or newer.")
-        self._objects = git.alternates(objects) if objects else {}
+        self._objects = git.alternates(own.objects) if own else {}
         # Both must name objects alike, or neither finds those of the other.
-        form = ("rev-parse", "--show-object-format")
-        options = [f"--object-format={git.git(*form, cwd=project)}"] if objects else []
+        options = [f"--object-format={own.object_format}"] if own else []
         git.git("init", "--quiet", "--bare", "--template=", *options, str(folder))
 
     def git(self, *arguments: str, tree: Path | None = None, **options: Any) -> str:
@@ -81,13 +79,12 @@ class Scratch:
         """Take all files of a folder in; return them."""
         (self.folder / "index").unlink(missing_ok=True)
         self.git("-c", "core.autocrlf=false", "add", "--all", "--force", tree=folder)
-        return self.files(self.git("write-tree").strip())
+        return _files(self.git("ls-files", "--stage", "-z"), slice(2))
 
     def files(self, tree: str) -> Files:
         """Return the files of a tree."""
-        listed = self.read("ls-tree", "-r", "-z", "--full-tree", tree).split("\0")
-        entries = (line.partition("\t") for line in listed if line)
-        return {path: Blob(*about.split()[::2]) for about, _, path in entries}
+        listed = self.read("ls-tree", "-r", "-z", "--full-tree", tree)
+        return _files(listed, slice(None, None, 2))
 
     def tree(self, files: Files) -> str:
         """Return the tree of these files, and leave them in the index."""
@@ -105,29 +102,27 @@ class Scratch:
         """Return the object of a file with this content."""
         return self.git("hash-object", "-w", "--stdin", stdin=content).strip()
 
-    def with_line_ends_of(self, model: Files, files: Files) -> Files:
-        """Return the files with line ends of Windows, where ``model`` has them committed."""
-        listing = ("grep", "-l", "-z", "-I", "-F", *PLAIN_GREP, "-e", "\r")
-        tree = self.tree(model)
-        found = self.read(*listing, tree, fine=(0, 1)).split("\0")[:-1]
+    def with_windows_line_ends(self, files: Files) -> Files:
+        """Return the files with line ends of Windows, where the project has them committed."""
+        listed = git.output("ls-files", "--eol", "-z", cwd=self.project).split("\0")
+        entries = (line.partition("\t") for line in listed if line.startswith("i/crlf "))
         changed = {}
-        for path in (name.removeprefix(f"{tree}:") for name in found):
-            own = self.content(model[path])
-            if path in files and "\n" not in own.replace("\r\n", ""):
-                text = self.content(files[path]).replace("\r\n", "\n").replace("\n", "\r\n")
-                changed[path] = files[path]._replace(id=self.write(text))
+        for path in (path for _, _, path in entries if path in files):
+            text = self.content(files[path]).replace("\r\n", "\n").replace("\n", "\r\n")
+            changed[path] = files[path]._replace(id=self.write(text))
         return {**files, **changed}
 
     def merge(self, base: Files, ours: Files, theirs: Files, label: str) -> Merge:
         """Merge what became of ``base``; markers call the sides ``yours`` and ``label``."""
         root = self._commit(base)
-        for name, files in (("yours", ours), (label, theirs)):
-            self.git("update-ref", f"refs/heads/{name}", self._commit(files, "-p", root))
+        sides = {"yours": self._commit(ours, "-p", root), label: self._commit(theirs, "-p", root)}
+        refs = "".join(f"create refs/heads/{name} {commit}\n" for name, commit in sides.items())
+        self.git("update-ref", "--stdin", stdin=refs)
         # What the user's own configuration says of renames must not change the result.
         known = ("renames=true", "directoryRenames=true", "renameLimit=0")
         settings = [word for setting in known for word in ("-c", f"merge.{setting}")]
         options = ("--write-tree", "-z", "--no-messages")
-        merged = self.read(*settings, "merge-tree", *options, "yours", label, fine=(0, 1))
+        merged = self.read(*settings, "merge-tree", *options, "yours", label, ok_codes=(0, 1))
         tree, *lines = filter(None, merged.split("\0"))
         files = self.files(tree)
         stages = defaultdict(list)
@@ -142,10 +137,9 @@ class Scratch:
             del files[path], stages[path]
         return Merge(files, dict(stages), deleted)
 
-    def changes(self, before: Files, after: Files) -> list[tuple[str, str]]:
-        """Return git's letter for what became of each path, and the path."""
-        trees = [self.tree(files) for files in (before, after)]
-        raw = self.read("diff-tree", "-r", "-z", "-M", "--name-status", *trees).split("\0")
+    def changes(self, before: str, after: str) -> list[tuple[str, str]]:
+        """Return git's letter for what became of each path between two trees, and the path."""
+        raw = self.read("diff-tree", "-r", "-z", "-M", "--name-status", before, after).split("\0")
         fields = iter(raw[:-1])
         changes = []
         for letter in fields:
@@ -159,17 +153,19 @@ class Scratch:
         """Print how the project differs from these files; return whether it does."""
         self.tree(files)
         # As the project's own repository would look at its files.
-        looks = ("core.autocrlf", "core.eol", "core.fileMode")
-        known = [(key, git.setting(key, cwd=self.project)) for key in looks]
-        settings = [word for key, value in known if value for word in ("-c", f"{key}={value}")]
+        looks = git.settings("core.autocrlf", "core.eol", "core.fileMode", cwd=self.project)
+        settings = [word for key, value in looks.items() for word in ("-c", f"{key}={value}")]
         where = (f"--git-dir={self.folder}", f"--work-tree={self.project}")
         return git.show(*where, *settings, "diff", "--exit-code", cwd=self.project)
 
     def _commit(self, files: Files, *parents: str) -> str:
-        somebody = {
-            f"GIT_{role}_{what}": "mvc"
-            for role in ("AUTHOR", "COMMITTER")
-            for what in ("NAME", "EMAIL")
-        }
+        fields = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
+        identity = {f"GIT_{field}": "mvc" for field in fields}
         tree = self.tree(files)
-        return self.git("commit-tree", tree, *parents, "-m", "mvc", env=somebody).strip()
+        return self.git("commit-tree", tree, *parents, "-m", "mvc", env=identity).strip()
+
+
+def _files(listed: str, blob: slice) -> Files:
+    """Return the files of a listing, with mode and object in the fields ``blob``."""
+    entries = (line.partition("\t") for line in listed.split("\0") if line)
+    return {path: Blob(*about.split()[blob]) for about, _, path in entries}

@@ -5,7 +5,10 @@ import re
 from collections.abc import Iterator
 
 from mvc.errors import MvcError
-from mvc.updating.merge import PLAIN_GREP, Files, Scratch
+from mvc.updating.merge import Files, Scratch
+
+# What the user's own configuration says of how matches look must not be read as a path.
+PLAIN_GREP = ("--full-name", "--no-color", "--no-column")
 
 
 def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
@@ -42,7 +45,7 @@ def _mentions(scratch: Scratch, files: Files, name: str) -> Iterator[tuple[str, 
     """Yield path, number and text of each line that holds the name as a word."""
     tree = scratch.tree(files)
     options = ("-n", "-z", "-I", "-w", "-F", *PLAIN_GREP, "-e", name, tree)
-    for found in scratch.read("grep", *options, fine=(0, 1)).split("\n")[:-1]:
+    for found in scratch.read("grep", *options, ok_codes=(0, 1)).split("\n")[:-1]:
         path, line, text = found.removeprefix(f"{tree}:").split("\0")
         yield path, line, text
 

@@ -1,4 +1,4 @@
-"""Takes an update back, also one that was killed.
+"""Writes an update into a project, all or nothing, and takes it back, even after a kill.
 
 Before an update writes anything, a folder in the git directory holds what it will
 replace: the index, and every file. That folder appears whole or not at all, and goes
@@ -10,11 +10,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mvc import console, git
 from mvc.errors import MvcError
+from mvc.updating.merge import Files, Scratch
 
 try:
     import fcntl
@@ -24,21 +25,26 @@ except ImportError:  # On Windows nothing waits for what a killed update has sta
 Handles = tuple[int, ...]
 # What the journal says of a folder, instead of the number of a copy.
 FOLDER = "folder"
+# What git keeps in its folder while something of its own is half done.
+UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
+# Files that were touched, or copied with the repository, look changed until then.
+REFRESH = ("update-index", "-q", "--refresh")
+SHOWN = 5
 
 
-class Journal:
-    """What a repository was like before an update; there is one at most."""
+class Transaction:
+    """An update of a repository, and what it was like before; there is one at most."""
 
     def __init__(self, repository: git.Repository) -> None:
-        """Find the journal of a repository."""
+        """Find the one that a repository is in."""
         self._repository = repository
         self._folder = repository.folder / "mvc-update"
-        self._aside = repository.folder / "mvc-update.tmp"
+        self._staging = repository.folder / "mvc-update.tmp"
         self._index_lock = repository.folder / "index.lock"
-        self.index = self._folder / "new-index"
-        """A copy of the index, for the update to change until :meth:`take_effect`."""
+        # A copy of the index, for the update to change until all is written.
+        self._index = self._folder / "new-index"
 
-    def is_open(self) -> bool:
+    def _is_open(self) -> bool:
         """Return whether an update waits to be committed or taken back.
 
         One that has been committed, or undone by git, is over.
@@ -46,9 +52,9 @@ class Journal:
         if not self._folder.exists():
             return False
         staged = ("diff-index", "--cached", "--name-only", "HEAD")
-        undone = not self.index.exists() and not git.git(*staged, cwd=self._repository.top)
+        undone = not self._index.exists() and not git.git(*staged, cwd=self._repository.top)
         if undone or self._read()["head"] != self._repository.head:
-            self.close()
+            self._close()
             return False
         return True
 
@@ -58,42 +64,41 @@ class Journal:
         Raises:
             MvcError: with the ways on.
         """
-        if self.is_open():
+        if self._is_open():
             raise MvcError(
                 "The last update is not finished. Resolve its conflicts and commit, "
                 "or take it back with `mvc update --abort`."
             )
 
-    @contextmanager
-    def opened(self, paths: list[str]) -> Iterator[Handles]:
-        """Remember what is at ``paths``, which begin at the top of the work tree.
+    def apply(
+        self, scratch: Scratch, tree: str, changed: list[str], conflicts: dict[str, list[str]]
+    ) -> None:
+        """Write the tree of the whole repository, or leave everything as it was.
 
-        Whatever is raised inside takes everything back. Processes that write for the
-        update have to inherit the handles, for :meth:`undo` to wait for them.
+        ``changed`` are paths in the project; ``conflicts`` has lines of ``git ls-files
+        --stage`` by path. An update with conflicts stays open.
 
         Raises:
-            MvcError: when another update or git process is at work in the repository.
+            MvcError: when another update or git process is at work in the repository, or
+                with git's own reason when it fails.
         """
-        with _alone(self._repository.folder):
+        with _exclusive_lock(self._repository.folder):
             self.refuse_unfinished()
             try:
-                self._write(paths)
-                with _alone(self._aside) as handles:
-                    self._aside.rename(self._folder)
+                self._record({self._repository.prefix + path for path in (*changed, *conflicts)})
+                with _exclusive_lock(self._staging) as handles:
+                    self._staging.rename(self._folder)
                     self._hold_index()
-                    yield handles
+                    self._write(scratch, tree, conflicts, handles)
+                    if not conflicts:
+                        self._close()
             except BaseException:
-                shutil.rmtree(self._aside, ignore_errors=True)
+                shutil.rmtree(self._staging, ignore_errors=True)
                 if self._folder.exists():
                     # What was started above may still be at work, and hold the handles.
-                    with _alone(self._folder):
+                    with _exclusive_lock(self._folder):
                         self._restore()
                 raise
-
-    def take_effect(self) -> None:
-        """Replace the index by the changed copy."""
-        self.index.replace(self._repository.folder / "index")
-        self._unlock()
 
     def undo(self) -> None:
         """Bring back what was there before the update, when nothing writes for it any more.
@@ -101,42 +106,67 @@ class Journal:
         Raises:
             MvcError: when there is none.
         """
-        if self.is_open():
-            with _alone(self._folder):
+        if self._is_open():
+            with _exclusive_lock(self._folder):
                 # An update that was still at work may have ended since.
                 if self._folder.exists():
                     self._restore()
                     return
         raise MvcError("There is no update to abort.")
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Forget the update."""
         self._unlock()
-        shutil.rmtree(self._aside, ignore_errors=True)
-        self._folder.rename(self._aside)
-        shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._folder.rename(self._staging)
+        shutil.rmtree(self._staging, ignore_errors=True)
 
-    def _write(self, paths: list[str]) -> None:
+    def _write(
+        self, scratch: Scratch, tree: str, conflicts: dict[str, list[str]], handles: Handles
+    ) -> None:
+        """Write the tree into the work tree and the copy of the index, which takes effect last."""
+        repository = self._repository
+        _copy_objects(scratch.folder / "objects", repository.objects)
+        index = {"GIT_INDEX_FILE": str(self._index)}
+
+        def run_git(*arguments: str, **options: Any) -> None:
+            # A process that outlives this one keeps the lock, for `undo` to wait for it.
+            git.output(*arguments, cwd=repository.top, env=index, pass_fds=handles, **options)
+
+        run_git(*REFRESH, ok_codes=(0, 1))
+        run_git("read-tree", "-m", "-u", repository.head, tree)
+        if conflicts:
+            # A path has to leave the index before it can enter in several versions.
+            nothing = "0" * len(tree)
+            lines = [f"0 {nothing}\t{repository.prefix}{path}" for path in conflicts]
+            for versions in conflicts.values():
+                lines += [line.replace("\t", f"\t{repository.prefix}", 1) for line in versions]
+            stdin = "".join(f"{line}\0" for line in lines)
+            run_git("update-index", "-z", "--index-info", stdin=stdin)
+        self._index.replace(repository.folder / "index")
+        self._unlock()
+
+    def _record(self, paths: set[str]) -> None:
         top = self._repository.top
         files: dict[str, str | None] = {}
-        shutil.rmtree(self._aside, ignore_errors=True)
-        self._aside.mkdir()
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._staging.mkdir()
         for number, path in enumerate(sorted(paths)):
             place = top / path
             if place.is_dir() and not place.is_symlink():
                 files[path] = FOLDER
             elif os.path.lexists(place):
                 files[path] = str(number)
-                shutil.copy2(place, self._aside / str(number), follow_symlinks=False)
+                shutil.copy2(place, self._staging / str(number), follow_symlinks=False)
             else:
                 files[path] = None
         parents = {folder for path in paths for folder in (top / path).parents}
         folders = sorted(str(folder) for folder in parents if not folder.is_dir())
         note = {"head": self._repository.head, "files": files, "folders": folders[::-1]}
-        (self._aside / "note.json").write_text(json.dumps(note), "utf-8")
-        (self._aside / "lock").touch()
-        for copy in ("index", self.index.name):
-            shutil.copy2(self._repository.folder / "index", self._aside / copy)
+        (self._staging / "note.json").write_text(json.dumps(note), "utf-8")
+        (self._staging / "lock").touch()
+        for copy in ("index", self._index.name):
+            shutil.copy2(self._repository.folder / "index", self._staging / copy)
 
     def _read(self) -> dict[str, Any]:
         note: dict[str, Any] = json.loads((self._folder / "note.json").read_text("utf-8"))
@@ -149,7 +179,7 @@ class Journal:
             if path.is_symlink() or not path.is_dir():
                 path.unlink(missing_ok=True)
         for folder in note["folders"]:
-            # Somebody may have put a file of their own there.
+            # The user may have put a file of their own there.
             with suppress(OSError):
                 Path(folder).rmdir()
         for path, saved in files.items():
@@ -159,9 +189,9 @@ class Journal:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self._folder / saved, path, follow_symlinks=False)
         # The last copy of the index is never moved: this may be killed as well.
-        shutil.copy2(self._folder / "index", self.index)
-        self.index.replace(self._repository.folder / "index")
-        self.close()
+        shutil.copy2(self._folder / "index", self._index)
+        self._index.replace(self._repository.folder / "index")
+        self._close()
 
     def _hold_index(self) -> None:
         try:
@@ -177,8 +207,80 @@ class Journal:
                 self._index_lock.unlink()
 
 
+def refuse_changes(repository: git.Repository) -> None:
+    """Make sure that the work tree and the index are those of the current commit.
+
+    Raises:
+        MvcError: with what to do first.
+    """
+    for name in UNFINISHED:
+        if (repository.folder / name).exists():
+            raise MvcError(f"git is in the middle of something (`{name}`). Finish it first.")
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=no")
+    # Looking must not write: git would bring its index up to date.
+    looking = ("--no-optional-locks", "status", *options, "--ignore-submodules=dirty")
+    entries = git.output(*looking, cwd=repository.top).split("\0")
+    changed = [entry[3:] for entry in entries if entry]
+    if changed:
+        raise MvcError(f"Uncommitted changes: {_names(changed)}. Commit or stash first.")
+
+
+def refuse_obstacles(project: Path, before: Files, written: list[str]) -> None:
+    """Make sure that nothing untracked or ignored is where something will be written.
+
+    Raises:
+        MvcError: with the names of what is in the way.
+    """
+    found = {obstacle for path in written for obstacle in _obstacles(project, before, path)}
+    if found:
+        raise MvcError(f"Not tracked, and in the way: {_names(sorted(found))}. Move it first.")
+
+
+def rehearse(repository: git.Repository, scratch: Scratch, tree: str) -> None:
+    """Let git look whether it could write the tree, without writing anything.
+
+    Raises:
+        MvcError: with git's own reason when it could not.
+    """
+    index = scratch.folder / "rehearsal"
+    shutil.copy2(repository.folder / "index", index)
+    env = {"GIT_INDEX_FILE": str(index), **git.alternates(scratch.folder / "objects")}
+    git.output(*REFRESH, cwd=repository.top, env=env, ok_codes=(0, 1))
+    rehearsal = ("read-tree", "-m", "-u", "--dry-run", repository.head, tree)
+    git.output(*rehearsal, cwd=repository.top, env=env)
+
+
+def _names(paths: list[str]) -> str:
+    names = ", ".join(f"`{path}`" for path in paths[:SHOWN])
+    return f"{names} and {len(paths) - SHOWN} more" if len(paths) > SHOWN else names
+
+
+def _obstacles(project: Path, before: Files, path: str) -> Iterator[str]:
+    """Yield what is not tracked and has to go before ``path`` can be written."""
+    for part in (PurePosixPath(path), *PurePosixPath(path).parents):
+        place = project / part
+        is_folder = place.is_dir() and not place.is_symlink()
+        if os.path.lexists(place) and not is_folder and str(part) not in before:
+            yield str(part)
+    if not (project / path).is_symlink():
+        for folder, _, names in os.walk(project / path):
+            inside = (Path(folder, name).relative_to(project).as_posix() for name in names)
+            yield from (name for name in inside if name not in before)
+
+
+def _copy_objects(source: Path, target: Path) -> None:
+    for file in source.glob("??/*"):
+        copy = target / file.relative_to(source)
+        if not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            # Under its name an object must never be seen unfinished.
+            draft = copy.with_name(f"tmp_obj_{copy.name}")
+            shutil.copy2(file, draft)
+            draft.replace(copy)
+
+
 @contextmanager
-def _alone(folder: Path) -> Iterator[Handles]:
+def _exclusive_lock(folder: Path) -> Iterator[Handles]:
     """Lock a folder, as long as this process or one that inherits the handles lives."""
     if fcntl is None:
         yield ()

@@ -1,0 +1,149 @@
+"""What an update would make of a project; nothing is written to it."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mvc import engine, template
+from mvc.answers import Options, answers_of_update
+from mvc.errors import MvcError
+from mvc.git import Repository
+from mvc.state import STATE, State
+from mvc.template import Revision, Template
+from mvc.updating import rename_package
+from mvc.updating.lockfile import stale_lock
+from mvc.updating.merge import Blob, Files, Merge, Scratch
+
+
+@dataclass(frozen=True)
+class Status:
+    """The commit of the template that a project follows, and the newest one."""
+
+    template: Template
+    recorded: Revision
+    latest: Revision
+    is_current: bool
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        if self.is_current:
+            return f"Up to date: {self.recorded} of {self.template.url}."
+        return f"Outdated: {self.recorded}, and {self.template.url} is at {self.latest}."
+
+    def as_json(self) -> str:
+        """Return it for programs."""
+        return json.dumps(
+            {
+                "template": self.template.url,
+                "current": self.is_current,
+                "commit": self.recorded.commit,
+                "checkout": self.recorded.name,
+                "latest_commit": self.latest.commit,
+                "latest_checkout": self.latest.name,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an update makes of the files in the project's folder.
+
+    ``tree`` has them all, for the top of the repository; ``lock`` is the lock file that
+    will be out of step with them, ``mentions`` are the places that still name a package
+    which has moved.
+    """
+
+    target: Revision
+    before: Files
+    after: Files
+    tree: str
+    merge: Merge
+    lock: str | None
+    mentions: list[str]
+
+    @property
+    def changed(self) -> list[str]:
+        """The paths that get other content, or go."""
+        both = {**self.before, **self.after}
+        return [path for path in both if self.before.get(path) != self.after.get(path)]
+
+
+def status_of(state: State, clone: Path, explicit: str | None = None) -> Status:
+    """Clone the template, from where ``explicit`` says or else the state; compare the two.
+
+    Raises:
+        MvcError: when the template cannot be had, or lacks the commit that is followed.
+    """
+    if explicit:
+        source = template.fetch(explicit, clone)
+        commit = source.resolve(state.commit).commit
+    else:
+        source, revision = template.fetch_recorded(state.template, state.commit, clone)
+        commit = revision.commit
+    latest = source.latest()
+    is_current = source.is_current(commit, latest.commit)
+    return Status(source, Revision(commit, state.name), latest, is_current)
+
+
+def make_plan(
+    repository: Repository, scratch: Scratch, state: State, options: Options, folder: Path
+) -> Plan:
+    """Return what the options make of the project; ``folder`` is a place to work in.
+
+    Raises:
+        UsageError: when options contradict each other, or answer what is not asked.
+        MvcError: when the template cannot be had, or fails.
+    """
+    status = status_of(state, folder / "template.git", options.template)
+    target = status.recorded if status.is_current else status.latest
+    if options.checkout is not None:
+        target = status.template.resolve(options.checkout)
+    answers = answers_of_update(options, state, status.template.questions(target.commit))
+    clone = status.template.clone
+    old = engine.create(clone, status.recorded.commit, state.answers, folder / "old")
+    new = engine.create(clone, target.commit, answers, folder / "new")
+
+    before = ours = scratch.files(repository.tree)
+    if STATE not in before:
+        raise MvcError(f"`{STATE}` is not committed. Commit it first.")
+    base, theirs = (
+        scratch.with_windows_line_ends(rendered_files(scratch, state, render))
+        for render in (old, new)
+    )
+    package, renamed = (known.get("package_name", "") for known in (state.answers, answers))
+    moves = package not in ("", renamed)
+    if moves:
+        base, ours = (
+            rename_package.move(scratch, files, package, renamed) for files in (base, ours)
+        )
+    label = re.sub(r"[^\w.-]", "-", str(target))
+    merge = scratch.merge(base, ours, theirs, f"template/{label}")
+    after = {path: blob for path, blob in merge.files.items() if path != STATE}
+    mentions = rename_package.leftovers(scratch, after, theirs, package) if moves else []
+
+    record = State.read(new).following(status.template.url, target.name, state)
+    changed = Blob("100644", scratch.write(record.text))
+    after[STATE] = changed if record != state else before[STATE]
+    tree = scratch.tree(_from_top(repository, scratch, after))
+    lock = stale_lock(scratch, before, after, answers)
+    return Plan(target, before, after, tree, merge, lock, mentions)
+
+
+def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
+    """Return the files of a render, without those that the project's owner looks after."""
+    kept = [PurePosixPath(STATE), *state.skipped(scratch.project, render)]
+    return {
+        path: blob
+        for path, blob in scratch.add(render).items()
+        if not any(PurePosixPath(path).is_relative_to(other) for other in kept)
+    }
+
+
+def _from_top(repository: Repository, scratch: Scratch, files: Files) -> Files:
+    """Return all files of the repository, with these in the project's folder."""
+    if not repository.prefix:
+        return files
+    everything = scratch.files(repository.head)
+    others = {p: blob for p, blob in everything.items() if not p.startswith(repository.prefix)}
+    return {**others, **{repository.prefix + path: blob for path, blob in files.items()}}
