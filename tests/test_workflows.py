@@ -220,6 +220,15 @@ def test_pass_needs_every_other_job(bake: Bake, folder: str) -> None:
     assert ({needs} if isinstance(needs, str) else set(needs)) == jobs.keys() - {"pass"}
 
 
+def test_projects_with_nothing_decline_every_feature() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
+    declined = {f"{key}=false" for key, value in QUESTIONS.items() if isinstance(value, bool)}
+
+    for row in jobs["bake"]["strategy"]["matrix"]["include"]:
+        if row["name"].startswith("nothing"):
+            assert {*row["answers"].split()[1:]} == declined, row["name"]
+
+
 def test_ci_run_does_what_the_workflow_does() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
     # Those that need an image registry, a cluster, Nix, Windows, or the others.

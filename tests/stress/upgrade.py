@@ -40,13 +40,13 @@ def main() -> None:
 
 
 def last_release() -> Release:
-    """Return the newest release that the changelog names with its commit."""
+    """Return the newest release that the changelog has a section for, which names its commit."""
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    heading = r"^## ([\d.]+) \([\d-]+\)\n\nCommit `([0-9a-f]{40})`\.$"
-    found = re.search(heading, changelog, re.M)
-    if not found:
-        sys.exit("`CHANGELOG.md` names no release with its commit.")
-    return Release(*found.groups())
+    section = r"^## (\d+\.\d+\.\d+) .*\n\n(?:Commit `([0-9a-f]{40})`\.$)?"
+    found = re.search(section, changelog, re.M)
+    if not found or not found[2]:
+        sys.exit("The newest release in `CHANGELOG.md` does not name its commit.")
+    return Release(found[1], found[2])
 
 
 def create(folder: Path, *options: str) -> Path:
