@@ -58,11 +58,19 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
+DECLARED = """
+import sys
+from importlib import import_module
+declared = import_module(f"{sys.argv[1]}.server.settings").SETTINGS
+described = import_module(f"{sys.argv[1]}.config.variables").describe(*declared)
+print(*(setting.variable for group in described.values() for setting in group))
+"""
+
 # What formatters and linters read; what the code of a service is, and its tests; and what
 # starts it beside other containers.
 PYTHON = r".*\.py|pyproject\.toml"
-CODE = r"(?!docs/|scripts/|tests/unit/test_chart\.py).*\.py|pyproject\.toml|docs/settings\.md"
-COMPOSED = r"compose\.yaml|docs/settings\.md"
+CODE = r"(?!docs/|scripts/|tests/unit/test_chart\.py).*\.py|pyproject\.toml"
+COMPOSED = r"compose\.yaml"
 
 
 def load(path: Path) -> Any:
@@ -176,6 +184,11 @@ class Project(Baked):
     def python(self) -> Path:
         """The interpreter of the project's environment."""
         return self.path / ".venv/bin/python"
+
+
+def settings(python: Path, project: Baked) -> set[str]:
+    """Return the variables that a project declares as its settings."""
+    return set(run(python, "-c", DECLARED, project.package.name, cwd=project.path).split())
 
 
 def fuzz(service: "Service", folder: Path, *options: str) -> None:

@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Bake
-from support import COMPOSED, QUESTIONS, ROOT, Baked, Project, label, program, representatives, run
+from support import (
+    COMPOSED,
+    QUESTIONS,
+    ROOT,
+    Baked,
+    Project,
+    label,
+    program,
+    representatives,
+    run,
+    settings,
+)
 
 BIN = Path(sys.executable).parent
 TOOLS = ("docker", "kind", "kubectl", "helm")
@@ -174,15 +185,15 @@ def test_own_scripts_are_clean() -> None:
 
 
 @pytest.mark.parametrize("answers", representatives(COMPOSED), ids=label)
-def test_compose_sets_settings_that_exist(bake: Bake, answers: dict[str, Any]) -> None:
+def test_compose_sets_settings_that_exist(
+    bake: Bake, full: Project, answers: dict[str, Any]
+) -> None:
     baked = bake(**answers)
     compose = yaml.safe_load((baked.path / "compose.yaml").read_text("utf-8"))
-    page = (baked.path / "docs/settings.md").read_text("utf-8")
-    known = set(re.findall(r"^\| `(FASTAPI_\w+)`", page, re.M))
 
     names = set(compose["services"]["service"].get("environment", {}))
 
-    assert names <= known
+    assert names <= settings(full.python, baked)
     assert bool(names) == answers["redis"]
     assert ("redis" in compose["services"]) == answers["redis"]
 

@@ -1,7 +1,7 @@
 """The documentation and the code name the same things."""
 
-import ast
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from conftest import Bake, Mvc
 from markdown_it import MarkdownIt
-from support import FEATURES, QUESTIONS, ROOT, Baked, run
+from support import FEATURES, QUESTIONS, ROOT, Baked, run, settings
 
 pytestmark = pytest.mark.slow
 
@@ -152,18 +152,10 @@ def test_variables_of_the_command_are_documented(site: Site, pages: dict[str, st
 
 
 def test_settings_are_those_of_the_code(site: Site, full: Baked, pages: dict[str, str]) -> None:
-    fields = {
-        statement.target.id
-        for file in full.package.glob("config/*.py")
-        for node in ast.walk(ast.parse(file.read_text("utf-8")))
-        if isinstance(node, ast.ClassDef) and "BaseSettings" in map(ast.unparse, node.bases)
-        for statement in node.body
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-    }
     sections = site("project/settings").values()
     known = {name for section in sections for name, *_ in table(section)}
 
-    assert known == {f"FASTAPI_{field.upper()}" for field in fields}
+    assert known == settings(Path(sys.executable), full)
     for path, page in pages.items():
         assert variables(page, "FASTAPI") <= known, path
 
