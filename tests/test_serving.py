@@ -130,9 +130,9 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
     monkeypatch.setenv("JOURNAL", str(copy.journal))
     copy.journal.touch()
     add_controller(copy.package, "probe", PROBE)
-    with (copy.package / "app/utils/__init__.py").open("a") as file:
-        file.write("\nfrom ..controllers import probe\n")
-        file.write("CLIENTS += (probe.probe,)\n")
+    with (copy.package / "app/lifespan.py").open("a") as file:
+        file.write("\nfrom .controllers import probe\n")
+        file.write("LIFESPANS.append(probe.probe)\n")
     return copy
 
 

@@ -233,7 +233,7 @@ def under_load(
 
 def worker_class(workshop: Workshop) -> str:
     """Return the worker class with which the service is served."""
-    code = "from galactic_empire.config import get_settings; print(get_settings().worker_class)"
+    code = "from galactic_empire.server.settings import WORKER; print(WORKER)"
     return run(workshop.bin / "python", "-c", code, cwd=workshop.folder).strip()
 
 
