@@ -61,8 +61,8 @@ QUESTIONS: dict[str, Any] = {
 # What formatters and linters read; what the code of a service is, and its tests; and what
 # starts it beside other containers.
 PYTHON = r".*\.py|pyproject\.toml"
-CODE = r"(?!docs/|scripts/|tests/unit/test_chart\.py).*\.py|pyproject\.toml|docs/settings\.md"
-COMPOSED = r"compose\.yaml|docs/settings\.md"
+CODE = r"(?!docs/|scripts/|tests/unit/test_chart\.py).*\.py|pyproject\.toml"
+COMPOSED = r"compose\.yaml"
 
 
 def load(path: Path) -> Any:

@@ -364,7 +364,7 @@ def test_package_is_built_from_what_the_wheel_needs(flake: MakeFlake, license: s
     made = flake(license=license)
     package = made.path / "galactic_empire"
     (package / "__pycache__").mkdir(exist_ok=True)
-    (package / "__pycache__/wsgi.cpython-313.pyc").touch()
+    (package / "__pycache__/__main__.cpython-313.pyc").touch()
     (package / "data.txt").touch()
     (made.path / "notes.txt").touch()
 
@@ -389,7 +389,7 @@ def test_change_of_the_documentation_builds_nothing_anew(flake: MakeFlake) -> No
     made.change("docs/index.md", "#", "##")
     assert [*map(made.read, outputs)] == before
 
-    made.change("galactic_empire/wsgi.py", '"""', '""" ')
+    made.change("galactic_empire/server/master.py", '"""', '""" ')
     assert not {*map(made.read, outputs)} & {*before}
 
 

@@ -42,6 +42,7 @@ SHARED = (
     *SPARE,
     "pyproject.toml",
     "{package}/app/router.py",
+    "{package}/app/lifespan.py",
     "{package}/app/utils/*.py",
     "charts/*/values.yaml",
 )

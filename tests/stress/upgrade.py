@@ -96,11 +96,11 @@ def add_client(project: Path) -> list[str]:
     lines = ["from contextlib import nullcontext as mine\n", "    mine,\n"]
     for file in project.glob("*/app/**/*.py"):
         text = file.read_text("utf-8")
-        if clients := re.search(r"^CLIENTS\b.*\[\n", text, re.M):
+        if clients := re.search(r"^(?:CLIENTS|LIFESPANS)\b.*\[\n", text, re.M):
             text = text[: clients.end()] + lines[1] + text[clients.end() :]
             file.write_text(text.replace("\nfrom ", f"\n{lines[0]}from ", 1), "utf-8")
             return lines
-    sys.exit("The release has no `CLIENTS`.")
+    sys.exit("The release has no list of clients.")
 
 
 def edit_modules(project: Path) -> list[str]:

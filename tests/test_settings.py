@@ -1,0 +1,134 @@
+"""A setting that somebody adds is one field; everything else follows, and keeps secrets."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import ROOT, Project, Service, free_port, run, wait_until
+
+pytestmark = pytest.mark.slow
+
+FIELDS = """
+    atlas_url: str = Field(
+        default="http://atlas.example.com", description="Where the atlas of planets is."
+    )
+    atlas_token: SecretStr = Field(
+        default=SecretStr("correct horse battery"), min_length=20, description="Given by the atlas."
+    )
+    atlas_api_key: SecretStr | None = Field(
+        default=SecretStr("correct horse battery"), min_length=20, description="Given, or not."
+    )
+    atlas_password: SecretStr = Field(
+        default=SecretStr("correct horse battery"),
+        min_length=20,
+        validation_alias="ATLAS_PASSWORD",
+        description="Read by others, too.",
+    )
+"""
+SECRETS = ("FASTAPI_ATLAS_TOKEN", "FASTAPI_ATLAS_API_KEY", "ATLAS_PASSWORD")
+MISSPELT = {"FASTAPI_ATLAS_ULR": "http://x.example"}
+WARNING = "FASTAPI_ATLAS_ULR is not a setting. Did you mean FASTAPI_ATLAS_URL?"
+
+
+@pytest.fixture
+def own(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Copy the project, and add settings to it."""
+    copy = Project(tmp_path / full.path.name, full.answers)
+    shutil.copytree(full.path, copy.path, ignore=shutil.ignore_patterns(".venv"))
+    (copy.path / ".venv").symlink_to(full.path / ".venv")
+    # Before the project for which the shared environment was made.
+    monkeypatch.setenv("PYTHONPATH", str(copy.path))
+    module = copy.package / "config/application.py"
+    text = module.read_text("utf-8").replace("NonNegativeInt\n", "NonNegativeInt, SecretStr\n", 1)
+    module.write_text(text + FIELDS, "utf-8")
+    return copy
+
+
+def start(project: Project, log: Path, *command: str | Path, port: int) -> Service:
+    """Start a service whose standard error is kept in ``log``."""
+    logged = ("sh", "-c", 'log=$1; shift; exec "$@" 2> "$log"', "sh", log)
+    return Service([*logged, *command], port, MISSPELT, cwd=project.path)
+
+
+def test_own_settings_are_listed_and_secrets_are_not_shown(own: Project) -> None:
+    listed = run(own.python, "-m", own.package.name, "settings", cwd=own.path)
+
+    assert "  FASTAPI_ATLAS_URL (`http://atlas.example.com`)\n" in listed
+    assert "      Where the atlas of planets is.\n" in listed
+    for name in SECRETS:
+        assert f"  {name} (secret)\n" in listed
+    assert "battery" not in listed
+
+
+def test_own_settings_are_documented_and_secrets_are_not_shown(own: Project) -> None:
+    own.make("docs")
+
+    page = re.sub("<[^>]+>", "", (own.path / "site/settings.html").read_text("utf-8"))
+    assert re.search(
+        r"FASTAPI_ATLAS_URL\s+http://atlas.example.com\s+Where the atlas of planets is\.", page
+    )
+    for name in SECRETS:
+        assert re.search(rf"\b{name}\s+secret\b", page), name
+    assert "battery" not in page
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_error_names_a_secret_and_does_not_show_it(own: Project, name: str) -> None:
+    done = subprocess.run(
+        [own.python, "-m", own.package.name, "serve"],
+        env={"PYTHONPATH": str(own.path), name: "swordfish"},
+        cwd=own.path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {name}: ")
+    assert done.stderr.count("\n") == 1
+    assert "swordfish" not in done.stdout + done.stderr
+
+
+def test_own_settings_can_be_set_through_the_chart(own: Project) -> None:
+    helm = ROOT / ".tools/bin/helm4"
+    if not helm.exists():
+        pytest.skip("needs helm4: bash tests/npm.sh")
+    chart = own.path / "charts" / own.path.name
+
+    rendered = run(
+        *(helm, "template", "prod", chart, "--set", "config.FASTAPI_ATLAS_URL=http://x.example"),
+        *("--set", "secrets.FASTAPI_ATLAS_TOKEN=swordfish"),
+        cwd=own.path,
+    )
+
+    assert re.search(r'^  FASTAPI_ATLAS_URL: "?http://x\.example"?$', rendered, re.M)
+    assert re.search(r"^  FASTAPI_ATLAS_TOKEN: ", rendered, re.M)
+    assert "swordfish" not in rendered
+
+
+def test_serve_warns_once_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    command = (own.python, "-m", own.package.name, "serve", "--bind", f"127.0.0.1:{port}")
+    service = start(own, log, *command, "--workers", "2", port=port)
+    try:
+        wait_until(service.answers)
+        wait_until(lambda: len(service.workers()) == 2)
+        assert service.stop() == 0
+    finally:
+        service.kill()
+
+    [line] = [line for line in log.read_text("utf-8").splitlines() if "is not a setting" in line]
+    assert f"[{service.process.pid}] [WARNING]" in line
+    assert line.endswith(WARNING)
+
+
+def test_run_warns_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    service = start(own, log, "make", "run", f"PORT={port}", port=port)
+    try:
+        wait_until(service.answers)
+    finally:
+        service.kill()
+
+    assert log.read_text("utf-8").count(WARNING) == 1
