@@ -30,7 +30,7 @@ def starting(folder: Path) -> list[str]:
     def timed(line: str) -> float:
         return seconds(line, folder)
 
-    return compared("mvc --help", 'python -c "import typer"', timed, 21, 2.6)
+    return compared("mvc --help", 'python -c "import typer"', timed, 21, 1.5)
 
 
 def creating(folder: Path) -> list[str]:
@@ -40,7 +40,7 @@ def creating(folder: Path) -> list[str]:
         with tempfile.TemporaryDirectory(dir=folder) as empty:
             return seconds(line, Path(empty), TEMPLATE=ROOT)
 
-    return compared(NEW, "cruft create $TEMPLATE --no-input", aside, 11, 1.2)
+    return compared(NEW, "cruft create $TEMPLATE --no-input", aside, 11, 1.1)
 
 
 def updating(folder: Path) -> list[str]:
@@ -56,7 +56,7 @@ def updating(folder: Path) -> list[str]:
         return taken
 
     plain = "cruft update -y --variables-to-update '{\"redis\": true}'"
-    return compared("mvc update -n -I --redis", plain, renewed, 11, 1.5)
+    return compared("mvc update -n -I --redis", plain, renewed, 11, 1.3)
 
 
 def generating(folder: Path) -> list[str]:
@@ -77,7 +77,7 @@ def generating(folder: Path) -> list[str]:
             return seconds(line, Path(empty), GENERATOR=generator)
 
     plain = f"cookiecutter $GENERATOR --no-input 'endpoints={endpoints}'"
-    return compared(ours, plain, timed, 11, 1.5)
+    return compared(ours, plain, timed, 11, 1.25)
 
 
 def compared(
