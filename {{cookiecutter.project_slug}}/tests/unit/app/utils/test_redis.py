@@ -56,13 +56,13 @@ async def test_commands(redis: FakeServer) -> None:
 
 
 async def test_pipeline_is_one_call(redis: FakeServer) -> None:
-    def both(client: Redis) -> object:
+    async def count_twice(client: Redis) -> list[int]:
         pipeline = client.pipeline()
         pipeline.incr("visitors")
         pipeline.incr("visitors")
-        return pipeline.execute()
+        return list(await pipeline.execute())
 
-    assert await RedisClient.call(both) == [1, 2]  # type: ignore[arg-type]
+    assert await RedisClient.call(count_twice) == [1, 2]
 
 
 async def test_redis_that_is_away_is_a_dependency_error(redis: FakeServer) -> None:
