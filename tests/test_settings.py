@@ -132,3 +132,64 @@ def test_run_warns_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -
         service.kill()
 
     assert log.read_text("utf-8").count(WARNING) == 1
+
+
+MISUSED = """
+import pytest
+from fastapi.testclient import TestClient
+
+from galactic_empire.app.utils import AiohttpClient, RedisClient
+from galactic_empire.config import get_settings
+
+
+def test_late_with_client_first(client: TestClient, settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_DOCS_URL", "")
+
+
+def test_late_with_client_last(settings: pytest.MonkeyPatch, client: TestClient) -> None:
+    settings.setenv("FASTAPI_DOCS_URL", "")
+
+
+def test_late_by_another_fixture(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTAPI_DOCS_URL", "")
+
+
+def test_in_time(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_DOCS_URL", "/other")
+    assert get_settings().docs_url == "/other"
+
+
+def test_opens_a_client_and_leaves_it() -> None:
+    RedisClient.open_redis_client()
+
+
+@pytest.mark.anyio
+async def test_opens_another_client_and_leaves_it() -> None:
+    assert RedisClient.redis_client is None
+    AiohttpClient.get_aiohttp_client()
+
+
+def test_finds_no_client() -> None:
+    assert RedisClient.redis_client is AiohttpClient.aiohttp_client is None
+"""
+
+
+def test_fixtures_of_a_project_cannot_be_misused_in_silence(own: Project) -> None:
+    tests = own.path / "tests/unit/test_misused.py"
+    tests.write_text(MISUSED, "utf-8")
+
+    done = subprocess.run(
+        [own.python, "-m", "pytest", "-W", "error", tests],
+        cwd=own.path,
+        capture_output=True,
+        text=True,
+    )
+
+    errors = re.findall(r"^ERROR .*::(\w+)", done.stdout, re.M)
+    assert errors == [
+        "test_late_with_client_first",
+        "test_late_with_client_last",
+        "test_late_by_another_fixture",
+    ]
+    assert len(re.findall("^E +Failed: A setting was changed", done.stdout, re.M)) == 3
+    assert "7 passed, 3 errors" in done.stdout
