@@ -292,7 +292,7 @@ class History(RuleBasedStateMachine):
         done = self.mvc("diff", "--exit-code", codes=(0, 3))
         assert bool(done.stdout) == bool(done.returncode)
         for file in re.split("^diff --git ", done.stdout, flags=re.MULTILINE)[1:]:
-            came = re.findall(r"^\+(?!\+\+ )(.*\S.*)", file, re.MULTILINE)
+            came = re.findall(r"^\+(?!\+\+ )(.*\w.*)", file, re.MULTILINE)
             gone = re.findall(r"^-(?!-- )", file, re.MULTILINE)
             assert all("mine" in line for line in came), file
             assert not gone or (self.discarded and "\ndeleted file mode " in file), file
