@@ -20,10 +20,15 @@ class Options:
     """
 
     chosen: dict[str, Any]
-    assignments: list[str]
+    assignments: list[str] | None
     template: str | None
     checkout: str | None
-    interactive: bool
+    no_input: bool
+
+    @property
+    def interactive(self) -> bool:
+        """Whether the user can be asked."""
+        return not self.no_input and console.is_interactive()
 
     def answers(self, questions: Answers) -> Answers:
         """Return the answers that the command line holds, each valid by its question.
@@ -36,7 +41,7 @@ class Options:
             for key, value in self.chosen.items()
             if value is not None
         }
-        for assignment in self.assignments:
+        for assignment in self.assignments or ():
             key, equals, text = assignment.partition("=")
             if not equals:
                 raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
@@ -144,6 +149,8 @@ def fill_in(
             place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
             value = engine.prompt(key, value, prompts, place)
         elif isinstance(value, list) and not is_constant:
+            if not value:
+                raise MvcError(f"The template is broken: `{key}` has no choices.")
             value = value[0]
         values[key] = value.split() if key in many else value
     return values

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,9 +19,6 @@ from typer.core import TyperGroup
 from mvc.errors import Interrupted, MvcError, UsageError
 from mvc.generating.cli import generators_that
 from mvc.state import find_project
-
-if TYPE_CHECKING:
-    from mvc.answers import Options
 
 EXIT_CODES = """\b
 Exit codes:
@@ -127,20 +124,6 @@ def feature_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_features
 
 
-def _options(
-    chosen: dict[str, Any],
-    assignments: list[str] | None,
-    template: str | None,
-    checkout: str | None,
-    no_input: bool,
-) -> "Options":
-    from mvc import console
-    from mvc.answers import Options
-
-    interactive = not no_input and console.is_interactive()
-    return Options(chosen, assignments or [], template, checkout, interactive)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version as version_of
@@ -199,10 +182,11 @@ def new(
     """Create a project."""
     if not path:
         raise UsageError("PATH must not be empty.")
+    from mvc.answers import Options
     from mvc.new import create_project
 
     others = {"package_manager": package_manager, "license": license_, "repo_url": repo_url}
-    options = _options(features | others, assignments, template, checkout, no_input)
+    options = Options(features | others, assignments, template, checkout, no_input)
     create_project(Path(path), options, install=not skip_install, version_control=not no_git)
 
 
@@ -256,6 +240,7 @@ def update(
     ] = False,
 ) -> None:
     """Merge a newer template, or other answers, into the project."""
+    from mvc.answers import Options
     from mvc.updating.update import abort_update, update_project
 
     if abort:
@@ -263,7 +248,7 @@ def update(
             raise UsageError("`--abort` takes back what there is, and no other option.")
         abort_update(ctx.obj)
         return
-    options = _options(features, assignments, template, checkout, no_input)
+    options = Options(features, assignments, template, checkout, no_input)
     project = find_project(ctx.obj)
     if update_project(project, options, pretend=pretend, refresh=not skip_install):
         raise typer.Exit(ACTION_REQUIRED)

@@ -96,7 +96,7 @@ def output(
         marks = ("fatal: ", "error: ")
         marked = (line for mark in marks for line in lines if line.startswith(mark))
         reason = re.sub("^(fatal|error): ", "", next(marked, lines[-1]))
-        verb = next(word for word in arguments if not word.startswith("-"))
+        verb = next(word for word in arguments if re.fullmatch("[a-z][a-z-]*", word))
         raise MvcError(f"`git {verb}` failed: {reason}")
     return printed
 
@@ -107,13 +107,13 @@ def alternates(objects: Path) -> dict[str, str]:
     return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"'}
 
 
-def git(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+def git(*arguments: str, cwd: Path | None = None) -> str:
     """Run git in ``cwd`` and return what it printed, without the last line break.
 
     Raises:
         MvcError: with git's own reason when it fails.
     """
-    return output(*arguments, cwd=cwd, env=env).rstrip("\n")
+    return output(*arguments, cwd=cwd).rstrip("\n")
 
 
 def show(*arguments: str, cwd: Path) -> bool:
@@ -165,19 +165,15 @@ def repository(project: Path) -> Repository:
 
 def init(folder: Path) -> None:
     """Make a repository whose branch is called as the user likes, else ``main``."""
-    branch = settings("init.defaultBranch").get("init.defaultBranch", "main")
+    branch = git("config", "--default", "main", "--get", "init.defaultBranch") or "main"
     git("init", "--quiet", f"--initial-branch={branch}", cwd=folder)
 
 
 def commit_all(folder: Path, message: str, name: str, email: str) -> None:
     """Commit everything; ``name`` and ``email`` serve where git knows none."""
     known = settings("user.name", "user.email", cwd=folder)
-    identity = {
-        f"GIT_{role}_{what}": value
-        for key, what, value in (("user.name", "NAME", name), ("user.email", "EMAIL", email))
-        if key not in known
-        for role in ("AUTHOR", "COMMITTER")
-    }
+    identity = {"user.name": name, "user.email": email} | known
+    options = [word for key, value in identity.items() for word in ("-c", f"{key}={value}")]
     # The project has its own list of what to ignore; the user's may name its files.
     git("-c", "core.excludesFile=", "add", "--all", cwd=folder)
-    git("commit", "--quiet", f"--message={message}", cwd=folder, env={**identity, **os.environ})
+    git(*options, "commit", "--quiet", f"--message={message}", cwd=folder)

@@ -104,23 +104,17 @@ def make_plan(
     old = engine.create(clone, status.recorded.commit, state.answers, folder / "old")
     new = engine.create(clone, target.commit, answers, folder / "new")
 
-    before = ours = scratch.files(repository.tree)
+    before = scratch.files(repository.tree)
     if STATE not in before:
         raise MvcError(f"`{STATE}` is not committed. Commit it first.")
     base, theirs = (
         scratch.with_windows_line_ends(rendered_files(scratch, state, render))
         for render in (old, new)
     )
-    package, renamed = (known.get("package_name", "") for known in (state.answers, answers))
-    moves = package not in ("", renamed)
-    if moves:
-        base, ours = (
-            rename_package.move(scratch, files, package, renamed) for files in (base, ours)
-        )
-    label = re.sub(r"[^\w.-]", "-", str(target))
-    merge = scratch.merge(base, ours, theirs, f"template/{label}")
+    names = [known.get("package_name", "") for known in (state.answers, answers)]
+    label = "template/" + re.sub(r"[^\w.-]", "-", str(target))
+    merge, mentions = _merged(scratch, base, before, theirs, names, label)
     after = {path: blob for path, blob in merge.files.items() if path != STATE}
-    mentions = rename_package.leftovers(scratch, after, theirs, package) if moves else []
 
     record = State.read(new).following(status.template.url, target.name, state)
     changed = Blob("100644", scratch.write(record.text))
@@ -138,6 +132,19 @@ def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
         for path, blob in scratch.add(render).items()
         if not any(PurePosixPath(path).is_relative_to(other) for other in kept)
     }
+
+
+def _merged(
+    scratch: Scratch, base: Files, ours: Files, theirs: Files, names: list[str], label: str
+) -> tuple[Merge, list[str]]:
+    """Merge, and return where the old one of two ``names`` of the package still stands."""
+    old, new = names
+    if old in ("", new):
+        return scratch.merge(base, ours, theirs, label), []
+    base, ours = (rename_package.move(scratch, files, old, new) for files in (base, ours))
+    merge = scratch.merge(base, ours, theirs, label)
+    files = {path: blob for path, blob in merge.files.items() if path != STATE}
+    return merge, rename_package.leftovers(scratch, files, theirs, old)
 
 
 def _from_top(repository: Repository, scratch: Scratch, files: Files) -> Files:
