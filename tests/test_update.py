@@ -685,7 +685,7 @@ BROKEN: dict[str, tuple[Mapping[str, str | None], Mapping[str, Any], str]] = {
     "hook that raises": ({PRE: "raise ValueError('Too hot')"}, {}, "ValueError: Too hot"),
     "no JSON": ({MANIFEST: "{"}, {}, "`cookiecutter.json` is broken: Expecting"),
     "no questions": ({MANIFEST: "[]"}, {}, "The template"),
-    "nothing to choose": ({}, {"taste": []}, "The template"),
+    "nothing to choose": ({}, {"taste": []}, "`taste` has no choices"),
     "no folder": ({"README.md": None}, {}, "unable to locate a Cookiecutter template"),
     "syntax": ({"x": "{{ } }}"}, {}, "unexpected '}'"),
     "unknown variable": ({"x": "{{ cookiecutter.nope }}"}, {}, "has no attribute 'nope'"),

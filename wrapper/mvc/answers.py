@@ -149,6 +149,8 @@ def fill_in(
             place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
             value = engine.prompt(key, value, prompts, place)
         elif isinstance(value, list) and not is_constant:
+            if not value:
+                raise MvcError(f"The template is broken: `{key}` has no choices.")
             value = value[0]
         values[key] = value.split() if key in many else value
     return values
