@@ -171,7 +171,7 @@ def install(project: Project, python: str = sys.executable) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> Path:
-    """Work in an empty folder, as somebody who has configured nothing."""
+    """Work in an empty folder, as a user who has configured nothing."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("MVC_TEMPLATE", str(repository))

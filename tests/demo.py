@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def show(command: str) -> None:
-    """Print a command as if somebody had typed it."""
+    """Print a command as if a user had typed it."""
     print(f"$ {command}", flush=True)
 
 

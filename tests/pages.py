@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import pexpect
 
-# What goes on until somebody ends it; the reader goes on in another terminal.
+# What goes on until it is stopped; the reader goes on in another terminal.
 STAYS = re.compile(r"(make|mvc) run\b")
 # The prompt of the shell tells how the last command ended.
 PROMPT = r"<<(\d+)>>"
@@ -76,7 +76,7 @@ def pattern(output: str) -> str:
 
 
 class Terminal:
-    """A shell in which somebody types, and takes the default wherever a question comes."""
+    """A shell in which a user types, and takes the default wherever a question comes."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         """Open it in a folder, with these variables beside those of the tests."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make stand-ins for the two base images of the Dockerfile out of Debian packages, where
+# Make stubs of the two base images of the Dockerfile out of Debian packages, where
 # no image registry can be reached: standins.sh BUILDER RUNTIME INDEX, the names of the
 # images and the URL of the package index that the builder installs from.
 set -euo pipefail

@@ -45,7 +45,7 @@ sys.addaudithook(step)
 # The steps in which a command changes what is in a folder.
 KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 
-# An address where nobody listens: whatever would fetch something fails.
+# An address where nothing listens: whatever would fetch something fails.
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
 
 # What the documentation generates first of all.
@@ -145,7 +145,7 @@ def label(answers: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Baked:
-    """A project that was baked; shared by tests, so that nobody may write into it."""
+    """A project that was baked; shared by tests, so that no test may write into it."""
 
     path: Path
     answers: dict[str, Any]
@@ -368,7 +368,7 @@ def program(folder: Path, name: str, text: str) -> None:
 
 
 def free_port() -> int:
-    """Return a TCP port of this machine that nobody listens on."""
+    """Return a TCP port of this machine that is free."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
@@ -434,8 +434,8 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def commit(repository: Path, message: str) -> None:
-    """Commit everything in a work tree, as somebody who does not matter."""
-    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    """Commit everything in a work tree, under an identity that does not matter."""
+    identity = ["-c", "user.name=Developer", "-c", "user.email=developer@example.com"]
     run("git", "add", "--all", cwd=repository)
     run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
 

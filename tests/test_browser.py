@@ -30,7 +30,7 @@ STICKING_OUT = """() => {
   ).map((element) => element.outerHTML).concat(edge > innerWidth ? ["the page"] : []);
 }"""
 AXE = ROOT / ".tools/npm/node_modules/axe-core/axe.min.js"
-# What keeps somebody from reading the text; the rest of a page, and lists of pages, are made
+# What keeps a reader from the text; the rest of a page, and lists of pages, are made
 # by the theme and Sphinx. Browsers of today let the keyboard reach what scrolls.
 BARRIERS = """async () => {
   const text = {include: "article", exclude: ".toctree-wrapper"};

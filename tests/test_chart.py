@@ -531,7 +531,7 @@ def test_service_and_policies_select_the_pods_of_the_service_alone(chart: Chart)
 
 
 def test_labels_of_the_replication_never_change(charts: Callable[..., Chart]) -> None:
-    """The operator makes selectors of them, which Kubernetes lets nobody change."""
+    """The operator makes selectors of them, which Kubernetes never lets change."""
     labels = [
         find(charts(version=version).render(), "RedisReplication")[0]["metadata"]["labels"]
         for version in ("0.1.0", "2.0")

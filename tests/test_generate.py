@@ -664,7 +664,7 @@ def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
             add_generator(folder / name, described)
     add_generator(service / "lib/generators/award", AWARD)
     (tmp_path / "loop").symlink_to("loop")
-    unusable = [tmp_path / "none", tmp_path / "loop/x", "~nobody-of-this-name/x", "x" * 5000]
+    unusable = [tmp_path / "none", tmp_path / "loop/x", "~unknown-user/x", "x" * 5000]
     places = os.pathsep.join(map(str, [tmp_path / "shared1", tmp_path / "shared2", *unusable]))
 
     listed = mvc("generate", MVC_GENERATORS=places).stdout.splitlines()[1:]
@@ -675,7 +675,7 @@ def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "shared1") in rows["script"]
     done = mvc("generate", "script", "x", MVC_GENERATORS=places)
     assert done.stdout == told(("create", "x.txt"))
-    # The alias of the built-in one still names it where nobody else has taken it.
+    # The alias of the built-in one still names it where no other has taken it.
     assert mvc("g", "aw", "y", MVC_GENERATORS=places).stdout == told(("create", "y.txt"))
 
 

@@ -40,7 +40,7 @@ COMMANDS = st.one_of(
     ),
     st.tuples(st.sampled_from(["script", "generator"]), NAMES.map(lambda name: f"s{name}")),
 )
-# A project whose owner has laid its router out anew.
+# A project whose owner has reformatted its router.
 ROUTERS: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "on Windows": lambda text: text.replace("\n", "\r\n"),

@@ -97,7 +97,7 @@ def refusals(bake: Bake, **answers: str) -> list[str]:
 def cookiecutter(
     output: Path, *words: str, typed: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command as somebody who has no settings of their own."""
+    """Run the command as a user who has no settings of their own."""
     output.mkdir(exist_ok=True)
     return subprocess.run(
         [COOKIECUTTER, ROOT, "--default-config", "--output-dir", output, *words],
@@ -170,7 +170,7 @@ def test_good_name_gives_a_good_slug(bake: Bake, name: str, slug: str) -> None:
         ("author", "a\nb"),
         # What the command line gives for a byte that is no UTF-8.
         ("project_description", "a\udcffb"),
-        ("email", "nobody"),
+        ("email", "galadriel"),
     ],
 )
 def test_refusal_ends_cookiecutter_and_leaves_nothing(

@@ -147,7 +147,7 @@ class Container:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, bake: Bake) -> Iterator[Engine]:
-    """Prepare a store with stand-ins for the base images."""
+    """Prepare a store with stubs of the base images."""
     for name in ("buildah", "podman", "crun", "mmdebstrap"):
         if not shutil.which(name):
             pytest.skip(f"needs {name}")

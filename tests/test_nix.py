@@ -1,4 +1,4 @@
-"""The Nix expressions, evaluated with stand-ins for their inputs; nothing is built."""
+"""The Nix expressions, evaluated with stubs of their inputs; nothing is built."""
 
 import json
 import os
@@ -45,7 +45,7 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class Flake:
-    """A project whose lock file names the stand-ins, and a store that has them."""
+    """A project whose lock file names the stubs, and a store that has them."""
 
     path: Path
     variables: dict[str, str]
@@ -117,7 +117,7 @@ def nix(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def hashes(nix: dict[str, str]) -> dict[str, str]:
-    """Put the stand-ins into the store; return the hash of each, which stands for it."""
+    """Put the stubs into the store; return the hash of each."""
     lab = Flake(STANDINS, nix)
     found = {}
     for folder in sorted(STANDINS.iterdir()):
@@ -130,7 +130,7 @@ def hashes(nix: dict[str, str]) -> dict[str, str]:
 def flake(
     bake: Bake, tmp_path: Path, nix: dict[str, str], hashes: dict[str, str]
 ) -> Callable[..., Flake]:
-    """Copy a bake, whose lock file then asks for the stand-ins in place of the real ones."""
+    """Copy a bake, whose lock file then asks for the stubs in place of the real ones."""
 
     def flake(**answers: Any) -> Flake:
         baked = bake(**answers)

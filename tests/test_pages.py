@@ -25,7 +25,7 @@ READERS = {
 
 
 class Reader(NamedTuple):
-    """Where somebody is, and what their environment says."""
+    """Where the reader is, and what the environment says."""
 
     folder: Path
     variables: dict[str, str]

@@ -55,7 +55,7 @@ def test_ready_follows_redis_and_live_does_not(
     service = serve(full, **redis.variables)
     wait_until(is_ready(service))
 
-    # A Redis that hangs keeps its connections: only a time-out ends the wait, here the
+    # A Redis that hangs keeps its connections: only a timeout ends the wait, here the
     # default of one second. The client gives up much later, which would fail the test.
     redis.hang()
     assert service.get("/api/ready", timeout=20) == LOST
@@ -214,7 +214,7 @@ def test_one_sentinel_that_answers_is_enough(
     sentinels = replicated[-1]
     for sentinel in sentinels[:-1]:
         fail(sentinel)
-    # Two time-outs of two hung Sentinels leave half of this for what does answer.
+    # Two timeouts of two hung Sentinels leave half of this for what does answer.
     service = serve(full, **through(sentinels), FASTAPI_REDIS_TIMEOUT="4", FASTAPI_WORKERS="1")
     wait_until(service.answers)
 

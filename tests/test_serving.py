@@ -230,7 +230,7 @@ class Load:
     enough: Event = field(default_factory=Event)
 
     def run(self) -> None:
-        """Ask, as one client, until there is enough or nobody listens."""
+        """Ask, as one client, until there is enough or nothing listens."""
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
             while not self.enough.is_set():
                 number = next(self.numbers)
@@ -330,7 +330,7 @@ def test_long_request_ends_its_connection(probed: Probed, serve: Serve) -> None:
     with closing(client(service.port)) as connection:
         connection.request("GET", "/api/job/1?seconds=3")
         wait_until(lambda: probed.begun() == {1})
-        # Meanwhile uvicorn makes the headers of its answers anew.
+        # Meanwhile uvicorn renews the headers of its answers.
         sleep(1.5)
         service.process.send_signal(signal.SIGTERM)
 

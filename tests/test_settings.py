@@ -1,4 +1,4 @@
-"""A setting that somebody adds is one field; everything else follows, and keeps secrets."""
+"""A setting that a user adds is one field; everything else follows, and keeps secrets."""
 
 import re
 import shutil

@@ -387,7 +387,7 @@ def test_template_can_move_without_anything_new(
 def test_configuration_of_cookiecutter_never_leaks_into_a_project(
     mvc: Mvc, home: Path, moving: Path, tmp_path: Path, place: str
 ) -> None:
-    # What nobody is asked for is in no recorded answer either.
+    # What is not asked for is in no recorded answer either.
     release(moving, "v3.0.1", {"unit.txt": "{{ cookiecutter._unit }}\n"}, {"_unit": "kg"})
     project = create(mvc, home, moving, "v1.0.0")
     config = tmp_path / ("home/.cookiecutterrc" if place == "home" else "other.yaml")
@@ -756,7 +756,7 @@ def test_template_that_lacks_the_recorded_commit_is_one_sentence(
     project = create(mvc, home, small, "v1.0.0")
     recorded = state_of(project)["commit"]
     shutil.rmtree(small)
-    release(small, "v2.0.0", {"README.md": "Begun anew\n"})
+    release(small, "v2.0.0", {"README.md": "Begun again\n"})
 
     for command in COMMANDS:
         error = refuse(mvc, project, command)

@@ -31,8 +31,8 @@ START: Files = {
     "mit Leerzeichen/größe é 🚀.txt": LINES,
 }
 SPECIAL = "mit Leerzeichen/größe é 🚀.txt"
-SOMEBODY = {
-    f"GIT_{role}_{what}": "somebody"
+DEVELOPER = {
+    f"GIT_{role}_{what}": "developer"
     for role in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
@@ -330,7 +330,7 @@ def test_edit_survives(empire: Empire, case: Case) -> None:
 
 
 def shell(script: str, cwd: Path) -> None:
-    run("sh", "-ec", script, cwd=cwd, **SOMEBODY)
+    run("sh", "-ec", script, cwd=cwd, **DEVELOPER)
 
 
 def test_file_in_the_place_of_a_folder_is_no_obstacle(empire: Empire) -> None:
@@ -478,7 +478,7 @@ def third(name):
 
 @pytest.fixture
 def formatted(mvc: Mvc, home: Path, tmp_path: Path) -> Empire:
-    """Create a project over whose code somebody has run a formatter."""
+    """Create a project whose code was run through a formatter."""
     release(tmp_path / "template", "v1.0.0", {"app.py": PYTHON})
     empire = created(mvc, tmp_path / "template", home / "empire")
     empire.change({"app.py": FORMATTED})

@@ -1,4 +1,4 @@
-"""Updates of projects in which somebody has worked: lock files, edits, code of their own."""
+"""Updates of projects in use: lock files, edits, code of their own."""
 
 import os
 import shutil

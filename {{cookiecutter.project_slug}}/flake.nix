@@ -46,7 +46,7 @@
         };
       };
 
-      # What the wheel is made of: a change of anything else builds nothing anew.
+      # What the wheel is made of: a change of anything else rebuilds nothing.
       kept = file: !file.hasExt "pyc";
       source = lib.fileset.toSource {
         root = ./.;

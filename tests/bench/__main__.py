@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Make the environment that of somebody who types the commands."""
+    """Make the environment that of a user who types the commands."""
     # What make tells the makes below it is not meant for projects; bytecode is.
     for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONDONTWRITEBYTECODE"):
         os.environ.pop(name, None)

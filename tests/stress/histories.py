@@ -1,6 +1,6 @@
 """Random histories of one project: in whatever order things are done, nothing is lost.
 
-``make histories [ARGS="COUNT [SEED]"]``. All that somebody writes holds the word ``mine``;
+``make histories [ARGS="COUNT [SEED]"]``. All that the user writes holds the word ``mine``;
 what they insert is one line with a number.
 """
 
@@ -144,7 +144,7 @@ class History(RuleBasedStateMachine):
         commit(self.project, "Work")
         self.head = git("rev-parse", "HEAD", cwd=self.project)
         if self.before:
-            # An update that is committed is over, and forgotten as soon as somebody asks.
+            # An update that is committed is over, and forgotten by the next command.
             self.mvc("update", "--abort", codes=(1,))
             self.before = None
 
@@ -228,7 +228,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.conflicts)
     @rule(keep=st.booleans())
     def resolve(self, keep: bool) -> None:
-        """Take what the template has and add what is mine, as somebody would."""
+        """Take what the template has and add what is mine, as a user would."""
         for path in self.conflicts:
             text = self.read(path)
             if CONFLICT.search(text):
@@ -308,7 +308,7 @@ class History(RuleBasedStateMachine):
         self.tally[f"{words[0]} {done.returncode}"] += 1
         said = f"{words} exited {done.returncode}:\n{done.stdout}{done.stderr}"
         assert done.returncode in codes, said
-        # What somebody must do after an update stands on standard output.
+        # What the user must do after an update stands on standard output.
         failed = done.returncode in (1, 2) or (done.returncode and words[0] == "generate")
         assert re.fullmatch(r"Error: .+\.\n" if failed else "", done.stderr), said
         return done

@@ -83,7 +83,7 @@ def prepare(folder: Path) -> Path:
 
 
 def renew(pristine: Path, project: Path) -> None:
-    """Make the project anew, as it was before any update."""
+    """Make the project again, as it was before any update."""
     shutil.rmtree(project)
     # Unlike Python's own copy, with hard links.
     run("cp", "-a", pristine, project, cwd=pristine)

@@ -357,7 +357,7 @@ COLUMNS = {
     "other": "of them failed in another way",
     "gap": "longest time without a good answer",
     "longest": "that anybody waited for an answer",
-    "fail-over": "time until all Sentinels named a new master",
+    "failover": "time until all Sentinels named a new master",
     "kept": "acknowledged writes that had reached a replica",
     "lost": "of them missing in the end",
     "alone": "acknowledged writes that had reached no replica in 0.2 s",

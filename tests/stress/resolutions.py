@@ -98,7 +98,7 @@ def try_out(
     found = run(interpreter, "-c", RELEASES, *floors, cwd=folder).split()
     releases = dict(zip(floors, found, strict=True))
     for name, floor in floors.items():
-        # Otherwise the floor would be one that nobody can have, and that nobody tried.
+        # Otherwise the floor would be one that cannot be installed, and was never tried.
         reached = re.fullmatch(rf"{re.escape(floor)}(\.0)*", releases[name])
         assert reached or resolution != LOWEST, f"`{name}>={floor}` gives {releases[name]}."
     return ", ".join(f"{name} {release}" for name, release in releases.items())

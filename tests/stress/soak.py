@@ -119,7 +119,7 @@ class Connection(HTTPConnection):
         return self.asked < KEPT and bool(self.sock) and not select([self.sock], [], [], 0)[0]
 
     def ask(self, endpoint: str, start: float) -> "Request":
-        """Send a request, about which somebody has thought since ``start``."""
+        """Send a request, which the user has thought about since ``start``."""
         reused, self.asked = self.asked > 0, self.asked + 1
         kind = self.exchange(*endpoint.split())
         if kind is not Kind.GOOD:
@@ -398,7 +398,7 @@ def fail_over(group: Group, _soak: Soak) -> Incident:
     replace(RedisServer.kill, RedisServer.start, group)
     group.wait_until_whole()
     costs = frozenset({Kind.BAD_GATEWAY})
-    return Incident("fail-over of Redis", costs, begin, begin, time.monotonic())
+    return Incident("failover of Redis", costs, begin, begin, time.monotonic())
 
 
 def crowd(soak: Soak) -> Incident:

@@ -1,6 +1,6 @@
 """Updates projects of the last release to the commit that is checked out.
 
-One that nobody has touched must become what a new project is, without a conflict, and pass
+An untouched one must become what a new project is, without a conflict, and pass
 its own checks. In another one each module of the package is edited and a client is added:
 every edit must be in a file of the new release, or in one that is in conflict.
 """
@@ -73,7 +73,7 @@ def update_untouched(last: Release, folder: Path) -> Path:
 
 
 def update_edited(last: Release, folder: Path, created: Path) -> None:
-    """Update a project in which somebody has worked, and look for each of the edits."""
+    """Update a project in which a user has worked, and look for each of the edits."""
     project = create(folder, "--checkout", last.commit)
     lines = [*add_client(project), *edit_modules(project)]
     commit(project, "Work")
@@ -88,7 +88,7 @@ def update_edited(last: Release, folder: Path, created: Path) -> None:
     kept = "".join(file.read_text("utf-8") for file in files)
     if lost := [line for line in lines if line not in kept]:
         sys.exit(f"Lost: {lost}")
-    print(f"{len(lines)} lines of somebody, files in conflict: {', '.join(conflicts) or 'none'}")
+    print(f"{len(lines)} lines of the user, files in conflict: {', '.join(conflicts) or 'none'}")
 
 
 def add_client(project: Path) -> list[str]:

@@ -21,7 +21,7 @@ _wide_console = Console(
 
 
 def is_interactive() -> bool:
-    """Return whether somebody can be asked."""
+    """Return whether the user can be asked."""
     return bool(sys.stdin and sys.stdin.isatty() and _console.is_terminal)
 
 
@@ -31,7 +31,7 @@ def say(text: str, style: str = "") -> None:
 
 
 def choose(question: str, answers: list[str], default: str) -> str:
-    """Ask until somebody gives one of the answers."""
+    """Ask until the user gives one of the answers."""
     return Prompt.ask(escape(question), console=_console, choices=answers, default=default)
 
 

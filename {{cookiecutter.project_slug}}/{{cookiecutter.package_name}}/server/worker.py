@@ -78,7 +78,7 @@ class DrainingServer(Server):
         await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        # The first are those of which uvicorn makes the second anew each second.
+        # Each second uvicorn rebuilds the second list from the first.
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
 

@@ -50,7 +50,7 @@ async def test_clients_are_told_until_they_have_gone() -> None:
     listener = server.servers[0]
     server.handle_exit(signal.SIGTERM, None)
 
-    # At every tenth tick uvicorn makes the headers anew.
+    # At every tenth tick uvicorn renews the headers.
     assert [await server.on_tick(counter) for counter in range(12)] == [False] * 12
     assert announces_end(server)
     listener.close.assert_called_once_with()  # type: ignore[attr-defined]

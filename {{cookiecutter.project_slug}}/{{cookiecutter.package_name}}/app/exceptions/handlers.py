@@ -93,7 +93,7 @@ async def _bad_gateway(_request: Request, exc: Exception) -> Response:
 
 
 async def _disconnected(_request: Request, _exc: Exception) -> Response:
-    # Nobody reads this, and nothing is wrong with the service: nothing is logged.
+    # The client is gone, and nothing is wrong with the service: nothing is logged.
     return _answer(HTTPStatus.BAD_REQUEST, "Client disconnected")
 
 

@@ -32,9 +32,9 @@ async def {{ endpoint.function }}(
 {%- endfor %}
 {{- "\n" if endpoint.signature }}) -> {{ "None" if is_head else cookiecutter.__response }}:
 {%- if is_head %}
-    """Answer without a body, until somebody writes this endpoint."""
+    """Answer without a body, until this endpoint is written."""
 {%- else %}
-    """Answer with the name of this endpoint, until somebody writes it."""
+    """Answer with the name of this endpoint, until it is written."""
     return {{ cookiecutter.__response }}(
         endpoint="{{ endpoint.function }}",
     )

@@ -4,6 +4,6 @@ from pydantic import BaseModel
 
 
 class {{ cookiecutter.__response }}(BaseModel):
-    """The name of the endpoint that answered, until somebody writes it."""
+    """The name of the endpoint that answered, until it is written."""
 
     endpoint: str
