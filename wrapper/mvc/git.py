@@ -11,14 +11,6 @@ from pathlib import Path
 
 from mvc.errors import MvcError
 
-# Inside a hook of git these point every git at that hook's repository.
-LOCAL_VARIABLES = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
-    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
-    *("GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_REPLACE_REF_BASE"),
-    "GIT_NO_REPLACE_OBJECTS",
-)
-
 
 @dataclass(frozen=True)
 class Repository:
@@ -39,9 +31,16 @@ class Repository:
 
 
 def forget_caller() -> None:
-    """Make git work on the folders that it is given, inside of a git hook too."""
-    for name in LOCAL_VARIABLES:
-        os.environ.pop(name, None)
+    """Make git work on the folders that it is given, inside of a git hook too.
+
+    Raises:
+        MvcError: when git is missing, and has been there for the caller.
+    """
+    # A hook gets variables that point every git at its own repository.
+    if any(name.startswith("GIT_") for name in os.environ):
+        for name in git("rev-parse", "--local-env-vars").split():
+            if not name.startswith("GIT_CONFIG"):
+                os.environ.pop(name, None)
 
 
 @contextmanager

@@ -79,7 +79,12 @@ def unknown_variables(
     variables: Iterable[str], *classes: type[EnvironmentSettings]
 ) -> list[str]:
     """Return a warning for each variable with our prefix that no class declares."""
-    known = {each.variable for group in describe(*classes).values() for each in group}
+    known = {
+        variable
+        for settings in classes
+        for name, field in settings.model_fields.items()
+        for variable in _variables(name, field)
+    }
     short_names = [name.removeprefix(ENV_PREFIX) for name in known]
     warnings = []
     for variable in sorted(variables):

@@ -38,7 +38,9 @@ class Grown(Settings, title="Grown"):
     code: SecretStr = SecretStr("")
     login: Login | None = None
     dsn: SecretBytes = Field(default=b"tarkin", validation_alias="DEATHSTAR_DSN")  # type: ignore[assignment]
-    retries: int = Field(default=3, validation_alias=AliasChoices("RETRIES", "TRIES"))
+    retries: int = Field(
+        default=3, validation_alias=AliasChoices("RETRIES", "FASTAPI_TRIES")
+    )
     shields: bool = True
     captain: str = ""
     started: float = Field(default_factory=float)
@@ -80,7 +82,7 @@ def test_settings_are_described_by_title() -> None:
         ("FASTAPI_LOGIN", '{"password": ["tark"]}', "FASTAPI_LOGIN: Input should be"),
         ("FASTAPI_PLANETS", "tark", 'error parsing value for field "planets"'),
         ("RETRIES", "many", "RETRIES='many': Input should be a valid integer"),
-        ("TRIES", "many", "RETRIES='many': Input should be a valid integer"),
+        ("FASTAPI_TRIES", "many", "RETRIES='many': Input should be a valid integer"),
     ],
 )
 def test_value_is_refused_without_showing_secrets(
@@ -134,6 +136,7 @@ def test_secrets_are_found_by_their_type(annotation: Any, secret: bool) -> None:
         ("fastapi_debug", []),
         ("FASTAPI_ENV", []),
         ("HOME", []),
+        ("FASTAPI_TRIES", []),
         (
             "FASTAPI_DEBGU",
             ["FASTAPI_DEBGU is not a setting. Did you mean FASTAPI_DEBUG?"],
@@ -142,4 +145,4 @@ def test_secrets_are_found_by_their_type(annotation: Any, secret: bool) -> None:
     ],
 )
 def test_unknown_variable_is_warned_of(variable: str, warnings: list[str]) -> None:
-    assert unknown_variables([variable], Settings) == warnings
+    assert unknown_variables([variable], Grown) == warnings

@@ -28,8 +28,7 @@ class RedisClient:
     Each method raises :class:`.DependencyError` when Redis does not answer within
     ``FASTAPI_REDIS_TIMEOUT`` seconds.
 
-    redis-py is imported at the first use: a service that does not use Redis starts
-    without it, in half of the time that FastAPI needs.
+    redis-py is imported at the first use: a service without Redis starts sooner.
     """
 
     redis_client: ClassVar["Redis | None"] = None
