@@ -285,8 +285,7 @@ def test_missing_git_is_one_sentence(mvc: Mvc, home: Path) -> None:
     done = mvc("new", "empire", "-n", "-I", PATH="/nowhere")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: Cannot clone the template ")
-    assert done.stderr.endswith(": git was not found on PATH. Install it and try again.\n")
+    assert done.stderr == "Error: git was not found on PATH. Install it and try again.\n"
     assert not list(home.iterdir())
 
 

@@ -12,6 +12,10 @@ from pathlib import Path
 from mvc.errors import MvcError
 
 
+class NoGitError(MvcError):
+    """There is no git on PATH."""
+
+
 @dataclass(frozen=True)
 class Repository:
     """The repository that a project is in, and where in it the project is.
@@ -86,7 +90,7 @@ def output(
             pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
-        raise MvcError("git was not found on PATH. Install it and try again.") from error
+        raise NoGitError("git was not found on PATH. Install it and try again.") from error
     printed, complaint = (
         stream.decode("utf-8", "surrogateescape") for stream in (done.stdout, done.stderr)
     )

@@ -143,6 +143,8 @@ def fetch_recorded(url: str, commit: str, folder: Path) -> tuple[Template, Revis
 def _clone(source: str, url: str, folder: Path) -> Template:
     try:
         git.git("clone", "--quiet", "--bare", "--shared", "--", source, str(folder))
+    except git.NoGitError:
+        raise
     except MvcError as error:
         raise MvcError(f"Cannot clone the template `{source}`: {error}") from error
     return Template(folder, source, url)
