@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +35,13 @@ class Repository:
 
 
 def forget_caller() -> None:
-    """Make git work on the folders that it is given, inside of a git hook too.
-
-    Raises:
-        MvcError: when git is missing, and has been there for the caller.
-    """
+    """Make git work on the folders that it is given, inside of a git hook too."""
     # A hook gets variables that point every git at its own repository.
     if any(name.startswith("GIT_") for name in os.environ):
-        for name in git("rev-parse", "--local-env-vars").split():
-            if not name.startswith("GIT_CONFIG"):
-                os.environ.pop(name, None)
+        with suppress(NoGitError):  # What needs git says so itself.
+            for name in git("rev-parse", "--local-env-vars").split():
+                if not name.startswith("GIT_CONFIG"):
+                    os.environ.pop(name, None)
 
 
 @contextmanager
