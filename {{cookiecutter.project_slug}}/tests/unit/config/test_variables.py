@@ -37,7 +37,9 @@ class Grown(Settings, title="Grown"):
     )
     code: SecretStr = SecretStr("")
     login: Login | None = None
-    dsn: SecretBytes = Field(default=b"tarkin", validation_alias="DEATHSTAR_DSN")  # type: ignore[assignment]
+    dsn: SecretBytes = Field(
+        default=SecretBytes(b"tarkin"), validation_alias="DEATHSTAR_DSN"
+    )
     retries: int = Field(
         default=3, validation_alias=AliasChoices("RETRIES", "FASTAPI_TRIES")
     )

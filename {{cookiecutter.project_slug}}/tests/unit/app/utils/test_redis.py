@@ -106,6 +106,17 @@ async def test_ping_tells_whether_redis_answers(redis: FakeServer) -> None:
     assert await RedisClient.ping() is False
 
 
+async def test_ping_tells_when_redis_refuses(
+    redis: FakeServer, settings: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_client: Redis) -> bool:
+        raise ResponseError("NOPERM")
+
+    settings.setattr(Redis, "ping", refuse)
+
+    assert await RedisClient.ping() is False
+
+
 async def test_ready_without_redis_when_it_is_not_required(redis: FakeServer) -> None:
     redis.connected = False
 
