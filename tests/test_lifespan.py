@@ -118,10 +118,10 @@ def test_background_task_is_cleaned_up_when_the_service_stops(
     assert journal.read_text().splitlines() == ["working", "cleaned up"]
 
 
-def test_application_loads_neither_the_server_nor_redis(full: Project) -> None:
+def test_application_loads_neither_the_server_nor_its_clients(full: Project) -> None:
     loaded = run(full.python, "-c", LOADED, full.package.name, cwd=full.path).splitlines()
 
     assert "fastapi" in loaded
     packages = {name.partition(".")[0] for name in loaded}
-    assert not packages & {"gunicorn", "uvicorn", "uvicorn_worker", "redis"}
+    assert not packages & {"gunicorn", "uvicorn", "uvicorn_worker", "redis", "aiohttp"}
     assert f"{full.package.name}.server" not in loaded

@@ -57,10 +57,7 @@ CONTROLLER = """
 from uuid import uuid4
 
 from fastapi import APIRouter
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ..exceptions import DependencyError
 from ..utils import RedisClient
 
 router = APIRouter(prefix="/planets")
@@ -69,11 +66,9 @@ router = APIRouter(prefix="/planets")
 @router.post("")
 async def create() -> dict[str, str | int | None]:
     key = uuid4().hex
-    writing = RedisClient.open_redis_client().pipeline(transaction=False)
-    try:
-        _, replicas = await writing.set(key, key).wait(1, 200).execute()
-    except (RedisConnectionError, RedisTimeoutError) as error:
-        raise DependencyError("Redis") from error
+    _, replicas = await RedisClient.call(
+        lambda redis: redis.pipeline(transaction=False).set(key, key).wait(1, 200).execute()
+    )
     return {"key": key, "replicas": replicas, "read": await RedisClient.get(key)}
 """
 

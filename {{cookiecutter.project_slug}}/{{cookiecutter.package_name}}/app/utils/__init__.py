@@ -2,7 +2,7 @@
     ("aiohttp_client", "AiohttpClient", cookiecutter.aiohttp),
     ("redis", "RedisClient", cookiecutter.redis),
 ] -%}
-"""Clients that are open as long as the application, usable from anywhere in it."""
+"""Clients that the whole application shares, usable from anywhere in it."""
 {%- for module, name, wanted in clients if wanted %}
 {{ "\n" if loop.first }}from .{{ module }} import {{ name }}
 {%- endfor %}

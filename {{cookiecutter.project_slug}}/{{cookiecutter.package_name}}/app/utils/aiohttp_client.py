@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
-
-from aiohttp import ClientResponse, ClientSession, ClientTimeout
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config import get_settings
 
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
 
 class AiohttpClient:
-    """One connection pool per process, opened and closed with the application.
+    """One connection pool per process, usable from anywhere without an instance.
 
-    Works from anywhere, without an instance::
+    ::
 
         response = await AiohttpClient.get("https://example.com/planets")
         planets = await response.json()
@@ -22,24 +23,27 @@ class AiohttpClient:
     that takes longer than ``FASTAPI_AIOHTTP_TIMEOUT`` seconds raises
     ``TimeoutError``. Bodies are read before the answer is returned; to stream one,
     use the session that :meth:`get_aiohttp_client` returns.
+
+    aiohttp is imported at the first request: the service starts sooner.
     """
 
-    aiohttp_client: ClassVar[ClientSession | None] = None
+    aiohttp_client: ClassVar["ClientSession | None"] = None
 
     @classmethod
     @asynccontextmanager
     async def lifespan(cls) -> AsyncIterator[None]:
-        """Keep the client open, as one of the ``LIFESPANS``."""
-        cls.get_aiohttp_client()
+        """Close in the end what was opened meanwhile."""
         try:
             yield
         finally:
             await cls.close_aiohttp_client()
 
     @classmethod
-    def get_aiohttp_client(cls) -> ClientSession:
+    def get_aiohttp_client(cls) -> "ClientSession":
         """Return the session, made at the first call, which needs a running loop."""
         if cls.aiohttp_client is None:
+            from aiohttp import ClientSession, ClientTimeout
+
             timeout = ClientTimeout(total=get_settings().aiohttp_timeout)
             cls.aiohttp_client = ClientSession(timeout=timeout)
         return cls.aiohttp_client
@@ -52,32 +56,32 @@ class AiohttpClient:
             await client.close()
 
     @classmethod
-    async def get(cls, url: str, **options: Any) -> ClientResponse:
+    async def get(cls, url: str, **options: Any) -> "ClientResponse":
         """Send a GET request."""
         return await cls._request("GET", url, **options)
 
     @classmethod
-    async def post(cls, url: str, **options: Any) -> ClientResponse:
+    async def post(cls, url: str, **options: Any) -> "ClientResponse":
         """Send a POST request."""
         return await cls._request("POST", url, **options)
 
     @classmethod
-    async def put(cls, url: str, **options: Any) -> ClientResponse:
+    async def put(cls, url: str, **options: Any) -> "ClientResponse":
         """Send a PUT request."""
         return await cls._request("PUT", url, **options)
 
     @classmethod
-    async def patch(cls, url: str, **options: Any) -> ClientResponse:
+    async def patch(cls, url: str, **options: Any) -> "ClientResponse":
         """Send a PATCH request."""
         return await cls._request("PATCH", url, **options)
 
     @classmethod
-    async def delete(cls, url: str, **options: Any) -> ClientResponse:
+    async def delete(cls, url: str, **options: Any) -> "ClientResponse":
         """Send a DELETE request."""
         return await cls._request("DELETE", url, **options)
 
     @classmethod
-    async def _request(cls, method: str, url: str, **options: Any) -> ClientResponse:
+    async def _request(cls, method: str, url: str, **options: Any) -> "ClientResponse":
         async with cls.get_aiohttp_client().request(method, url, **options) as response:
             await response.read()
         return response

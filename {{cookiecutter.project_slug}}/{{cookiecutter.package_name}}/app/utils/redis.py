@@ -26,7 +26,7 @@ class RedisClient:
         visitors = await RedisClient.call(lambda redis: redis.incr("visitors"))
 
     Each method raises :class:`.DependencyError` when Redis does not answer within
-    ``FASTAPI_REDIS_TIMEOUT`` seconds.
+    ``FASTAPI_REDIS_TIMEOUT`` seconds, or answers that it cannot serve now.
 
     redis-py is imported at the first use: a service without Redis starts sooner.
     """
@@ -64,7 +64,7 @@ class RedisClient:
     async def call(cls, command: Callable[["Redis"], Awaitable[Result]]) -> Result:
         """Return what any command, or pipeline, of redis-py's client answers.
 
-        ``command`` takes the client. Errors that Redis answers are redis-py's own.
+        ``command`` takes the client. Other errors of Redis are redis-py's own.
         """
         client = cls.open_redis_client()
         try:
@@ -73,11 +73,14 @@ class RedisClient:
             async with asyncio.timeout(get_settings().redis_timeout):
                 return await command(client)
         except Exception as error:
-            from .redis_connection import is_unreachable
+            from .redis_connection import is_refusal, is_unreachable
 
-            if is_unreachable(error):
-                raise DependencyError("Redis") from error
-            raise
+            if is_refusal(error):
+                # A master that was demoted would refuse on these connections for ever.
+                await client.connection_pool.disconnect(inuse_connections=False)
+            elif not is_unreachable(error):
+                raise
+            raise DependencyError("Redis") from error
 
     @classmethod
     async def check_readiness(cls) -> None:

@@ -1,5 +1,6 @@
 """How the Redis client connects: to one server, or to the master of the Sentinels."""
 
+import re
 import sys
 from typing import Any
 
@@ -7,16 +8,44 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ...config import Settings
+
+# MASTERDOWN is one of the cluster's errors, too.
+REFUSALS = (
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+# redis-py has no classes for these. A pipeline repeats the command before them.
+OTHER_REFUSALS = re.compile(
+    r"(?:^|caused error: \(['\"])(?:BUSY|MISCONF|NOREPLICAS|UNBLOCKED) "
+)
 
 
 def is_unreachable(error: Exception) -> bool:
     """Return whether an error means that Redis did not answer."""
     unreachable = (RedisConnectionError, RedisTimeoutError, TimeoutError)
     return isinstance(error, unreachable)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether Redis answered that it cannot serve now, whatever the command."""
+    return isinstance(error, REFUSALS) or (
+        isinstance(error, ResponseError) and bool(OTHER_REFUSALS.search(str(error)))
+    )
 
 
 def new_client(settings: Settings) -> Redis:

@@ -41,7 +41,7 @@ async def test_session_is_made_once() -> None:
     assert AiohttpClient.get_aiohttp_client() is session
 
 
-async def test_closed_session_is_made_anew() -> None:
+async def test_closed_session_is_made_again() -> None:
     session = AiohttpClient.get_aiohttp_client()
     await AiohttpClient.close_aiohttp_client()
 
@@ -49,11 +49,12 @@ async def test_closed_session_is_made_anew() -> None:
     assert AiohttpClient.get_aiohttp_client() is not session
 
 
-async def test_client_is_open_in_its_lifespan() -> None:
+async def test_lifespan_opens_nothing_and_closes_what_was_opened() -> None:
     async with AiohttpClient.lifespan():
-        assert AiohttpClient.aiohttp_client is not None
+        assert AiohttpClient.aiohttp_client is None
+        session = AiohttpClient.get_aiohttp_client()
 
-    assert AiohttpClient.aiohttp_client is None
+    assert session.closed
 
 
 async def test_closing_twice_does_nothing() -> None:

@@ -4,7 +4,7 @@ import socket
 import pytest
 from fakeredis import FakeServer
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
@@ -19,7 +19,7 @@ async def test_client_is_made_once() -> None:
     assert RedisClient.open_redis_client() is client
 
 
-async def test_closed_client_is_made_anew() -> None:
+async def test_closed_client_is_made_again() -> None:
     client = RedisClient.open_redis_client()
     await RedisClient.close_redis_client()
 
@@ -90,6 +90,36 @@ async def test_command_is_bounded_as_a_whole(
 
     with pytest.raises(DependencyError):
         await RedisClient.call(hang)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ReadOnlyError("You can't write against a read only replica."),
+        ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        ResponseError(
+            "Command # 2 (WAIT 1 200) of pipeline caused error: "
+            "('UNBLOCKED force unblock from blocking operation',)"
+        ),
+    ],
+)
+async def test_redis_that_cannot_serve_is_a_dependency_error(
+    redis: FakeServer, refusal: ResponseError
+) -> None:
+    await RedisClient.set("planet", "Alderaan")
+    pool = RedisClient.open_redis_client().connection_pool
+    (connection,) = pool._available_connections
+    assert connection.is_connected
+
+    async def refuse(_client: Redis) -> None:
+        raise refusal
+
+    with pytest.raises(DependencyError) as caught:
+        await RedisClient.call(refuse)
+
+    assert caught.value.__cause__ is refusal
+    assert not connection.is_connected
+    assert await RedisClient.get("planet") == "Alderaan"
 
 
 async def test_error_that_redis_answers_is_raised_as_it_is(redis: FakeServer) -> None:
