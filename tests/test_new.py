@@ -506,7 +506,7 @@ def test_routes_and_help_of_generators_load_no_engine(mvc: Mvc, home: Path) -> N
     )
     fake = home / "empire/.venv/bin/python"
     fake.parent.mkdir(parents=True)
-    fake.write_text("#!/bin/sh\necho '[]' > \"$4\"\n")
+    fake.write_text("#!/bin/sh\necho '[]'\n")
     fake.chmod(0o755)
 
     for words in (["routes"], ["generate", "controller", "--help"], ["generate"]):
