@@ -285,7 +285,8 @@ def test_missing_git_is_one_sentence(mvc: Mvc, home: Path) -> None:
     done = mvc("new", "empire", "-n", "-I", PATH="/nowhere")
 
     assert done.returncode == 1
-    assert done.stderr == "Error: git was not found on PATH. Install it and try again.\n"
+    reason = "git was not found on PATH. Install it and try again."
+    assert re.fullmatch(rf"Error: Cannot clone the template `.*`: {reason}\n", done.stderr)
     assert not list(home.iterdir())
 
 
