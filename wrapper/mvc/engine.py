@@ -123,12 +123,10 @@ def _refuse_escapes(generator: Path, context: Answers) -> None:
     environment = create_env_with_context(context)
     top = find_template(generator, environment)
     # Cookiecutter renders them relative to the top folder, and joins the results.
-    names = [PurePath(top.name), *(path.relative_to(top) for path in top.rglob("*"))]
-    for name in names:
+    for name in (PurePath(top.name), *(path.relative_to(top) for path in top.rglob("*"))):
         with suppress(UndefinedError):  # Cookiecutter does not render what it only copies.
             rendered = PurePath(environment.from_string(name.as_posix()).render(**context))
-            is_top = name is names[0]
-            if rendered.anchor or ".." in rendered.parts or (is_top and len(rendered.parts) != 1):
+            if rendered.anchor or ".." in rendered.parts:
                 raise MvcError(f"`{rendered}` leads to another folder.")
 
 
