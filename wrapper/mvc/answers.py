@@ -36,20 +36,18 @@ class Options:
         Raises:
             UsageError: when one is no answer to a question, or two contradict each other.
         """
-        found = {
-            key: parse(key, value, questions)
-            for key, value in self.chosen.items()
-            if value is not None
-        }
+        given = [(key, value) for key, value in self.chosen.items() if value is not None]
         for assignment in self.assignments or ():
             key, equals, text = assignment.partition("=")
             if not equals:
                 raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
-            value = parse(key, text, questions)
-            if found.get(key, value) != value:
-                raise UsageError(f"`--set {assignment}` contradicts another option.")
-            found[key] = value
-        return found
+            given.append((key, text))
+        answers: Answers = {}
+        for key, value in given:
+            answer = parse(key, value, questions)
+            if answers.setdefault(key, answer) != answer:
+                raise UsageError(f"`--set {key}={value}` contradicts another option.")
+        return answers
 
 
 def answers_of_new(path: Path, options: Options, questions: Answers) -> Answers:
