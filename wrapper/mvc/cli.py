@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from mvc.errors import Interrupted, MvcError, UsageError
-from mvc.generating.cli import generators_that
+from mvc.generating.cli import Pretend, generators_that
 from mvc.state import find_project
 
 EXIT_CODES = """\b
@@ -219,9 +219,7 @@ def update(
     skip_install: Annotated[
         bool, typer.Option("--skip-install", "-I", help="Do not run `make lock`.")
     ] = False,
-    pretend: Annotated[
-        bool, typer.Option("--pretend", help="Show what would be done, write nothing.")
-    ] = False,
+    pretend: Pretend = False,
     abort: Annotated[
         bool, typer.Option("--abort", help="Take back an update that conflicts or was killed.")
     ] = False,
