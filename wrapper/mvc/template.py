@@ -107,7 +107,8 @@ def fetch(explicit: str | None, folder: Path) -> Template:
         local = Path(explicit)
         source = str(local.resolve()) if local.exists() else engine.expand(explicit)
         return _clone(source, source, folder)
-    origin = _origin()
+    # PEP 610 says where this command was installed from.
+    origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     checkout = _checkout(origin)
     if checkout:
         return _clone(checkout, checkout, folder)
@@ -151,13 +152,6 @@ def _newest_release(tags: str) -> str | None:
     """Return the highest of the tags that are versions, pre-releases left out."""
     releases = [tag for tag in tags.split() if re.fullmatch(r"v?\d+\.\d+\.\d+", tag)]
     return max(releases, default=None, key=lambda tag: [*map(int, re.findall(r"\d+", tag))])
-
-
-def _origin() -> dict[str, Any]:
-    """Return what PEP 610 recorded of where this command was installed from."""
-    text = distribution(DISTRIBUTION).read_text("direct_url.json")
-    origin: dict[str, Any] = json.loads(text) if text else {}
-    return origin
 
 
 def _checkout(origin: dict[str, Any]) -> str | None:
