@@ -47,9 +47,7 @@ def warn(text: str) -> None:
 def progress(title: str) -> Iterator[Callable[[str], None]]:
     """Show that something goes on, and the latest line of what it prints."""
     if not _console.is_terminal:
-        say(f"{title} ...")
-        yield lambda line: None
-        return
+        say(f"{title} ...")  # The status prints nothing then.
     with _console.status(title) as status:
 
         def show(line: str) -> None:
