@@ -62,8 +62,7 @@ class Template:
         """Return the newest release, or HEAD where there is none."""
         tag = _newest_release(self._git("tag"))
         # A branch may have the name of the tag.
-        revision = self.resolve(tag and f"refs/tags/{tag}")
-        return Revision(revision.commit, tag or revision.name)
+        return Revision(self.resolve(tag and f"refs/tags/{tag}").commit, tag)
 
     def is_current(self, recorded: str, target: str) -> bool:
         """Return whether a project of the commit ``recorded`` has all that ``target`` has.
