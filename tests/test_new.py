@@ -367,6 +367,23 @@ def test_answered_questions_are_not_asked_again(home: Path) -> None:
     assert answers_of(home / "empire")["license"] == "ISC"
 
 
+def test_question_without_choices_is_one_sentence(home: Path, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    (template / "{{cookiecutter.a}}").mkdir(parents=True)
+    (template / "cookiecutter.json").write_text('{"a": []}')
+    git("init", "-q", cwd=template)
+    commit(template, "Broken")
+
+    terminal = spawn("empire", "-I", "--template", str(template))
+    terminal.expect_exact("Error: The template is broken: `a` has no choices.\r\n")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 1
+    assert not terminal.before
+    assert not list(home.iterdir())
+
+
 @pytest.mark.parametrize("number", range(len(PROMPTS)), ids=PROMPTS)
 def test_interrupt_at_a_prompt_leaves_nothing(home: Path, number: int) -> None:
     terminal = spawn("empire", "-I")

@@ -143,12 +143,12 @@ def fill_in(
             continue
         is_constant = key.startswith("_") and not key.startswith("__")
         value = raw if is_constant else render(raw, values)
+        if value == [] and not is_constant:
+            raise MvcError(f"The template is broken: `{key}` has no choices.")
         if interactive and key in asked:
             place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
             value = engine.prompt(key, value, prompts, place)
         elif isinstance(value, list) and not is_constant:
-            if not value:
-                raise MvcError(f"The template is broken: `{key}` has no choices.")
             value = value[0]
         values[key] = value.split() if key in many else value
     return values
