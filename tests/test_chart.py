@@ -656,7 +656,7 @@ def test_everything_follows_the_port_of_the_container(chart: Chart, bind: str) -
 
 def test_probes_ask_routes_that_exist(chart: Chart, full: Project) -> None:
     names = {
-        route.path: route.name for route in routes.list_routes(full.path) if route.method == "GET"
+        path: name for method, path, _, name in routes.list_routes(full.path) if method == "GET"
     }
 
     asked = {

@@ -285,7 +285,8 @@ def test_missing_git_is_one_sentence(mvc: Mvc, home: Path) -> None:
     done = mvc("new", "empire", "-n", "-I", PATH="/nowhere")
 
     assert done.returncode == 1
-    assert done.stderr == "Error: git was not found on PATH. Install it and try again.\n"
+    reason = "git was not found on PATH. Install it and try again."
+    assert re.fullmatch(rf"Error: Cannot clone the template `.*`: {reason}\n", done.stderr)
     assert not list(home.iterdir())
 
 
@@ -364,6 +365,23 @@ def test_answered_questions_are_not_asked_again(home: Path) -> None:
     terminal.expect(pexpect.EOF)
 
     assert answers_of(home / "empire")["license"] == "ISC"
+
+
+def test_question_without_choices_is_one_sentence(home: Path, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    (template / "{{cookiecutter.a}}").mkdir(parents=True)
+    (template / "cookiecutter.json").write_text('{"a": []}')
+    git("init", "-q", cwd=template)
+    commit(template, "Broken")
+
+    terminal = spawn("empire", "-I", "--template", str(template))
+    terminal.expect_exact("Error: The template is broken: `a` has no choices.\r\n")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 1
+    assert not terminal.before
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize("number", range(len(PROMPTS)), ids=PROMPTS)
@@ -506,7 +524,7 @@ def test_routes_and_help_of_generators_load_no_engine(mvc: Mvc, home: Path) -> N
     )
     fake = home / "empire/.venv/bin/python"
     fake.parent.mkdir(parents=True)
-    fake.write_text("#!/bin/sh\necho '[]' > \"$4\"\n")
+    fake.write_text("#!/bin/sh\necho '[]'\n")
     fake.chmod(0o755)
 
     for words in (["routes"], ["generate", "controller", "--help"], ["generate"]):

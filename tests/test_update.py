@@ -614,6 +614,7 @@ SKIPS = [
     ([], ["size.txt", "docs"]),
     (["size.txt"], ["docs/*.txt"]),
     (["*.txt"], ["**/old.txt"]),
+    (["./size.txt", "docs/", "[no pattern]"], []),
 ]
 
 
@@ -821,6 +822,7 @@ MANIFESTS = [
     '[tool.cruft]\nskip = "README.md"\n',
     "[tool.cruft]\nskip = [5]\n",
     '[tool.cruft]\nskip = ["/*"]\n',
+    '[tool.cruft]\nskip = [""]\n',
     "[tool]\ncruft = 5\n",
     "tool = 5\n",
     "[tool\n",

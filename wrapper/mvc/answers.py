@@ -36,20 +36,18 @@ class Options:
         Raises:
             UsageError: when one is no answer to a question, or two contradict each other.
         """
-        found = {
-            key: parse(key, value, questions)
-            for key, value in self.chosen.items()
-            if value is not None
-        }
+        given = [(key, value) for key, value in self.chosen.items() if value is not None]
         for assignment in self.assignments or ():
             key, equals, text = assignment.partition("=")
             if not equals:
                 raise UsageError(f"`--set {assignment}` is not KEY=VALUE.")
-            value = parse(key, text, questions)
-            if found.get(key, value) != value:
-                raise UsageError(f"`--set {assignment}` contradicts another option.")
-            found[key] = value
-        return found
+            given.append((key, text))
+        answers: Answers = {}
+        for key, value in given:
+            answer = parse(key, value, questions)
+            if answers.setdefault(key, answer) != answer:
+                raise UsageError(f"`--set {key}={value}` contradicts another option.")
+        return answers
 
 
 def answers_of_new(path: Path, options: Options, questions: Answers) -> Answers:
@@ -145,12 +143,12 @@ def fill_in(
             continue
         is_constant = key.startswith("_") and not key.startswith("__")
         value = raw if is_constant else render(raw, values)
+        if value == [] and not is_constant:
+            raise MvcError(f"The template is broken: `{key}` has no choices.")
         if interactive and key in asked:
             place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
             value = engine.prompt(key, value, prompts, place)
         elif isinstance(value, list) and not is_constant:
-            if not value:
-                raise MvcError(f"The template is broken: `{key}` has no choices.")
             value = value[0]
         values[key] = value.split() if key in many else value
     return values

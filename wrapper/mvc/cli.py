@@ -8,7 +8,6 @@ import inspect
 import signal
 import sys
 from collections.abc import Callable
-from functools import wraps
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from mvc.errors import Interrupted, MvcError, UsageError
-from mvc.generating.cli import generators_that
+from mvc.generating.cli import Pretend, generators_that
 from mvc.state import find_project
 
 EXIT_CODES = """\b
@@ -30,7 +29,6 @@ Exit codes:
 """
 # The exit code of an outdated project, a difference, or a conflict.
 ACTION_REQUIRED = 3
-KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class Commands(TyperGroup):
@@ -41,9 +39,8 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except MvcError as error:
-            if str(error):
-                prefix = "" if isinstance(error, Interrupted) else "Error: "
-                typer.echo(f"{prefix}{error}", err=True)
+            prefix = "" if isinstance(error, Interrupted) else "Error: "
+            typer.echo(f"{prefix}{error}", err=True)
             sys.exit(error.exit_code)
         except OSError as error:
             place = f": `{error.filename}`" if error.filename else ""
@@ -98,30 +95,21 @@ def main() -> None:
 
 
 def feature_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the parameter ``features`` by a pair of options for each feature.
+    """Give a command a pair of options for each feature, after its first parameter.
 
-    The command gets the answers by name; None where the command line says nothing.
+    It takes them as ``**features``; None where the command line says nothing.
     """
     signature = inspect.signature(command)
-    parameters = list(signature.parameters.values())
-    place = [parameter.name for parameter in parameters].index("features")
+    first, *others, _ = signature.parameters.values()
     pairs = []
     for name, (letter, text) in FEATURES.items():
         option = name.replace("_", "-")
         names = [f"--{option}/--no-{option}", *([f" /{letter}"] if letter else [])]
         kind = Annotated[bool | None, typer.Option(*names, help=text)]
-        pairs.append(inspect.Parameter(name, KEYWORD, default=None, annotation=kind))
-    parameters = [parameter.replace(kind=KEYWORD) for parameter in parameters]
-    parameters[place : place + 1] = pairs
-
-    @wraps(command)
-    def with_features(**options: Any) -> None:
-        features = {name: options.pop(name) for name in FEATURES}
-        command(features=features, **options)
-
-    with_features.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_features.__annotations__ = {one.name: one.annotation for one in parameters}
-    return with_features
+        pairs.append(first.replace(name=name, default=None, annotation=kind))
+    parameters = [first, *pairs, *others]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
 
 
 def _print_version(wanted: bool) -> None:
@@ -156,7 +144,6 @@ def new(
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
     ],
-    features: dict[str, bool | None],
     package_manager: Annotated[
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
     ] = None,
@@ -178,6 +165,7 @@ def new(
         bool, typer.Option("--skip-install", "-I", help="Do not run `make install`.")
     ] = False,
     no_git: Annotated[bool, typer.Option("--no-git", help="Make no repository.")] = False,
+    **features: bool | None,
 ) -> None:
     """Create a project."""
     if not path:
@@ -222,7 +210,6 @@ def diff(
 @feature_options
 def update(
     ctx: typer.Context,
-    features: dict[str, bool | None],
     assignments: Assignments = None,
     template: Annotated[
         str | None, typer.Option(metavar="SRC", help="Where the template is from now on.")
@@ -232,12 +219,11 @@ def update(
     skip_install: Annotated[
         bool, typer.Option("--skip-install", "-I", help="Do not run `make lock`.")
     ] = False,
-    pretend: Annotated[
-        bool, typer.Option("--pretend", help="Show what would be done, write nothing.")
-    ] = False,
+    pretend: Pretend = False,
     abort: Annotated[
         bool, typer.Option("--abort", help="Take back an update that conflicts or was killed.")
     ] = False,
+    **features: bool | None,
 ) -> None:
     """Merge a newer template, or other answers, into the project."""
     from mvc.answers import Options
@@ -254,20 +240,8 @@ def update(
         raise typer.Exit(ACTION_REQUIRED)
 
 
-def _generate(*arguments: Any, **options: Any) -> None:
-    from mvc.generating import apply
-
-    apply.generate(*arguments, **options)
-
-
-def _destroy(*arguments: Any, **options: Any) -> None:
-    from mvc.generating import apply
-
-    apply.destroy(*arguments, **options)
-
-
 generators = typer.Typer(
-    cls=generators_that(_generate, "Overwrite files that differ."),
+    cls=generators_that("generate", "Overwrite files that differ."),
     invoke_without_command=True,
     subcommand_metavar="[GENERATOR [ARGS]...]",
     epilog="Without a generator, all of them are listed.",
@@ -292,17 +266,13 @@ def generate(ctx: typer.Context) -> None:
 
 
 destroyers = typer.Typer(
-    cls=generators_that(_destroy, "Remove files that were edited, too."),
+    cls=generators_that("destroy", "Remove files that were edited, too."),
     no_args_is_help=True,
     subcommand_metavar="GENERATOR [ARGS]...",
+    help="Remove what the same arguments generated (alias: d).",
 )
 app.add_typer(destroyers, name="destroy")
 app.add_typer(destroyers, name="d", hidden=True)
-
-
-@destroyers.callback()
-def destroy() -> None:
-    """Remove what the same arguments generated (alias: d)."""
 
 
 @app.command()

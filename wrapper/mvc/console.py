@@ -1,23 +1,17 @@
 """What the command prints: for people at a terminal, and plain for everything else."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Prompt
-from rich.table import Table
 
-_is_terminal = bool(sys.stdout and sys.stdout.isatty())
 # Without a terminal no escape code is printed, whatever the environment asks for.
-_force = None if _is_terminal else False
+_force = None if sys.stdout and sys.stdout.isatty() else False
 _console = Console(force_terminal=_force, highlight=False, emoji=False, soft_wrap=True)
-# Nothing is cut to a width: terminals break long lines themselves. On those that are dumb
-# Rich heeds a width only beside a height.
-_wide_console = Console(
-    force_terminal=_force, width=10_000, height=25, highlight=False, emoji=False
-)
 
 
 def is_interactive() -> bool:
@@ -35,15 +29,13 @@ def choose(question: str, answers: list[str], default: str) -> str:
     return Prompt.ask(escape(question), console=_console, choices=answers, default=default)
 
 
-def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows in columns."""
-    grid = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        grid.add_row(*map(escape, row))
-    with _wide_console.capture() as printed:
-        _wide_console.print(grid)
-    for line in printed.get().splitlines():
-        print(line.rstrip())
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns; nothing is cut, terminals break long lines themselves."""
+    lines = [titles, *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (set_cell_size(text, width) for text, width in zip(line, widths, strict=True))
+        say("  ".join(cells).rstrip(), style="bold" if line is titles else "")
 
 
 def warn(text: str) -> None:
@@ -55,9 +47,7 @@ def warn(text: str) -> None:
 def progress(title: str) -> Iterator[Callable[[str], None]]:
     """Show that something goes on, and the latest line of what it prints."""
     if not _console.is_terminal:
-        say(f"{title} ...")
-        yield lambda line: None
-        return
+        say(f"{title} ...")  # The status prints nothing then.
     with _console.status(title) as status:
 
         def show(line: str) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import Any
 
 from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
@@ -99,16 +99,11 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     return path
 
 
-@contextmanager
-def extensions(generator: Path) -> Iterator[None]:
-    """Let the templates of a generator use the Jinja extensions that it brings."""
-    usual, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+def use_extensions(generator: Path) -> None:
+    """Let templates use the Jinja extensions that a generator brings, until the command ends."""
+    # What is imported from there must not be compiled into the folder.
+    sys.dont_write_bytecode = True
     sys.path.append(str(generator))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(generator))
-        sys.dont_write_bytecode = usual
 
 
 def generate(generator: Path, context: Answers, folder: Path) -> Path:
@@ -118,14 +113,9 @@ def generate(generator: Path, context: Answers, folder: Path) -> Path:
         MvcError: when it is broken or would write elsewhere, or with the words of a hook
             that refused.
     """
-    try:
-        with _rendering(folder):
-            _refuse_escapes(generator, {"cookiecutter": context})
-            return Path(generate_files(generator, {"cookiecutter": context}, folder / "files"))
-    except OSError as error:
-        # The folder is gone when the user reads of it.
-        place = f": `{Path(error.filename).name}`" if error.filename else ""
-        raise MvcError(f"{error.strerror}{place}.") from error
+    with _rendering(folder):
+        _refuse_escapes(generator, {"cookiecutter": context})
+        return Path(generate_files(generator, {"cookiecutter": context}, folder / "files"))
 
 
 def _refuse_escapes(generator: Path, context: Answers) -> None:
@@ -133,12 +123,10 @@ def _refuse_escapes(generator: Path, context: Answers) -> None:
     environment = create_env_with_context(context)
     top = find_template(generator, environment)
     # Cookiecutter renders them relative to the top folder, and joins the results.
-    names = [PurePath(top.name), *(path.relative_to(top) for path in top.rglob("*"))]
-    for name in names:
+    for name in (PurePath(top.name), *(path.relative_to(top) for path in top.rglob("*"))):
         with suppress(UndefinedError):  # Cookiecutter does not render what it only copies.
             rendered = PurePath(environment.from_string(name.as_posix()).render(**context))
-            is_top = name is names[0]
-            if rendered.anchor or ".." in rendered.parts or (is_top and len(rendered.parts) != 1):
+            if rendered.anchor or ".." in rendered.parts:
                 raise MvcError(f"`{rendered}` leads to another folder.")
 
 
@@ -147,47 +135,49 @@ def _rendering(folder: Path) -> Iterator[None]:
     """Keep in ``folder`` the hooks that cookiecutter renders and leaves behind."""
     usual, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
-        with _complaints() as words, _translated(words, folder):
+        with _translated(folder), _hooks_heard():
             yield
     finally:
         tempfile.tempdir = usual
 
 
 @contextmanager
-def _complaints() -> Iterator[IO[str]]:
-    """Keep what hooks, which are other processes, print to standard error."""
+def _hooks_heard() -> Iterator[None]:
+    """Keep what hooks, which are other processes, print to standard error.
+
+    Where one refuses, that becomes an error of this command; of a traceback the last line.
+    """
     usual = os.dup(2)
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
-        os.dup2(file.fileno(), 2)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
+        os.dup2(words.fileno(), 2)
         try:
-            yield file
+            yield
+        except FailedHookException as error:
+            words.seek(0)
+            lines = [line.strip() for line in words.read().split("\n") if line.strip()]
+            if any(line.startswith("Traceback ") for line in lines):
+                lines = lines[-1:]
+            raise MvcError(" ".join(lines) or "A hook of the template failed.") from error
         finally:
             os.dup2(usual, 2)
             os.close(usual)
 
 
 @contextmanager
-def _translated(words: IO[str] | None = None, folder: Path | None = None) -> Iterator[None]:
+def _translated(folder: Path | None = None) -> Iterator[None]:
     """Turn what cookiecutter and cruft raise into an error of this command.
 
-    ``words`` holds what a hook has printed; of a traceback the last line counts. Paths in
-    ``folder`` are gone when the user reads of them.
+    Paths in ``folder`` are gone when the user reads of them.
     """
     try:
         yield
-    except FailedHookException as error:
-        printed: list[str] = []
-        if words:
-            words.seek(0)
-            printed = words.read().split("\n")
-        lines = [line.strip() for line in printed if line.strip()]
-        if any(line.startswith("Traceback ") for line in lines):
-            lines = lines[-1:]
-        raise MvcError(" ".join(lines) or "A hook of the template failed.") from error
+    except MvcError:
+        raise
     except TemplateNotFound as error:  # It is an OSError, too.
         raise MvcError(f"The template is broken: `{error.name}` is not there.") from error
-    except (MvcError, OSError):
-        raise
+    except OSError as error:
+        place = f": `{Path(error.filename).name}`" if error.filename else ""
+        raise MvcError(f"{error.strerror or error}{place}.") from error
     except UndefinedVariableInTemplate as error:
         # The exception itself would print all answers.
         raise MvcError(f"The template is broken: {error.message}: {error.error}") from error

@@ -12,10 +12,6 @@ from pathlib import Path
 from mvc.errors import MvcError
 
 
-class NoGitError(MvcError):
-    """There is no git on PATH."""
-
-
 @dataclass(frozen=True)
 class Repository:
     """The repository that a project is in, and where in it the project is.
@@ -38,7 +34,7 @@ def forget_caller() -> None:
     """Make git work on the folders that it is given, inside of a git hook too."""
     # A hook gets variables that point every git at its own repository.
     if any(name.startswith("GIT_") for name in os.environ):
-        with suppress(NoGitError):  # What needs git says so itself.
+        with suppress(MvcError):  # What needs git says so itself.
             for name in git("rev-parse", "--local-env-vars").split():
                 if not name.startswith("GIT_CONFIG"):
                     os.environ.pop(name, None)
@@ -87,7 +83,7 @@ def output(
             pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
-        raise NoGitError("git was not found on PATH. Install it and try again.") from error
+        raise MvcError("git was not found on PATH. Install it and try again.") from error
     printed, complaint = (
         stream.decode("utf-8", "surrogateescape") for stream in (done.stdout, done.stderr)
     )

@@ -2,21 +2,21 @@
 
 import json
 import subprocess
-import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 from mvc.errors import MvcError
 from mvc.state import State
 
 PYTHON = (".venv/bin/python", ".venv/Scripts/python.exe")
-# Runs in the project's environment.
+# Runs in the project's environment. What the application prints goes to standard error.
 PROGRAM = """
-import json, sys
+import json, os, sys
 from importlib import import_module
 from fastapi.routing import iter_route_contexts
 
 package = sys.argv[1]
+answer = open(os.dup(1), "w")
+os.dup2(2, 1)
 app = import_module(f"{package}.app.asgi").get_application()
 routes = [
     (
@@ -27,26 +27,15 @@ routes = [
     )
     for route in iter_route_contexts(app.routes)
 ]
-with open(sys.argv[2], "w", encoding="utf-8") as file:
-    json.dump(routes, file)
+print(json.dumps(routes), file=answer, flush=True)
 """
 
 
-class Route(NamedTuple):
-    """A way into the application.
-
-    ``method`` is ``*`` for another application that is mounted at the path. The controller
-    is a module, without what all share.
-    """
-
-    method: str
-    path: str
-    controller: str
-    name: str
-
-
-def list_routes(project: Path) -> list[Route]:
+def list_routes(project: Path) -> list[list[str]]:
     """Return the routes in the order in which a request is held against them.
+
+    Each is method, path, controller, name. The method is ``*`` for another application that
+    is mounted at the path; the controller is a module, without what all share.
 
     Raises:
         MvcError: when the project is not installed, or its application cannot be built.
@@ -57,13 +46,9 @@ def list_routes(project: Path) -> list[Route]:
     python = next((project / path for path in PYTHON if (project / path).exists()), None)
     if not python:
         raise MvcError("The project is not installed. Run `make install`.")
-    with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
-        # Not what is printed: the application may print as well.
-        file = Path(folder, "routes.json")
-        command = [python, "-c", PROGRAM, package, file]
-        done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-        if done.returncode:
-            reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            raise MvcError(f"The application cannot be loaded: {reason[0]}")
-        listed = json.loads(file.read_text("utf-8"))
-    return [Route("|".join(methods), *rest) for methods, *rest in listed]
+    command = [python, "-c", PROGRAM, package]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise MvcError(f"The application cannot be loaded: {reason[0]}")
+    return [["|".join(methods), *rest] for methods, *rest in json.loads(done.stdout)]

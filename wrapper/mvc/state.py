@@ -4,6 +4,7 @@ import copy
 import json
 import tomllib
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -104,17 +105,13 @@ class State:
             own = content.get("tool", {}).get("cruft", {}).get("skip", [])
             if not _are_texts(own):
                 raise ValueError("`skip` under `[tool.cruft]` must be a list of texts")
-            patterns = [*self.content.get("skip", []), *own]
-            found = [
-                path.relative_to(render).as_posix()
-                for pattern in patterns
-                if "*" in pattern
-                for path in render.glob(pattern)
+            return [
+                PurePosixPath(path.relative_to(render).as_posix())
+                for pattern in (*self.content.get("skip", []), *own)
+                for path in render.glob(pattern if "*" in pattern else escape(pattern))
             ]
         except (ValueError, AttributeError, NotImplementedError) as error:
             raise MvcError(f"The paths to skip cannot be read: {error}.") from error
-        plain = [pattern for pattern in patterns if "*" not in pattern]
-        return [PurePosixPath(path) for path in (*found, *plain)]
 
 
 def _are_texts(values: Any) -> bool:

@@ -2,11 +2,11 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mvc import console, engine, git
 from mvc.errors import MvcError
@@ -62,8 +62,7 @@ class Template:
         """Return the newest release, or HEAD where there is none."""
         tag = _newest_release(self._git("tag"))
         # A branch may have the name of the tag.
-        revision = self.resolve(tag and f"refs/tags/{tag}")
-        return Revision(revision.commit, tag or revision.name)
+        return Revision(self.resolve(tag and f"refs/tags/{tag}").commit, tag)
 
     def is_current(self, recorded: str, target: str) -> bool:
         """Return whether a project of the commit ``recorded`` has all that ``target`` has.
@@ -91,8 +90,7 @@ class Template:
             raise MvcError(f"The template's `cookiecutter.json` is broken: {error}.") from error
         if not isinstance(content, dict):
             raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
-        questions: Answers = content
-        return questions
+        return content
 
     def _git(self, *arguments: str) -> str:
         return git.git(f"--git-dir={self.clone}", *arguments)
@@ -108,7 +106,8 @@ def fetch(explicit: str | None, folder: Path) -> Template:
         local = Path(explicit)
         source = str(local.resolve()) if local.exists() else engine.expand(explicit)
         return _clone(source, source, folder)
-    origin = _origin()
+    # PEP 610 says where this command was installed from.
+    origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     checkout = _checkout(origin)
     if checkout:
         return _clone(checkout, checkout, folder)
@@ -118,33 +117,31 @@ def fetch(explicit: str | None, folder: Path) -> Template:
     return _clone(str(BUNDLE), url, folder)
 
 
-def fetch_recorded(url: str, commit: str, folder: Path) -> tuple[Template, Revision]:
-    """Clone to ``folder`` the template that a project remembers; return it and the commit.
+def fetch_recorded(url: str, commit: str, folder: Path) -> Template:
+    """Clone to ``folder`` the template that a project remembers.
 
     Where it cannot be reached, the one that this command carries will do if it knows the
     commit; a warning says so.
 
     Raises:
-        MvcError: when neither can be had, or the template lacks the commit.
+        MvcError: when neither can be had.
     """
     try:
-        template = _clone(engine.expand(url), url, folder)
-    except MvcError as error:
-        try:
+        return _clone(engine.expand(url), url, folder)
+    except MvcError:
+        with suppress(MvcError):
             template = _clone(str(BUNDLE), url, folder)
-            revision = template.resolve(commit)
-        except MvcError:
-            raise error from None
-        console.warn(f"`{url}` cannot be reached. Taking the template that this command carries.")
-        return template, revision
-    return template, template.resolve(commit)
+            template.resolve(commit)
+            console.warn(
+                f"`{url}` cannot be reached. Taking the template that this command carries."
+            )
+            return template
+        raise
 
 
 def _clone(source: str, url: str, folder: Path) -> Template:
     try:
         git.git("clone", "--quiet", "--bare", "--shared", "--", source, str(folder))
-    except git.NoGitError:
-        raise
     except MvcError as error:
         raise MvcError(f"Cannot clone the template `{source}`: {error}") from error
     return Template(folder, source, url)
@@ -156,24 +153,16 @@ def _newest_release(tags: str) -> str | None:
     return max(releases, default=None, key=lambda tag: [*map(int, re.findall(r"\d+", tag))])
 
 
-def _origin() -> dict[str, Any]:
-    """Return what PEP 610 recorded of where this command was installed from."""
-    text = distribution(DISTRIBUTION).read_text("direct_url.json")
-    origin: dict[str, Any] = json.loads(text) if text else {}
-    return origin
-
-
 def _checkout(origin: dict[str, Any]) -> str | None:
     if "dir_info" not in origin:
         return None
     # Costs a start a few milliseconds, for the sake of drive letters of Windows.
     from urllib.request import url2pathname
 
-    path = Path(url2pathname(urlsplit(origin["url"]).path))
+    path = Path(url2pathname(origin["url"].removeprefix("file://")))
     return str(path) if (path / ".git").exists() else None
 
 
 def _public_url() -> str:
-    entries = distribution(DISTRIBUTION).metadata.get_all("Project-URL") or []
-    urls: dict[str, str] = dict(entry.split(", ", 1) for entry in entries)
-    return urls["Repository"]
+    # The one URL that pyproject.toml has.
+    return distribution(DISTRIBUTION).metadata["Project-URL"].removeprefix("Repository, ")

@@ -15,8 +15,8 @@ from mvc.state import State, find_project
 Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
 
 
-def generators_that(act: Callable[..., None], force_help: str) -> type[TyperGroup]:
-    """Return a command for each generator, which does ``act`` with what it renders."""
+def generators_that(verb: str, force_help: str) -> type[TyperGroup]:
+    """Return a command for each generator, which does what ``apply`` has under the verb."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
@@ -34,8 +34,10 @@ def generators_that(act: Callable[..., None], force_help: str) -> type[TyperGrou
             answers = State.read(project).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:
+                from mvc.generating import apply
                 from mvc.generating.render import render
 
+                act = {"generate": apply.generate, "destroy": apply.destroy}[verb]
                 act(project, render(one, answers, values), pretend=pretend, force=force)
 
             return _command(one, _parameters(one, answers, force_help), callback)

@@ -55,11 +55,11 @@ def _rendered(
         if value is not None
     }
     many = [key for key, takes_many in generator.arguments.items() if takes_many]
-    with engine.extensions(generator.path):
-        of_project = {key: value for key, value in answers.items() if key not in options}
-        context = fill_in(generator.variables, {**of_project, **given}, many=many)
-        root = engine.generate(generator.path, context, folder)
-        route = engine.renderer(context)(generator.route, context)
+    engine.use_extensions(generator.path)
+    of_project = {key: value for key, value in answers.items() if key not in options}
+    context = fill_in(generator.variables, {**of_project, **given}, many=many)
+    root = engine.generate(generator.path, context, folder)
+    route = engine.renderer(context)(generator.route, context)
     # pip compiles what it installs, and cookiecutter renders all there is.
     found = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     files = [_file(path, root) for path in found if path.is_file()]

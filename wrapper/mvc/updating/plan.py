@@ -77,10 +77,9 @@ def status_of(state: State, clone: Path, explicit: str | None = None) -> Status:
     """
     if explicit:
         source = template.fetch(explicit, clone)
-        commit = source.resolve(state.commit).commit
     else:
-        source, revision = template.fetch_recorded(state.template, state.commit, clone)
-        commit = revision.commit
+        source = template.fetch_recorded(state.template, state.commit, clone)
+    commit = source.resolve(state.commit).commit
     latest = source.latest()
     is_current = source.is_current(commit, latest.commit)
     return Status(source, Revision(commit, state.name), latest, is_current)

@@ -41,7 +41,7 @@ def diff_project(project: Path) -> bool:
     with tempfile.TemporaryDirectory(prefix="mvc-") as name:
         folder = Path(name)
         clone = folder / "template.git"
-        template.fetch_recorded(state.template, state.commit, clone)
+        template.fetch_recorded(state.template, state.commit, clone).resolve(state.commit)
         scratch = Scratch(folder / "scratch.git", project)
         render = engine.create(clone, state.commit, state.answers, folder / "recorded")
         return scratch.differs(rendered_files(scratch, state, render))
