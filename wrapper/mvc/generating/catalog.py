@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,20 @@ class Generator:
     """A folder with a cookiecutter template of a few files.
 
     ``origin`` says for people where it was found, ``fault`` is a sentence that says why it
-    cannot be used, if so.
+    cannot be used, if so. The other fields are what its manifest says: ``arguments`` names
+    variables, of which ``...`` takes many values; ``route`` has the templates of what is
+    registered, if anything, as ``file``, ``import`` and ``call``.
     """
 
     name: str
     path: Path
     origin: str
     variables: dict[str, Any] = field(default_factory=dict)
+    prompts: dict[str, Any] = field(default_factory=dict)
+    help: str = ""
+    alias: str = ""
+    arguments: list[str] = field(default_factory=list)
+    route: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
     def blamed_for(self, fault: str) -> str:
@@ -43,21 +50,9 @@ class Generator:
         path = f"{LOCAL}/{self.name}" if self.origin == LOCAL else self.path
         return f"Generator `{path}`: {fault}"
 
-    @property
-    def help(self) -> str:
-        """What it generates, in a sentence."""
-        return str(self._description.get("help", ""))
-
-    @property
-    def alias(self) -> str:
-        """The short name, or an empty text."""
-        return str(self._description.get("alias", ""))
-
-    @property
-    def arguments(self) -> dict[str, bool]:
-        """The variables that are arguments, in order, and whether each takes many."""
-        words = self._description.get("arguments", [])
-        return {word.removesuffix(MANY): word.endswith(MANY) for word in words}
+    def takes_many(self) -> dict[str, bool]:
+        """Return the variables that are arguments, in order, and whether each takes many."""
+        return {word.removesuffix(MANY): word.endswith(MANY) for word in self.arguments}
 
     def options(self, answers: Container[str]) -> dict[str, Any]:
         """Return the defaults of all other variables, but for what the project answers.
@@ -69,24 +64,10 @@ class Generator:
             key: value
             for key, value in self.variables.items()
             if not key.startswith("_")
-            and key not in self.arguments
+            and key not in self.takes_many()
             and (key not in answers or key in self.prompts)
             and not isinstance(value, dict | None)
         }
-
-    @property
-    def route(self) -> dict[str, str]:
-        """The templates of what is registered, if anything: ``file``, ``import``, ``call``."""
-        return dict(self._description.get("route", {}))
-
-    @property
-    def prompts(self) -> dict[str, Any]:
-        """The help of arguments and options."""
-        return dict(self.variables.get("__prompts__", {}))
-
-    @property
-    def _description(self) -> dict[str, Any]:
-        return dict(self.variables.get("_generator", {}))
 
 
 def discover(project: Path | None) -> dict[str, Generator]:
@@ -132,15 +113,15 @@ def _entries(folder: Path) -> list[Path]:
 def _read(path: Path, origin: str) -> Generator:
     try:
         variables = json.loads((path / MANIFEST).read_text("utf-8"))
-        if not isinstance(variables, dict):
-            raise ValueError("it holds no variables")
         _check(variables)
     except (ValueError, OSError, RecursionError) as error:
         return Generator(path.name, path, origin, fault=f"`{MANIFEST}` is broken: {error}.")
-    if not any(_is_top(entry) for entry in _entries(path)):
-        fault = "there is no folder such as `{{cookiecutter.project_slug}}`."
-        return Generator(path.name, path, origin, variables, fault)
-    return Generator(path.name, path, origin, variables)
+    description, prompts = (variables.get(key, {}) for key in ("_generator", "__prompts__"))
+    found = Generator(path.name, path, origin, variables, prompts, **description)
+    if any(_is_top(entry) for entry in _entries(path)):
+        return found
+    fault = "there is no folder such as `{{cookiecutter.project_slug}}`."
+    return replace(found, fault=fault)
 
 
 def _is_top(entry: Path) -> bool:
@@ -148,37 +129,35 @@ def _is_top(entry: Path) -> bool:
     return entry.is_dir() and all(part in entry.name for part in ("{{", "cookiecutter", "}}"))
 
 
-def _check(variables: dict[str, Any]) -> None:
-    """Make sure that a command line can be made of the variables.
+def _check(variables: Any) -> None:
+    """Make sure that a command line can be made of the content of a manifest.
 
     Raises:
         ValueError: naming what is wrong.
     """
-    for key in ("__prompts__", "_generator"):
-        if not isinstance(variables.get(key, {}), dict):
-            raise ValueError(f"`{key}` must be an object")
+    if not isinstance(variables, dict):
+        raise ValueError("it holds no variables")
     for key, value in variables.items():
         if not key.isidentifier() or iskeyword(key) or key in RESERVED:
             raise ValueError(f"`{key}` cannot be the name of a variable")
+        if key in ("__prompts__", "_generator") and not isinstance(value, dict):
+            raise ValueError(f"`{key}` must be an object")
         if value == []:
             raise ValueError(f"`{key}` has no choices")
         if isinstance(value, bool) and f"no_{key}" in variables:
             raise ValueError(f"`no_{key}` is the option that turns `{key}` off")
-    _check_description(variables.get("_generator", {}), variables)
-
-
-def _check_description(description: dict[str, Any], variables: dict[str, Any]) -> None:
-    for key, value in description.items():
+    for key, value in variables.get("_generator", {}).items():
         if not _is_sound(key, value):
             raise ValueError(f"`{key}` of `_generator` is not understood")
-    words = description.get("arguments", [])
-    for word in words:
-        if word.startswith("_") or word.removesuffix(MANY) not in variables:
+    words = variables.get("_generator", {}).get("arguments", [])
+    names = [word.removesuffix(MANY) for word in words]
+    for word, name in zip(words, names, strict=True):
+        if name.startswith("_") or name not in variables:
             raise ValueError(f"the argument `{word}` is no variable")
-    if len({word.removesuffix(MANY) for word in words}) < len(words):
-        raise ValueError("an argument is there twice")
-    if any(word.endswith(MANY) for word in words[:-1]):
-        raise ValueError("only the last argument can take many")
+        if names.count(name) > 1:
+            raise ValueError("an argument is there twice")
+        if word.endswith(MANY) and word is not words[-1]:
+            raise ValueError("only the last argument can take many")
 
 
 def _is_sound(key: str, value: object) -> bool:

@@ -64,7 +64,7 @@ def _parameters(
     one: Generator, answers: Container[str], force_help: str
 ) -> list[inspect.Parameter]:
     return [
-        *(_argument(one, key, many) for key, many in one.arguments.items()),
+        *(_argument(one, key, many) for key, many in one.takes_many().items()),
         *(_option(one, key, value) for key, value in one.options(answers).items()),
         _parameter("pretend", Pretend, False),
         _parameter("force", Annotated[bool, typer.Option("--force", help=force_help)], False),
