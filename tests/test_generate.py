@@ -171,11 +171,7 @@ def test_conflict_on_a_terminal_is_decided_there(service: Path, answer: str) -> 
     terminal = pexpect.spawn(str(MVC), ["generate", *MARKET], encoding="utf-8", timeout=30)
 
     terminal.expect(f"conflict  {VIEW}")
-    terminal.expect(r"\[y/n/d\].*\(n\)")
-    terminal.sendline("d")
-    terminal.expect("-mine")
-    terminal.expect(r"\+class StockMarketResponse\(BaseModel\):")
-    terminal.expect(r"\[y/n/d\].*\(n\)")
+    terminal.expect(r"\[y/n\].*\(n\)")
     terminal.sendline(answer)
     terminal.expect(f"{'force' if answer == 'y' else 'skip'}  {VIEW}")
     terminal.expect(pexpect.EOF)
@@ -201,7 +197,7 @@ def test_interrupt_at_the_question_leaves_everything(service: Path) -> None:
     before = tree(service)
     terminal = pexpect.spawn(str(MVC), ["generate", *MARKET], encoding="utf-8", timeout=30)
 
-    terminal.expect(r"\[y/n/d\]")
+    terminal.expect(r"\[y/n\]")
     terminal.sendintr()
     terminal.expect("Interrupted")
     terminal.expect(pexpect.EOF)

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from mvc.errors import Interrupted, MvcError, UsageError
-from mvc.generating.cli import Pretend, generators_that
+from mvc.generating.cli import PLAIN, Pretend, generators_that
 from mvc.state import find_project
 
 EXIT_CODES = """\b
@@ -56,10 +56,7 @@ app = typer.Typer(
     help="Create FastAPI services in MVC layout.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **PLAIN,
 )
 
 # The features: the letter that is short for `--no-...`, if any, and the help.

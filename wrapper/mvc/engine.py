@@ -37,10 +37,11 @@ logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
 
 def expand(template: str) -> str:
     """Turn ``gh:``, ``gl:`` and ``bb:`` into URLs; leave everything else alone."""
-    # Cookiecutter's own function loads all that downloads, as slow as the rest together.
-    prefix, colon, rest = template.partition(":")
-    url: str = BUILTIN_ABBREVIATIONS.get(prefix, "") if colon else ""
-    return url.format(rest) or template
+    # Loads all that downloads, which nothing else here needs.
+    from cookiecutter.repository import expand_abbreviations
+
+    url: str = expand_abbreviations(template, BUILTIN_ABBREVIATIONS)
+    return url
 
 
 def convert(value: Any, question: Any) -> Any:

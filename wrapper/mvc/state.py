@@ -29,9 +29,26 @@ def find_project(start: Path) -> Path:
 
 @dataclass(frozen=True)
 class State:
-    """What cruft keeps about a project: its template, and the answers it was made of."""
+    """What cruft keeps about a project: its template, and the answers it was made of.
+
+    ``template`` is a repository, ``commit`` the one of it that the project follows, ``name``
+    what that was asked for by, if anything.
+    """
 
     content: dict[str, Any]
+    template: str
+    commit: str
+    name: str | None
+    answers: Answers
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> "State":
+        """Return the state that a file with this content holds."""
+        context = content["context"]["cookiecutter"]
+        answers = {key: value for key, value in context.items() if not key.startswith("_")}
+        return cls(
+            content, content["template"], content["commit"], content.get("checkout"), answers
+        )
 
     @classmethod
     def read(cls, project: Path) -> "State":
@@ -51,28 +68,7 @@ class State:
             raise MvcError(
                 f"`{STATE}` is broken. Restore it, for example with `git checkout`."
             ) from error
-        return cls(content)
-
-    @property
-    def template(self) -> str:
-        """The repository of the template."""
-        return str(self.content["template"])
-
-    @property
-    def commit(self) -> str:
-        """The commit of the template that the project follows."""
-        return str(self.content["commit"])
-
-    @property
-    def name(self) -> str | None:
-        """The name that the commit was asked for by, if any."""
-        return self.content.get("checkout")
-
-    @property
-    def answers(self) -> Answers:
-        """The answers to the template's questions."""
-        context = self.content["context"]["cookiecutter"]
-        return {key: value for key, value in context.items() if not key.startswith("_")}
+        return cls.of(content)
 
     def following(self, url: str, name: str | None, before: "State | None" = None) -> "State":
         """Return the state of a project that follows the template at ``url``.
@@ -83,7 +79,7 @@ class State:
         content = copy.deepcopy({**(before.content if before else {}), **self.content})
         content["template"] = content["context"]["cookiecutter"]["_template"] = url
         content["checkout"] = name
-        return State(content)
+        return State.of(content)
 
     @property
     def text(self) -> str:

@@ -1,6 +1,5 @@
 """What becomes of a project's files: planned, shown, and then done to all of them or none."""
 
-import difflib
 import os
 import shutil
 import signal
@@ -73,7 +72,7 @@ def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool)
     """
     steps = [_creation(project, file, force) for file in rendering.files]
     if console.is_interactive() and not pretend:
-        steps = [_decided(project, step) for step in steps]
+        steps = [_decided(step) for step in steps]
     _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend)
 
 
@@ -136,27 +135,13 @@ def _content(project: Path, path: PurePosixPath) -> bytes | None:
         raise MvcError(f"`{path}` is no file, or inside of one. Move it first.") from error
 
 
-def _decided(project: Path, step: Step) -> Step:
+def _decided(step: Step) -> Step:
     """Return a conflict as the user decides it."""
     if step.word is not Word.CONFLICT:
         return step
     console.say(str(step))
-    answer = "d"
-    while answer == "d":
-        answer = console.choose("Overwrite it? (d shows the difference)", ["y", "n", "d"], "n")
-        if answer == "d":
-            _show_difference(project, step.file)
+    answer = console.choose("Overwrite it?", ["y", "n"], "n")
     return Step(Word.FORCE if answer == "y" else Word.SKIP, step.file)
-
-
-def _show_difference(project: Path, file: File) -> None:
-    there, generated = (
-        (text or b"").decode("utf-8", "replace").splitlines()
-        for text in (_content(project, file.path), file.content)
-    )
-    names = (f"{file.path}", f"{file.path} (generated)")
-    for line in difflib.unified_diff(there, generated, *names, lineterm=""):
-        console.say(line)
 
 
 def _carry_out(

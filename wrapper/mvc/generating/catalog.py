@@ -146,10 +146,14 @@ def _check(variables: Any) -> None:
             raise ValueError(f"`{key}` has no choices")
         if isinstance(value, bool) and f"no_{key}" in variables:
             raise ValueError(f"`no_{key}` is the option that turns `{key}` off")
-    for key, value in variables.get("_generator", {}).items():
+    _check_description(variables.get("_generator", {}), variables)
+
+
+def _check_description(description: dict[str, Any], variables: dict[str, Any]) -> None:
+    for key, value in description.items():
         if not _is_sound(key, value):
             raise ValueError(f"`{key}` of `_generator` is not understood")
-    words = variables.get("_generator", {}).get("arguments", [])
+    words = description.get("arguments", [])
     names = [word.removesuffix(MANY) for word in words]
     for word, name in zip(words, names, strict=True):
         if name.startswith("_") or name not in variables:

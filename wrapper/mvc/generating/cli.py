@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Container
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,16 @@ from mvc.generating.catalog import Generator
 from mvc.state import State, find_project
 
 Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
+
+# What all commands have in common: Rich would make them slow to start.
+PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+_parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
 
 
 def generators_that(verb: str, force_help: str) -> type[TyperGroup]:
@@ -50,12 +61,7 @@ def _command(
 ) -> Any:
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__annotations__ = {each.name: each.annotation for each in parameters}
-    app = typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    app = typer.Typer(**PLAIN)
     app.command(one.name, help=one.help)(callback)
     return typer.main.get_command(app)
 
@@ -63,44 +69,37 @@ def _command(
 def _parameters(
     one: Generator, answers: Container[str], force_help: str
 ) -> list[inspect.Parameter]:
+    force = typer.Option("--force", help=force_help)
     return [
         *(_argument(one, key, many) for key, many in one.takes_many().items()),
         *(_option(one, key, value) for key, value in one.options(answers).items()),
-        _parameter("pretend", Pretend, False),
-        _parameter("force", Annotated[bool, typer.Option("--force", help=force_help)], False),
+        _parameter("pretend", annotation=Pretend, default=False),
+        _parameter("force", annotation=Annotated[bool, force], default=False),
     ]
 
 
 def _argument(one: Generator, key: str, many: bool) -> inspect.Parameter:
     argument = typer.Argument(metavar=key.upper(), help=_help(one, key), show_default=False)
     if many:
-        return _parameter(key, Annotated[list[str] | None, argument], None)
-    return _parameter(key, Annotated[str, argument])
+        return _parameter(key, annotation=Annotated[list[str] | None, argument], default=None)
+    return _parameter(key, annotation=Annotated[str, argument])
 
 
 def _option(one: Generator, key: str, default: Any) -> inspect.Parameter:
     name = key.replace("_", "-")
-    if isinstance(default, bool):
+    kind: type = bool if isinstance(default, bool) else str
+    if kind is bool:
+        names, metavar = f"--{name}/--no-{name}", None
         shown = name if default else f"no-{name}"
-        names = f"--{name}/--no-{name}"
-        option = typer.Option(names, help=_help(one, key), show_default=shown)
-        return _parameter(key, Annotated[bool | None, option], None)
-    choices = [str(value) for value in default] if isinstance(default, list) else []
-    shown = choices[0] if choices else str(default)
+    else:
+        choices = list(map(str, default)) if isinstance(default, list) else []
+        names, metavar = f"--{name}", "|".join(choices) or "TEXT"
+        shown = choices[0] if choices else str(default)
+    # What is rendered first has nothing to show yet.
     option = typer.Option(
-        f"--{name}",
-        help=_help(one, key),
-        metavar="|".join(choices) or "TEXT",
-        show_default=False if "{{" in shown else shown,
+        names, metavar=metavar, help=_help(one, key), show_default="{{" not in shown and shown
     )
-    return _parameter(key, Annotated[str | None, option], None)
-
-
-def _parameter(
-    name: str, annotation: Any, default: Any = inspect.Parameter.empty
-) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+    return _parameter(key, annotation=Annotated[kind | None, option], default=None)
 
 
 def _help(one: Generator, key: str) -> str:

@@ -94,9 +94,6 @@ def remove(source: bytes, wanted: Registration) -> bytes:
         module.cut(block, statement)
     if not (imports and calls) or wanted.name in _names(module.tree):
         raise ShapeError(f"uses `{wanted.name}` for something else")
-    for block, statement in imports:
-        if block is module.tree.body:
-            module.close_gap(statement, above=calls[0][1])
     return module.edited()
 
 
@@ -168,20 +165,13 @@ class _Module:
         else:
             anchor = (before or imports)[-1]
             self.tree.body.insert(self.tree.body.index(anchor) + 1, importing)
-            # The first of its section is set apart, as formatters want it.
-            self._write(anchor.end_lineno or 0, text if siblings else f"\n{text}")
+            self._write(anchor.end_lineno or 0, text)
 
     def cut(self, block: Block, statement: ast.stmt) -> None:
         """Take out a statement with its lines, whose numbers stay those of the tree."""
         block.remove(statement)
         for line in range(statement.lineno - 1, statement.end_lineno or 0):
             self.lines[line] = b""
-
-    def close_gap(self, gone: ast.stmt, above: ast.stmt) -> None:
-        """Take out the blank line that the first import of a section came with."""
-        is_last = all(_section(node) != _section(gone) for node in self._imports(above))
-        if is_last and gone.lineno > 1 and not self.lines[gone.lineno - 2].strip():
-            self.lines[gone.lineno - 2] = b""
 
     def edited(self) -> bytes:
         """Return the source with all edits.
@@ -255,25 +245,18 @@ def _call(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
-def _origin(node: ast.stmt) -> tuple[int, str]:
-    """Return where an import starts from, as its number of dots, and the module's name."""
-    match node:
-        case ast.ImportFrom(level=level, module=module):
-            return level, module or ""
-        case ast.Import(names=[alias, *_]):
-            return 0, alias.name
-    return 0, ""
+def _module(node: ast.stmt) -> str:
+    """Return the module of an import, with its dots."""
+    return ast.unparse(node).split()[1]
 
 
 def _section(node: ast.stmt) -> str:
-    """Return what keeps imports together: that they are relative, or their package."""
-    level, module = _origin(node)
-    return "" if level else module.partition(".")[0]
+    """Return what keeps imports together: the package, which is empty for relative ones."""
+    return _module(node).partition(".")[0]
 
 
 def _rank(node: ast.stmt) -> tuple[object, ...]:
     """Return what imports are sorted by, as isort and ruff do: numbers by their value."""
-    level, module = _origin(node)
-    parts = re.split(r"(\d+)", module)
+    parts = re.split(r"(\d+)", _module(node))
     numbers = [int(part) if part.isdigit() else part for part in parts]
-    return isinstance(node, ast.ImportFrom), -level, numbers, module
+    return isinstance(node, ast.ImportFrom), numbers, _module(node)
