@@ -57,8 +57,7 @@ class Scene:
     @property
     def writing(self) -> int:
         """The number of the first call that writes to the project."""
-        rehearsal = next(n for n, call in enumerate(self.calls) if "--dry-run" in call)
-        return self.calls.index("git update-index -q --refresh", rehearsal) + 1
+        return self.calls.index("git update-index -q --refresh") + 1
 
     @property
     def written(self) -> int:

@@ -9,12 +9,7 @@ from mvc.state import State
 from mvc.updating.lockfile import LOCKS, refresh_lock
 from mvc.updating.merge import Scratch
 from mvc.updating.plan import Plan, Status, make_plan, rendered_files, status_of
-from mvc.updating.transaction import (
-    Transaction,
-    refuse_changes,
-    refuse_obstacles,
-    rehearse,
-)
+from mvc.updating.transaction import Transaction, refuse_changes, refuse_obstacles
 
 LABELS = {"A": "create", "D": "delete", "M": "change", "R": "move", "T": "change"}
 
@@ -71,8 +66,7 @@ def update_project(project: Path, options: Options, *, pretend: bool, refresh: b
             console.say(f"Nothing to do: the project is up to date with {plan.target}.")
             return []
         written = [path for path in (*plan.after, plan.lock) if path and path not in plan.before]
-        refuse_obstacles(project, plan.before, written)
-        rehearse(repository, scratch, plan.tree)
+        refuse_obstacles(project, written)
         _report(repository, scratch, plan)
         if pretend:
             return [*plan.merge.conflicts]
