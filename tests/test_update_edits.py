@@ -279,7 +279,7 @@ CASES = {
         {SPECIAL: lines(_2="mine\n"), "Ünï cödé/mine.txt": "mine"},
         {SPECIAL: lines(_8="new\n"), 'neu ä/ñ "quoted".txt': "new"},
         {SPECIAL: lines(_2="mine\n", _8="new\n"), 'neu ä/ñ "quoted".txt': "new"},
-        told=(f"  change    {SPECIAL}\n", '  create    neu ä/ñ "quoted".txt\n'),
+        told=(f"  change    {SPECIAL}\n", '  create    "neu ä/ñ \\"quoted\\".txt"\n'),
     ),
     "in a name with blanks and accents, on a change": Case(
         {SPECIAL: lines(_5="mine\n")},

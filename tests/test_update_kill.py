@@ -299,7 +299,7 @@ def test_update_that_is_interrupted_while_a_lock_is_made_stays_staged_and_says_s
     _, printed = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert printed.startswith(
-        "The update is staged, but `uv.lock` is out of step. "
+        "The update is staged, but `uv.lock` may be out of step. "
         "Run `make lock` and `git add uv.lock`.\n"
     )
     assert ended.exists()

@@ -27,8 +27,8 @@ Files = dict[str, Blob]
 class Merge:
     """What came of a merge.
 
-    ``conflicts`` holds lines of ``git ls-files --stage`` by path; those paths are among
-    ``files`` too, with markers where they are text. ``deleted`` names what the template
+    ``conflicts`` holds mode, object and stage of each version by path; those paths are
+    among ``files`` too, with markers where they are text. ``deleted`` names what the template
     changed and the project has deleted; it stays so.
     """
 
@@ -98,9 +98,9 @@ class Scratch:
         """Return the content of a file."""
         return self.read("cat-file", "blob", blob.id)
 
-    def write(self, content: str) -> str:
-        """Return the object of a file with this content."""
-        return self.git("hash-object", "-w", "--stdin", stdin=content).strip()
+    def write(self, content: str, kind: str = "blob") -> str:
+        """Return the object with this content, which is that of a file unless said otherwise."""
+        return self.git("hash-object", "-t", kind, "-w", "--stdin", stdin=content).strip()
 
     def with_windows_line_ends(self, files: Files) -> Files:
         """Return the files with line ends of Windows, where the project has them committed."""
@@ -114,8 +114,8 @@ class Scratch:
 
     def merge(self, base: Files, ours: Files, theirs: Files, label: str) -> Merge:
         """Merge what became of ``base``; markers call the sides ``yours`` and ``label``."""
-        root = self._commit(base)
-        sides = {"yours": self._commit(ours, "-p", root), label: self._commit(theirs, "-p", root)}
+        parents = f"parent {self._commit(base)}\n"
+        sides = {"yours": self._commit(ours, parents), label: self._commit(theirs, parents)}
         refs = "".join(f"create refs/heads/{name} {commit}\n" for name, commit in sides.items())
         self.git("update-ref", "--stdin", stdin=refs)
         # What the user's own configuration says of renames must not change the result.
@@ -126,28 +126,19 @@ class Scratch:
         tree, *lines = filter(None, merged.split("\0"))
         files = self.files(tree)
         stages = defaultdict(list)
-        for line in lines:
-            stages[line.partition("\t")[2]].append(line)
-        deleted = [
-            path
-            for path, versions in stages.items()
-            if {line.split("\t")[0][-1] for line in versions} == {"1", "3"}
-        ]
+        for version, _, path in (line.partition("\t") for line in lines):
+            stages[path].append(version)
+        deleted = [path for path, found in stages.items() if {v[-1] for v in found} == {"1", "3"}]
         for path in deleted:
             del files[path], stages[path]
         return Merge(files, dict(stages), deleted)
 
-    def changes(self, before: str, after: str) -> list[tuple[str, str]]:
-        """Return git's letter for what became of each path between two trees, and the path."""
-        raw = self.read("diff-tree", "-r", "-z", "-M", "--name-status", before, after).split("\0")
-        fields = iter(raw[:-1])
-        changes = []
-        for letter in fields:
-            path = next(fields)
-            if letter.startswith("R"):
-                path = f"{path} -> {next(fields)}"
-            changes.append((letter[0], path))
-        return changes
+    def changes(self, before: str, after: str, prefix: str) -> list[tuple[str, str]]:
+        """Return git's letter for what became of each path below a prefix, and the path."""
+        options = ("-r", "-M", "--name-status", f"--relative={prefix}")
+        listed = self.read("-c", "core.quotePath=false", "diff-tree", *options, before, after)
+        rows = (line.split("\t") for line in listed.split("\n")[:-1])
+        return [(letter[0], " -> ".join(paths)) for letter, *paths in rows]
 
     def differs(self, files: Files) -> bool:
         """Print how the project differs from these files; return whether it does."""
@@ -158,11 +149,11 @@ class Scratch:
         where = (f"--git-dir={self.folder}", f"--work-tree={self.project}")
         return git.show(*where, *settings, "diff", "--exit-code", cwd=self.project)
 
-    def _commit(self, files: Files, *parents: str) -> str:
-        fields = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-        identity = {f"GIT_{field}": "mvc" for field in fields}
-        tree = self.tree(files)
-        return self.git("commit-tree", tree, *parents, "-m", "mvc", env=identity).strip()
+    def _commit(self, files: Files, parents: str = "") -> str:
+        # Written as it is, so that neither a name nor a date of the user is asked for.
+        by = "mvc <mvc> 0 +0000"
+        text = f"tree {self.tree(files)}\n{parents}author {by}\ncommitter {by}\n\n"
+        return self.write(text, "commit")
 
 
 def _files(listed: str, blob: slice) -> Files:

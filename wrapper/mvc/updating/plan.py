@@ -104,23 +104,27 @@ def make_plan(
     old = engine.create(clone, status.recorded.commit, state.answers, folder / "old")
     new = engine.create(clone, target.commit, answers, folder / "new")
 
-    before = scratch.files(repository.tree)
+    top, prefix = scratch.files(repository.head), repository.prefix
+    before = {path.removeprefix(prefix): top[path] for path in top if path.startswith(prefix)}
     if STATE not in before:
         raise MvcError(f"`{STATE}` is not committed. Commit it first.")
     base, theirs = (
         scratch.with_windows_line_ends(rendered_files(scratch, state, render))
         for render in (old, new)
     )
-    names = [known.get("package_name", "") for known in (state.answers, answers)]
     label = "template/" + re.sub(r"[^\w.-]", "-", str(target))
-    merge, mentions = _merged(scratch, base, before, theirs, names, label)
+    names = [known.get("package_name", "") for known in (state.answers, answers)]
+    base, ours = (rename_package.move(scratch, files, *names) for files in (base, before))
+    merge = scratch.merge(base, ours, theirs, label)
     after = {path: blob for path, blob in merge.files.items() if path != STATE}
+    mentions = rename_package.leftovers(scratch, after, theirs, *names)
 
     record = State.read(new).following(status.template.url, target.name, state)
     changed = Blob("100644", scratch.write(record.text))
     after[STATE] = changed if record != state else before[STATE]
-    tree = scratch.tree(_from_top(repository, scratch, after))
-    lock = stale_lock(scratch, before, after, answers)
+    others = {path: blob for path, blob in top.items() if not path.startswith(prefix)}
+    tree = scratch.tree(others | {prefix + path: blob for path, blob in after.items()})
+    lock = stale_lock(before, after, answers)
     return Plan(target, before, after, tree, merge, lock, mentions)
 
 
@@ -132,25 +136,3 @@ def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
         for path, blob in scratch.add(render).items()
         if not any(PurePosixPath(path).is_relative_to(other) for other in kept)
     }
-
-
-def _merged(
-    scratch: Scratch, base: Files, ours: Files, theirs: Files, names: list[str], label: str
-) -> tuple[Merge, list[str]]:
-    """Merge, and return where the old one of two ``names`` of the package still stands."""
-    old, new = names
-    if old in ("", new):
-        return scratch.merge(base, ours, theirs, label), []
-    base, ours = (rename_package.move(scratch, files, old, new) for files in (base, ours))
-    merge = scratch.merge(base, ours, theirs, label)
-    files = {path: blob for path, blob in merge.files.items() if path != STATE}
-    return merge, rename_package.leftovers(scratch, files, theirs, old)
-
-
-def _from_top(repository: Repository, scratch: Scratch, files: Files) -> Files:
-    """Return all files of the repository, with these in the project's folder."""
-    if not repository.prefix:
-        return files
-    everything = scratch.files(repository.head)
-    others = {p: blob for p, blob in everything.items() if not p.startswith(repository.prefix)}
-    return {**others, **{repository.prefix + path: blob for path, blob in files.items()}}

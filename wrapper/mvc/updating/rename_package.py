@@ -17,6 +17,8 @@ def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
     Raises:
         MvcError: when something of the new name is there already.
     """
+    if old in ("", new):
+        return files
     taken = [path for path in files if path == new or path.startswith(f"{new}/")]
     if taken:
         raise MvcError(f"`{taken[0]}` is in the way of the package `{new}`. Move it first.")
@@ -30,13 +32,15 @@ def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
     return moved
 
 
-def leftovers(scratch: Scratch, files: Files, theirs: Files, name: str) -> list[str]:
-    """Return where ``files`` hold ``name`` and ``theirs`` do not, as ``path:line``."""
+def leftovers(scratch: Scratch, files: Files, theirs: Files, old: str, new: str) -> list[str]:
+    """Return where ``files`` hold the ``old`` name and ``theirs`` do not, as ``path:line``."""
+    if old in ("", new):
+        return []
     own = {path: blob for path, blob in files.items() if theirs.get(path) != blob}
-    expected = {(path, text) for path, _, text in _mentions(scratch, theirs, name)}
+    expected = {(path, text) for path, _, text in _mentions(scratch, theirs, old)}
     return [
         f"{path}:{line}"
-        for path, line, text in _mentions(scratch, own, name)
+        for path, line, text in _mentions(scratch, own, old)
         if (path, text) not in expected
     ]
 

@@ -73,8 +73,8 @@ class Transaction:
     ) -> None:
         """Write the tree of the whole repository, or leave everything as it was.
 
-        ``changed`` are paths in the project; ``conflicts`` has lines of ``git ls-files
-        --stage`` by path. An update with conflicts stays open.
+        ``changed`` are paths in the project; ``conflicts`` has mode, object and stage of each
+        version by path. An update with conflicts stays open.
 
         Raises:
             MvcError: when another update or git process is at work in the repository, or
@@ -136,12 +136,13 @@ class Transaction:
         run_git("read-tree", "-m", "-u", repository.head, tree)
         if conflicts:
             # A path has to leave the index before it can enter in several versions.
-            nothing = "0" * len(tree)
-            lines = [f"0 {nothing}\t{repository.prefix}{path}" for path in conflicts]
-            for versions in conflicts.values():
-                lines += [line.replace("\t", f"\t{repository.prefix}", 1) for line in versions]
-            stdin = "".join(f"{line}\0" for line in lines)
-            run_git("update-index", "-z", "--index-info", stdin=stdin)
+            nothing = f"0 {'0' * len(tree)}"
+            lines = [
+                f"{version}\t{repository.prefix}{path}\0"
+                for path, versions in conflicts.items()
+                for version in (nothing, *versions)
+            ]
+            run_git("update-index", "-z", "--index-info", stdin="".join(lines))
         self._index.replace(repository.folder / "index")
         self._unlock()
 

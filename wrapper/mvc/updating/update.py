@@ -91,10 +91,9 @@ def abort_update(folder: Path) -> None:
 def _report(repository: git.Repository, scratch: Scratch, plan: Plan) -> None:
     """Print what becomes of each file, and what needs the user's attention."""
     console.say(f"Update to {plan.target}:")
-    after = scratch.tree(plan.after) if repository.prefix else plan.tree
     changes = [
         (LABELS[letter], path)
-        for letter, path in scratch.changes(repository.tree, after)
+        for letter, path in scratch.changes(repository.head, plan.tree, repository.prefix)
         if path not in plan.merge.conflicts
     ]
     changes += [("conflict", path) for path in plan.merge.conflicts]
