@@ -1,16 +1,12 @@
 """Merges as git merges branches, in a repository of its own and without a work tree."""
 
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvc import git
 from mvc.errors import MvcError
 from mvc.git import Repository
-
-# The first git whose `merge-tree` merges.
-OLDEST_GIT = (2, 38)
 
 
 class Blob(NamedTuple):
@@ -21,20 +17,8 @@ class Blob(NamedTuple):
 
 
 Files = dict[str, Blob]
-
-
-@dataclass(frozen=True)
-class Merge:
-    """What came of a merge.
-
-    ``conflicts`` holds mode, object and stage of each version by path; those paths are
-    among ``files`` too, with markers where they are text. ``deleted`` names what the template
-    changed and the project has deleted; it stays so.
-    """
-
-    files: Files
-    conflicts: dict[str, list[str]]
-    deleted: list[str]
+# Mode, object and stage of each version, by path.
+Conflicts = dict[str, list[str]]
 
 
 class Scratch:
@@ -51,9 +35,9 @@ class Scratch:
         self.folder = folder
         self.project = project
         version = git.git("version").split()[2]
-        if tuple(map(int, version.split(".")[:2])) < OLDEST_GIT:
-            needed = ".".join(map(str, OLDEST_GIT))
-            raise MvcError(f"This is git {version}. Updates need git {needed} or newer.")
+        # The first whose `merge-tree` merges.
+        if tuple(map(int, version.split(".")[:2])) < (2, 38):
+            raise MvcError(f"This is git {version}. Updates need git 2.38 or newer.")
         self._objects = git.alternates(own.objects) if own else {}
         # Both must name objects alike, or neither finds those of the other.
         options = [f"--object-format={own.object_format}"] if own else []
@@ -112,8 +96,14 @@ class Scratch:
             changed[path] = files[path]._replace(id=self.write(text))
         return {**files, **changed}
 
-    def merge(self, base: Files, ours: Files, theirs: Files, label: str) -> Merge:
-        """Merge what became of ``base``; markers call the sides ``yours`` and ``label``."""
+    def merge(
+        self, base: Files, ours: Files, theirs: Files, label: str
+    ) -> tuple[Files, Conflicts, list[str]]:
+        """Merge what became of ``base``; return the files, the conflicts and the deleted.
+
+        Files in conflict have markers, which call the sides ``yours`` and ``label``, where
+        they are text. The deleted are what theirs has changed and ours has not any more.
+        """
         parents = f"parent {self._commit(base)}\n"
         sides = {"yours": self._commit(ours, parents), label: self._commit(theirs, parents)}
         refs = "".join(f"create refs/heads/{name} {commit}\n" for name, commit in sides.items())
@@ -131,7 +121,7 @@ class Scratch:
         deleted = [path for path, found in stages.items() if {v[-1] for v in found} == {"1", "3"}]
         for path in deleted:
             del files[path], stages[path]
-        return Merge(files, dict(stages), deleted)
+        return files, dict(stages), deleted
 
     def changes(self, before: str, after: str, prefix: str) -> list[tuple[str, str]]:
         """Return git's letter for what became of each path below a prefix, and the path."""

@@ -13,7 +13,7 @@ from mvc.state import STATE, State
 from mvc.template import Revision, Template
 from mvc.updating import rename_package
 from mvc.updating.lockfile import stale_lock
-from mvc.updating.merge import Blob, Files, Merge, Scratch
+from mvc.updating.merge import Blob, Conflicts, Files, Scratch
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,17 @@ class Status:
 class Plan:
     """What an update makes of the files in the project's folder.
 
-    ``tree`` has them all, for the top of the repository; ``lock`` is the lock file that
-    will be out of step with them, ``mentions`` are the places that still name a package
-    which has moved.
+    ``tree`` has them all, for the top of the repository; ``deleted`` are what the template
+    changed and the project has deleted; ``lock`` is the lock file that will be out of step,
+    ``mentions`` are the places that still name a package which has moved.
     """
 
     target: Revision
     before: Files
     after: Files
     tree: str
-    merge: Merge
+    conflicts: Conflicts
+    deleted: list[str]
     lock: str | None
     mentions: list[str]
 
@@ -77,13 +78,12 @@ def status_of(state: State, clone: Path, explicit: str | None = None) -> Status:
     """
     if explicit:
         source = template.fetch(explicit, clone)
-        commit = source.resolve(state.commit).commit
+        recorded = source.resolve(state.commit)
     else:
-        source, revision = template.fetch_recorded(state.template, state.commit, clone)
-        commit = revision.commit
+        source, recorded = template.fetch_recorded(state.template, state.commit, clone)
     latest = source.latest()
-    is_current = source.is_current(commit, latest.commit)
-    return Status(source, Revision(commit, state.name), latest, is_current)
+    is_current = source.is_current(recorded.commit, latest.commit)
+    return Status(source, Revision(recorded.commit, state.name), latest, is_current)
 
 
 def make_plan(
@@ -114,9 +114,9 @@ def make_plan(
     )
     label = "template/" + re.sub(r"[^\w.-]", "-", str(target))
     names = [known.get("package_name", "") for known in (state.answers, answers)]
-    base, ours = (rename_package.move(scratch, files, *names) for files in (base, before))
-    merge = scratch.merge(base, ours, theirs, label)
-    after = {path: blob for path, blob in merge.files.items() if path != STATE}
+    base, ours = (rename_package.move(scratch, side, *names) for side in (base, before))
+    files, conflicts, deleted = scratch.merge(base, ours, theirs, label)
+    after = {path: blob for path, blob in files.items() if path != STATE}
     mentions = rename_package.leftovers(scratch, after, theirs, *names)
 
     record = State.read(new).following(status.template.url, target.name, state)
@@ -125,7 +125,7 @@ def make_plan(
     others = {path: blob for path, blob in top.items() if not path.startswith(prefix)}
     tree = scratch.tree(others | {prefix + path: blob for path, blob in after.items()})
     lock = stale_lock(before, after, answers)
-    return Plan(target, before, after, tree, merge, lock, mentions)
+    return Plan(target, before, after, tree, conflicts, deleted, lock, mentions)
 
 
 def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:

@@ -1,7 +1,6 @@
 """Moves a project's package to another name, the user's own files and imports included."""
 
 import ast
-import re
 from collections.abc import Iterator
 
 from mvc.errors import MvcError
@@ -84,11 +83,10 @@ def _positions(tree: ast.AST, name: str, lines: list[bytes]) -> Iterator[tuple[i
                 yield alias.lineno, alias.col_offset
                 bound = bound or not alias.asname
         elif isinstance(node, ast.ImportFrom) and not node.level and is_inside(node.module):
-            text = lines[node.lineno - 1][node.col_offset :]
-            start = re.match(rb"from\s+(?=%b)" % name.encode(), text)
+            start = lines[node.lineno - 1].find(name.encode(), node.col_offset + len("from"))
             # A name on the next line, after a backslash, is left to be mentioned.
-            if start:
-                yield node.lineno, node.col_offset + start.end()
+            if start >= 0:
+                yield node.lineno, start
     if bound:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and node.id == name:

@@ -15,14 +15,13 @@ from typing import Any
 
 from mvc import console, git
 from mvc.errors import MvcError
-from mvc.updating.merge import Scratch
+from mvc.updating.merge import Conflicts, Scratch
 
 try:
     import fcntl
 except ImportError:  # On Windows nothing waits for what a killed update has started.
     fcntl = None  # type: ignore[assignment]
 
-Handles = tuple[int, ...]
 # What the journal says of a folder, instead of the number of a copy.
 FOLDER = "folder"
 # What git keeps in its folder while something of its own is half done.
@@ -68,13 +67,11 @@ class Transaction:
                 "or take it back with `mvc update --abort`."
             )
 
-    def apply(
-        self, scratch: Scratch, tree: str, changed: list[str], conflicts: dict[str, list[str]]
-    ) -> None:
+    def apply(self, scratch: Scratch, tree: str, changed: list[str], conflicts: Conflicts) -> None:
         """Write the tree of the whole repository, or leave everything as it was.
 
-        ``changed`` are paths in the project; ``conflicts`` has mode, object and stage of each
-        version by path. An update with conflicts stays open.
+        ``changed`` and those of ``conflicts`` are paths in the project. An update with
+        conflicts stays open.
 
         Raises:
             MvcError: when another update or git process is at work in the repository, or
@@ -120,7 +117,7 @@ class Transaction:
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def _write(
-        self, scratch: Scratch, tree: str, conflicts: dict[str, list[str]], handles: Handles
+        self, scratch: Scratch, tree: str, conflicts: Conflicts, handles: tuple[int, ...]
     ) -> None:
         """Write the tree into the work tree and the copy of the index, which takes effect last."""
         repository = self._repository
@@ -165,9 +162,8 @@ class Transaction:
         for copy in ("index", self._index.name):
             shutil.copy2(self._repository.folder / "index", self._staging / copy)
 
-    def _read(self) -> dict[str, Any]:
-        note: dict[str, Any] = json.loads((self._folder / "note.json").read_text("utf-8"))
-        return note
+    def _read(self) -> Any:
+        return json.loads((self._folder / "note.json").read_text("utf-8"))
 
     def _restore(self) -> None:
         top, note = self._repository.top, self._read()
@@ -257,7 +253,7 @@ def _copy_objects(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _exclusive_lock(folder: Path) -> Iterator[Handles]:
+def _exclusive_lock(folder: Path) -> Iterator[tuple[int, ...]]:
     """Lock a folder, as long as this process or one that inherits the handles lives."""
     if fcntl is None:
         yield ()
