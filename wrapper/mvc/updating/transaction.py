@@ -84,7 +84,8 @@ class Transaction:
                 with _exclusive_lock(self._staging) as handles:
                     self._staging.rename(self._folder)
                     self._hold_index()
-                    self._write(scratch, tree, conflicts, handles)
+                    _copy_objects(scratch.folder / "objects", self._repository.objects)
+                    self._write(tree, conflicts, handles)
                     if not conflicts:
                         self._close()
             except BaseException:
@@ -116,12 +117,9 @@ class Transaction:
         self._folder.rename(self._staging)
         shutil.rmtree(self._staging, ignore_errors=True)
 
-    def _write(
-        self, scratch: Scratch, tree: str, conflicts: Conflicts, handles: tuple[int, ...]
-    ) -> None:
+    def _write(self, tree: str, conflicts: Conflicts, handles: tuple[int, ...]) -> None:
         """Write the tree into the work tree and the copy of the index, which takes effect last."""
         repository = self._repository
-        _copy_objects(scratch.folder / "objects", repository.objects)
         index = {"GIT_INDEX_FILE": str(self._index)}
 
         def run_git(*arguments: str, **options: Any) -> None:
