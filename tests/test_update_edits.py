@@ -279,7 +279,7 @@ CASES = {
         {SPECIAL: lines(_2="mine\n"), "Ünï cödé/mine.txt": "mine"},
         {SPECIAL: lines(_8="new\n"), 'neu ä/ñ "quoted".txt': "new"},
         {SPECIAL: lines(_2="mine\n", _8="new\n"), 'neu ä/ñ "quoted".txt': "new"},
-        told=(f"  change    {SPECIAL}\n", '  create    neu ä/ñ "quoted".txt\n'),
+        told=(f"  change    {SPECIAL}\n", '  create    "neu ä/ñ \\"quoted\\".txt"\n'),
     ),
     "in a name with blanks and accents, on a change": Case(
         {SPECIAL: lines(_5="mine\n")},
@@ -389,6 +389,19 @@ def test_what_is_not_tracked_and_not_in_the_way_is_left_alone(empire: Empire) ->
 
     new = {"tools/helper.txt": b"new\n", "docs/guide.txt": NEW_GUIDE.encode()}
     assert contents(empire.path) == {**mine, **new}
+
+
+def test_edit_that_git_was_told_to_overlook_stays(empire: Empire) -> None:
+    git("update-index", "--assume-unchanged", "lines.txt", cwd=empire.path)
+    write(empire.path, {"lines.txt": "mine\n"})
+    before = everything(empire.path)
+    release(empire.template, "v2.0.0", {"lines.txt": NEW, "new.txt": "new\n"})
+
+    done = empire.mvc("-C", str(empire.path), "update")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: `git read-tree` failed: Entry 'lines.txt' not uptodate")
+    assert everything(empire.path) == before
 
 
 def test_file_that_is_no_longer_tracked_is_left_alone(empire: Empire) -> None:
@@ -898,6 +911,34 @@ def test_abort_restores_everything_after_half_a_resolution(empire: Empire) -> No
     abort(empire)
 
     assert everything(empire.path) == before
+
+
+@pytest.mark.parametrize("inside", [(), ("words.txt",)], ids=["empty", "in use"])
+def test_abort_restores_a_link_that_became_a_folder(empire: Empire, inside: tuple[str]) -> None:
+    # Where the link leads is none of the update's business.
+    elsewhere = empire.path.parent / "elsewhere/more"
+    elsewhere.mkdir(parents=True)
+    write(elsewhere, dict.fromkeys(inside, "mine\n"))
+    (empire.path / "linked").symlink_to(elsewhere.parent)
+    empire.change({"lines.txt": lines(_5="mine\n")})
+    linked = empire.template / SLUG / "linked"
+    linked.symlink_to(elsewhere.parent)
+    release(empire.template, "v1.1.0", {})
+    empire.update(0)
+    commit(empire.path, "Take the link of the template")
+    before = everything(empire.path.parent)
+    linked.unlink()
+    release(
+        empire.template,
+        "v2.0.0",
+        {"linked/more/words.txt": "new\n", "lines.txt": lines(_5="new\n")},
+    )
+    empire.update(3)
+    assert (empire.path / "linked/more/words.txt").read_text() == "new\n"
+
+    assert empire.mvc("-C", str(empire.path), "update", "--abort").returncode == 0
+
+    assert everything(empire.path.parent) == before
 
 
 @pytest.mark.parametrize("name", ["docs/guide.txt", "lines.txt", "logo.bin"])

@@ -146,7 +146,7 @@ def test_lock_that_cannot_be_made_is_told_with_the_remedy(
         run(MVC, "update", "-n", "--redis", cwd=project.path)
 
     assert str(failure.value).endswith(
-        "Error: The update is staged, but `poetry.lock` is out of step. Run `make lock` and "
+        "Error: The update is staged, but `poetry.lock` may be out of step. Run `make lock` and "
         "`git add poetry.lock`. What failed: no\n"
     )
     assert git("diff", "--name-only", cwd=project.path) == ""

@@ -17,8 +17,7 @@ class Repository:
     """The repository that a project is in, and where in it the project is.
 
     ``prefix`` ends with a slash, or is empty where the project is all of the repository;
-    ``object_format`` is the kind of its hashes; ``tree`` is the project's folder as the
-    current commit has it.
+    ``object_format`` is the kind of its hashes.
     """
 
     top: Path
@@ -27,7 +26,6 @@ class Repository:
     prefix: str
     object_format: str
     head: str
-    tree: str
 
 
 def forget_caller() -> None:
@@ -147,9 +145,8 @@ def repository(project: Path) -> Repository:
         MvcError: when there is none, or the project is not committed to it.
     """
     where = ("--show-toplevel", "--absolute-git-dir", "--git-path", "objects", "--show-prefix")
-    what = ("--show-object-format", "HEAD", "HEAD:./")
     try:
-        found = output("rev-parse", *where, *what, cwd=project).split("\n")
+        found = output("rev-parse", *where, "--show-object-format", "HEAD", cwd=project).split("\n")
     except MvcError as error:
         if is_inside_repository(project):
             raise MvcError("The project is not committed. Commit it first.") from error

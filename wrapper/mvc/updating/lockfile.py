@@ -1,26 +1,28 @@
 """The lock file of a project: whether an update makes it obsolete, and a new one."""
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from mvc import console, git
 from mvc.errors import MvcError
 from mvc.run import run_verb
 from mvc.state import Answers
-from mvc.updating.merge import Blob, Files, Scratch
+from mvc.updating.merge import Files
 
 LOCKS = ("poetry.lock", "uv.lock")
+MANIFEST = "pyproject.toml"
 
 
-def stale_lock(scratch: Scratch, before: Files, after: Files, answers: Answers) -> str | None:
-    """Return the lock file to make again, where the project tracks one."""
+def stale_lock(before: Files, after: Files, answers: Answers) -> str | None:
+    """Return the lock file to make again, where the project tracks one.
+
+    What of the manifest counts is for the package manager to say.
+    """
     tracked = [lock for lock in LOCKS if lock in before]
     lock = f"{answers.get('package_manager')}.lock"
     if not tracked or lock not in LOCKS:
         return None
-    old, new = (_locked(scratch, files.get("pyproject.toml")) for files in (before, after))
-    return lock if old != new or lock not in tracked else None
+    changed = before.get(MANIFEST) != after.get(MANIFEST)
+    return lock if changed or lock not in tracked else None
 
 
 def refresh_lock(project: Path, lock: str) -> None:
@@ -30,7 +32,7 @@ def refresh_lock(project: Path, lock: str) -> None:
         MvcError: when that fails; the update is staged.
     """
     remedy = f"Run `make lock` and `git add {lock}`."
-    advice = f"The update is staged, but `{lock}` is out of step. {remedy}"
+    advice = f"The update is staged, but `{lock}` may be out of step. {remedy}"
     try:
         run_verb(project, "lock", f"Updating {lock}")
         git.git("add", "--", lock, cwd=project)
@@ -39,15 +41,3 @@ def refresh_lock(project: Path, lock: str) -> None:
     except (KeyboardInterrupt, SystemExit):
         console.warn(advice)
         raise
-
-
-def _locked(scratch: Scratch, manifest: Blob | None) -> Any:
-    """Return what a lock file depends on; None where the manifest cannot be read."""
-    try:
-        content = tomllib.loads(scratch.content(manifest)) if manifest else {}
-    except tomllib.TOMLDecodeError:
-        return None
-    project, tool = content.get("project", {}), content.get("tool", {})
-    keys = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
-    poetry = [tool.get("poetry", {}).get(key) for key in ("dependencies", "group")]
-    return [*map(project.get, keys), content.get("dependency-groups"), *poetry, tool.get("uv")]

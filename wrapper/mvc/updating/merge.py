@@ -1,16 +1,12 @@
 """Merges as git merges branches, in a repository of its own and without a work tree."""
 
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvc import git
 from mvc.errors import MvcError
 from mvc.git import Repository
-
-# The first git whose `merge-tree` merges.
-OLDEST_GIT = (2, 38)
 
 
 class Blob(NamedTuple):
@@ -21,20 +17,8 @@ class Blob(NamedTuple):
 
 
 Files = dict[str, Blob]
-
-
-@dataclass(frozen=True)
-class Merge:
-    """What came of a merge.
-
-    ``conflicts`` holds lines of ``git ls-files --stage`` by path; those paths are among
-    ``files`` too, with markers where they are text. ``deleted`` names what the template
-    changed and the project has deleted; it stays so.
-    """
-
-    files: Files
-    conflicts: dict[str, list[str]]
-    deleted: list[str]
+# Mode, object and stage of each version, by path.
+Conflicts = dict[str, list[str]]
 
 
 class Scratch:
@@ -51,9 +35,9 @@ class Scratch:
         self.folder = folder
         self.project = project
         version = git.git("version").split()[2]
-        if tuple(map(int, version.split(".")[:2])) < OLDEST_GIT:
-            needed = ".".join(map(str, OLDEST_GIT))
-            raise MvcError(f"This is git {version}. Updates need git {needed} or newer.")
+        # The first whose `merge-tree` merges.
+        if tuple(map(int, version.split(".")[:2])) < (2, 38):
+            raise MvcError(f"This is git {version}. Updates need git 2.38 or newer.")
         self._objects = git.alternates(own.objects) if own else {}
         # Both must name objects alike, or neither finds those of the other.
         options = [f"--object-format={own.object_format}"] if own else []
@@ -98,9 +82,9 @@ class Scratch:
         """Return the content of a file."""
         return self.read("cat-file", "blob", blob.id)
 
-    def write(self, content: str) -> str:
-        """Return the object of a file with this content."""
-        return self.git("hash-object", "-w", "--stdin", stdin=content).strip()
+    def write(self, content: str, kind: str = "blob") -> str:
+        """Return the object with this content, which is that of a file unless said otherwise."""
+        return self.git("hash-object", "-t", kind, "-w", "--stdin", stdin=content).strip()
 
     def with_windows_line_ends(self, files: Files) -> Files:
         """Return the files with line ends of Windows, where the project has them committed."""
@@ -112,10 +96,16 @@ class Scratch:
             changed[path] = files[path]._replace(id=self.write(text))
         return {**files, **changed}
 
-    def merge(self, base: Files, ours: Files, theirs: Files, label: str) -> Merge:
-        """Merge what became of ``base``; markers call the sides ``yours`` and ``label``."""
-        root = self._commit(base)
-        sides = {"yours": self._commit(ours, "-p", root), label: self._commit(theirs, "-p", root)}
+    def merge(
+        self, base: Files, ours: Files, theirs: Files, label: str
+    ) -> tuple[Files, Conflicts, list[str]]:
+        """Merge what became of ``base``; return the files, the conflicts and the deleted.
+
+        Files in conflict have markers, which call the sides ``yours`` and ``label``, where
+        they are text. The deleted are what theirs has changed and ours has not any more.
+        """
+        parents = f"parent {self._commit(base)}\n"
+        sides = {"yours": self._commit(ours, parents), label: self._commit(theirs, parents)}
         refs = "".join(f"create refs/heads/{name} {commit}\n" for name, commit in sides.items())
         self.git("update-ref", "--stdin", stdin=refs)
         # What the user's own configuration says of renames must not change the result.
@@ -126,28 +116,19 @@ class Scratch:
         tree, *lines = filter(None, merged.split("\0"))
         files = self.files(tree)
         stages = defaultdict(list)
-        for line in lines:
-            stages[line.partition("\t")[2]].append(line)
-        deleted = [
-            path
-            for path, versions in stages.items()
-            if {line.split("\t")[0][-1] for line in versions} == {"1", "3"}
-        ]
+        for version, _, path in (line.partition("\t") for line in lines):
+            stages[path].append(version)
+        deleted = [path for path, found in stages.items() if {v[-1] for v in found} == {"1", "3"}]
         for path in deleted:
             del files[path], stages[path]
-        return Merge(files, dict(stages), deleted)
+        return files, dict(stages), deleted
 
-    def changes(self, before: str, after: str) -> list[tuple[str, str]]:
-        """Return git's letter for what became of each path between two trees, and the path."""
-        raw = self.read("diff-tree", "-r", "-z", "-M", "--name-status", before, after).split("\0")
-        fields = iter(raw[:-1])
-        changes = []
-        for letter in fields:
-            path = next(fields)
-            if letter.startswith("R"):
-                path = f"{path} -> {next(fields)}"
-            changes.append((letter[0], path))
-        return changes
+    def changes(self, before: str, after: str, prefix: str) -> list[tuple[str, str]]:
+        """Return git's letter for what became of each path below a prefix, and the path."""
+        options = ("-r", "-M", "--name-status", f"--relative={prefix}")
+        listed = self.read("-c", "core.quotePath=false", "diff-tree", *options, before, after)
+        rows = (line.split("\t") for line in listed.split("\n")[:-1])
+        return [(letter[0], " -> ".join(paths)) for letter, *paths in rows]
 
     def differs(self, files: Files) -> bool:
         """Print how the project differs from these files; return whether it does."""
@@ -158,11 +139,11 @@ class Scratch:
         where = (f"--git-dir={self.folder}", f"--work-tree={self.project}")
         return git.show(*where, *settings, "diff", "--exit-code", cwd=self.project)
 
-    def _commit(self, files: Files, *parents: str) -> str:
-        fields = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-        identity = {f"GIT_{field}": "mvc" for field in fields}
-        tree = self.tree(files)
-        return self.git("commit-tree", tree, *parents, "-m", "mvc", env=identity).strip()
+    def _commit(self, files: Files, parents: str = "") -> str:
+        # Written as it is, so that neither a name nor a date of the user is asked for.
+        by = "mvc <mvc> 0 +0000"
+        text = f"tree {self.tree(files)}\n{parents}author {by}\ncommitter {by}\n\n"
+        return self.write(text, "commit")
 
 
 def _files(listed: str, blob: slice) -> Files:

@@ -13,7 +13,7 @@ from mvc.state import STATE, State
 from mvc.template import Revision, Template
 from mvc.updating import rename_package
 from mvc.updating.lockfile import stale_lock
-from mvc.updating.merge import Blob, Files, Merge, Scratch
+from mvc.updating.merge import Blob, Conflicts, Files, Scratch
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,17 @@ class Status:
 class Plan:
     """What an update makes of the files in the project's folder.
 
-    ``tree`` has them all, for the top of the repository; ``lock`` is the lock file that
-    will be out of step with them, ``mentions`` are the places that still name a package
-    which has moved.
+    ``tree`` has them all, for the top of the repository; ``deleted`` are what the template
+    changed and the project has deleted; ``lock`` is the lock file that will be out of step,
+    ``mentions`` are the places that still name a package which has moved.
     """
 
     target: Revision
     before: Files
     after: Files
     tree: str
-    merge: Merge
+    conflicts: Conflicts
+    deleted: list[str]
     lock: str | None
     mentions: list[str]
 
@@ -79,10 +80,10 @@ def status_of(state: State, clone: Path, explicit: str | None = None) -> Status:
         source = template.fetch(explicit, clone)
     else:
         source = template.fetch_recorded(state.template, state.commit, clone)
-    commit = source.resolve(state.commit).commit
+    recorded = source.resolve(state.commit)
     latest = source.latest()
-    is_current = source.is_current(commit, latest.commit)
-    return Status(source, Revision(commit, state.name), latest, is_current)
+    is_current = source.is_current(recorded.commit, latest.commit)
+    return Status(source, Revision(recorded.commit, state.name), latest, is_current)
 
 
 def make_plan(
@@ -103,24 +104,28 @@ def make_plan(
     old = engine.create(clone, status.recorded.commit, state.answers, folder / "old")
     new = engine.create(clone, target.commit, answers, folder / "new")
 
-    before = scratch.files(repository.tree)
+    top, prefix = scratch.files(repository.head), repository.prefix
+    before = {path.removeprefix(prefix): top[path] for path in top if path.startswith(prefix)}
     if STATE not in before:
         raise MvcError(f"`{STATE}` is not committed. Commit it first.")
     base, theirs = (
         scratch.with_windows_line_ends(rendered_files(scratch, state, render))
         for render in (old, new)
     )
-    names = [known.get("package_name", "") for known in (state.answers, answers)]
     label = "template/" + re.sub(r"[^\w.-]", "-", str(target))
-    merge, mentions = _merged(scratch, base, before, theirs, names, label)
-    after = {path: blob for path, blob in merge.files.items() if path != STATE}
+    names = [known.get("package_name", "") for known in (state.answers, answers)]
+    base, ours = (rename_package.move(scratch, side, *names) for side in (base, before))
+    files, conflicts, deleted = scratch.merge(base, ours, theirs, label)
+    after = {path: blob for path, blob in files.items() if path != STATE}
+    mentions = rename_package.leftovers(scratch, after, theirs, *names)
 
     record = State.read(new).following(status.template.url, target.name, state)
     changed = Blob("100644", scratch.write(record.text))
     after[STATE] = changed if record != state else before[STATE]
-    tree = scratch.tree(_from_top(repository, scratch, after))
-    lock = stale_lock(scratch, before, after, answers)
-    return Plan(target, before, after, tree, merge, lock, mentions)
+    others = {path: blob for path, blob in top.items() if not path.startswith(prefix)}
+    tree = scratch.tree(others | {prefix + path: blob for path, blob in after.items()})
+    lock = stale_lock(before, after, answers)
+    return Plan(target, before, after, tree, conflicts, deleted, lock, mentions)
 
 
 def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
@@ -131,25 +136,3 @@ def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
         for path, blob in scratch.add(render).items()
         if not any(PurePosixPath(path).is_relative_to(other) for other in kept)
     }
-
-
-def _merged(
-    scratch: Scratch, base: Files, ours: Files, theirs: Files, names: list[str], label: str
-) -> tuple[Merge, list[str]]:
-    """Merge, and return where the old one of two ``names`` of the package still stands."""
-    old, new = names
-    if old in ("", new):
-        return scratch.merge(base, ours, theirs, label), []
-    base, ours = (rename_package.move(scratch, files, old, new) for files in (base, ours))
-    merge = scratch.merge(base, ours, theirs, label)
-    files = {path: blob for path, blob in merge.files.items() if path != STATE}
-    return merge, rename_package.leftovers(scratch, files, theirs, old)
-
-
-def _from_top(repository: Repository, scratch: Scratch, files: Files) -> Files:
-    """Return all files of the repository, with these in the project's folder."""
-    if not repository.prefix:
-        return files
-    everything = scratch.files(repository.head)
-    others = {p: blob for p, blob in everything.items() if not p.startswith(repository.prefix)}
-    return {**others, **{repository.prefix + path: blob for path, blob in files.items()}}

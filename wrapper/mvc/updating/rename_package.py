@@ -1,7 +1,6 @@
 """Moves a project's package to another name, the user's own files and imports included."""
 
 import ast
-import re
 from collections.abc import Iterator
 
 from mvc.errors import MvcError
@@ -17,6 +16,8 @@ def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
     Raises:
         MvcError: when something of the new name is there already.
     """
+    if old in ("", new):
+        return files
     taken = [path for path in files if path == new or path.startswith(f"{new}/")]
     if taken:
         raise MvcError(f"`{taken[0]}` is in the way of the package `{new}`. Move it first.")
@@ -30,13 +31,15 @@ def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
     return moved
 
 
-def leftovers(scratch: Scratch, files: Files, theirs: Files, name: str) -> list[str]:
-    """Return where ``files`` hold ``name`` and ``theirs`` do not, as ``path:line``."""
+def leftovers(scratch: Scratch, files: Files, theirs: Files, old: str, new: str) -> list[str]:
+    """Return where ``files`` hold the ``old`` name and ``theirs`` do not, as ``path:line``."""
+    if old in ("", new):
+        return []
     own = {path: blob for path, blob in files.items() if theirs.get(path) != blob}
-    expected = {(path, text) for path, _, text in _mentions(scratch, theirs, name)}
+    expected = {(path, text) for path, _, text in _mentions(scratch, theirs, old)}
     return [
         f"{path}:{line}"
-        for path, line, text in _mentions(scratch, own, name)
+        for path, line, text in _mentions(scratch, own, old)
         if (path, text) not in expected
     ]
 
@@ -80,11 +83,10 @@ def _positions(tree: ast.AST, name: str, lines: list[bytes]) -> Iterator[tuple[i
                 yield alias.lineno, alias.col_offset
                 bound = bound or not alias.asname
         elif isinstance(node, ast.ImportFrom) and not node.level and is_inside(node.module):
-            text = lines[node.lineno - 1][node.col_offset :]
-            start = re.match(rb"from\s+(?=%b)" % name.encode(), text)
+            start = lines[node.lineno - 1].find(name.encode(), node.col_offset + len("from"))
             # A name on the next line, after a backslash, is left to be mentioned.
-            if start:
-                yield node.lineno, node.col_offset + start.end()
+            if start >= 0:
+                yield node.lineno, start
     if bound:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and node.id == name:

@@ -15,20 +15,17 @@ from typing import Any
 
 from mvc import console, git
 from mvc.errors import MvcError
-from mvc.updating.merge import Files, Scratch
+from mvc.updating.merge import Conflicts, Scratch
 
 try:
     import fcntl
 except ImportError:  # On Windows nothing waits for what a killed update has started.
     fcntl = None  # type: ignore[assignment]
 
-Handles = tuple[int, ...]
 # What the journal says of a folder, instead of the number of a copy.
 FOLDER = "folder"
 # What git keeps in its folder while something of its own is half done.
 UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
-# Files that were touched, or copied with the repository, look changed until then.
-REFRESH = ("update-index", "-q", "--refresh")
 SHOWN = 5
 
 
@@ -70,13 +67,11 @@ class Transaction:
                 "or take it back with `mvc update --abort`."
             )
 
-    def apply(
-        self, scratch: Scratch, tree: str, changed: list[str], conflicts: dict[str, list[str]]
-    ) -> None:
+    def apply(self, scratch: Scratch, tree: str, changed: list[str], conflicts: Conflicts) -> None:
         """Write the tree of the whole repository, or leave everything as it was.
 
-        ``changed`` are paths in the project; ``conflicts`` has lines of ``git ls-files
-        --stage`` by path. An update with conflicts stays open.
+        ``changed`` and those of ``conflicts`` are paths in the project. An update with
+        conflicts stays open.
 
         Raises:
             MvcError: when another update or git process is at work in the repository, or
@@ -89,7 +84,8 @@ class Transaction:
                 with _exclusive_lock(self._staging) as handles:
                     self._staging.rename(self._folder)
                     self._hold_index()
-                    self._write(scratch, tree, conflicts, handles)
+                    _copy_objects(scratch.folder / "objects", self._repository.objects)
+                    self._write(tree, conflicts, handles)
                     if not conflicts:
                         self._close()
             except BaseException:
@@ -121,73 +117,68 @@ class Transaction:
         self._folder.rename(self._staging)
         shutil.rmtree(self._staging, ignore_errors=True)
 
-    def _write(
-        self, scratch: Scratch, tree: str, conflicts: dict[str, list[str]], handles: Handles
-    ) -> None:
+    def _write(self, tree: str, conflicts: Conflicts, handles: tuple[int, ...]) -> None:
         """Write the tree into the work tree and the copy of the index, which takes effect last."""
         repository = self._repository
-        _copy_objects(scratch.folder / "objects", repository.objects)
         index = {"GIT_INDEX_FILE": str(self._index)}
 
         def run_git(*arguments: str, **options: Any) -> None:
             # A process that outlives this one keeps the lock, for `undo` to wait for it.
             git.output(*arguments, cwd=repository.top, env=index, pass_fds=handles, **options)
 
-        run_git(*REFRESH, ok_codes=(0, 1))
+        # Files that were touched, or copied with the repository, look changed until then.
+        run_git("update-index", "-q", "--refresh", ok_codes=(0, 1))
         run_git("read-tree", "-m", "-u", repository.head, tree)
         if conflicts:
             # A path has to leave the index before it can enter in several versions.
-            nothing = "0" * len(tree)
-            lines = [f"0 {nothing}\t{repository.prefix}{path}" for path in conflicts]
-            for versions in conflicts.values():
-                lines += [line.replace("\t", f"\t{repository.prefix}", 1) for line in versions]
-            stdin = "".join(f"{line}\0" for line in lines)
-            run_git("update-index", "-z", "--index-info", stdin=stdin)
+            nothing = f"0 {'0' * len(tree)}"
+            lines = [
+                f"{version}\t{repository.prefix}{path}\0"
+                for path, versions in conflicts.items()
+                for version in (nothing, *versions)
+            ]
+            run_git("update-index", "-z", "--index-info", stdin="".join(lines))
         self._index.replace(repository.folder / "index")
         self._unlock()
 
     def _record(self, paths: set[str]) -> None:
-        top = self._repository.top
-        files: dict[str, str | None] = {}
+        """Copy what is at the paths, and note which of the folders above them there are."""
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir()
-        for number, path in enumerate(sorted(paths)):
-            place = top / path
-            if place.is_dir() and not place.is_symlink():
-                files[path] = FOLDER
-            elif os.path.lexists(place):
-                files[path] = str(number)
-                shutil.copy2(place, self._staging / str(number), follow_symlinks=False)
-            else:
-                files[path] = None
-        parents = {folder for path in paths for folder in (top / path).parents}
-        folders = sorted(str(folder) for folder in parents if not folder.is_dir())
-        note = {"head": self._repository.head, "files": files, "folders": folders[::-1]}
+        above = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+        found: dict[str, str | None] = {".": FOLDER}
+        for number, path in enumerate(sorted((paths | above) - {"."})):
+            place = self._repository.top / path
+            found[path] = None
+            # What is behind a link is not the project's.
+            if found[str(PurePosixPath(path).parent)] == FOLDER and os.path.lexists(place):
+                found[path] = FOLDER if _is_folder(place) else str(number)
+                if found[path] != FOLDER:
+                    shutil.copy2(place, self._staging / str(number), follow_symlinks=False)
+        note = {"head": self._repository.head, "found": found}
         (self._staging / "note.json").write_text(json.dumps(note), "utf-8")
-        (self._staging / "lock").touch()
         for copy in ("index", self._index.name):
             shutil.copy2(self._repository.folder / "index", self._staging / copy)
 
-    def _read(self) -> dict[str, Any]:
-        note: dict[str, Any] = json.loads((self._folder / "note.json").read_text("utf-8"))
-        return note
+    def _read(self) -> Any:
+        return json.loads((self._folder / "note.json").read_text("utf-8"))
 
     def _restore(self) -> None:
-        note = self._read()
-        files = {self._repository.top / path: saved for path, saved in note["files"].items()}
-        for path in files:
-            if path.is_symlink() or not path.is_dir():
-                path.unlink(missing_ok=True)
-        for folder in note["folders"]:
-            # The user may have put a file of their own there.
-            with suppress(OSError):
-                Path(folder).rmdir()
-        for path, saved in files.items():
+        top, note = self._repository.top, self._read()
+        found = {top / path: saved for path, saved in note["found"].items()}
+        for place in found:
+            if not _is_folder(place):
+                place.unlink(missing_ok=True)
+        for place in reversed(found):
+            if found[place] != FOLDER:
+                # The user may have put a file of their own there.
+                with suppress(OSError):
+                    place.rmdir()
+        for place, saved in found.items():
             if saved == FOLDER:
-                path.mkdir(parents=True, exist_ok=True)
+                place.mkdir(exist_ok=True)
             elif saved:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(self._folder / saved, path, follow_symlinks=False)
+                shutil.copy2(self._folder / saved, place, follow_symlinks=False)
         # The last copy of the index is never moved: this may be killed as well.
         shutil.copy2(self._folder / "index", self._index)
         self._index.replace(self._repository.folder / "index")
@@ -195,7 +186,7 @@ class Transaction:
 
     def _hold_index(self) -> None:
         try:
-            os.link(self._folder / "lock", self._index_lock)
+            os.link(self._folder / "note.json", self._index_lock)
         except FileExistsError as error:
             raise MvcError(
                 f"Another git process is at work here. Remove `{self._index_lock}` if not."
@@ -203,7 +194,7 @@ class Transaction:
 
     def _unlock(self) -> None:
         with suppress(FileNotFoundError):
-            if self._index_lock.samefile(self._folder / "lock"):
+            if self._index_lock.samefile(self._folder / "note.json"):
                 self._index_lock.unlink()
 
 
@@ -225,47 +216,27 @@ def refuse_changes(repository: git.Repository) -> None:
         raise MvcError(f"Uncommitted changes: {_names(changed)}. Commit or stash first.")
 
 
-def refuse_obstacles(project: Path, before: Files, written: list[str]) -> None:
+def refuse_obstacles(project: Path, written: list[str]) -> None:
     """Make sure that nothing untracked or ignored is where something will be written.
 
     Raises:
         MvcError: with the names of what is in the way.
     """
-    found = {obstacle for path in written for obstacle in _obstacles(project, before, path)}
+    listed = git.output("ls-files", "--others", "-z", cwd=project).split("\0")
+    places = {str(place) for path in written for place in PurePosixPath(path, "_").parents}
+    inside = tuple(f"{path}/" for path in written)
+    found = [path for path in listed if path.rstrip("/") in places or path.startswith(inside)]
     if found:
-        raise MvcError(f"Not tracked, and in the way: {_names(sorted(found))}. Move it first.")
+        raise MvcError(f"Not tracked, and in the way: {_names(found)}. Move it first.")
 
 
-def rehearse(repository: git.Repository, scratch: Scratch, tree: str) -> None:
-    """Let git look whether it could write the tree, without writing anything.
-
-    Raises:
-        MvcError: with git's own reason when it could not.
-    """
-    index = scratch.folder / "rehearsal"
-    shutil.copy2(repository.folder / "index", index)
-    env = {"GIT_INDEX_FILE": str(index), **git.alternates(scratch.folder / "objects")}
-    git.output(*REFRESH, cwd=repository.top, env=env, ok_codes=(0, 1))
-    rehearsal = ("read-tree", "-m", "-u", "--dry-run", repository.head, tree)
-    git.output(*rehearsal, cwd=repository.top, env=env)
+def _is_folder(place: Path) -> bool:
+    return place.is_dir() and not place.is_symlink()
 
 
 def _names(paths: list[str]) -> str:
     names = ", ".join(f"`{path}`" for path in paths[:SHOWN])
     return f"{names} and {len(paths) - SHOWN} more" if len(paths) > SHOWN else names
-
-
-def _obstacles(project: Path, before: Files, path: str) -> Iterator[str]:
-    """Yield what is not tracked and has to go before ``path`` can be written."""
-    for part in (PurePosixPath(path), *PurePosixPath(path).parents):
-        place = project / part
-        is_folder = place.is_dir() and not place.is_symlink()
-        if os.path.lexists(place) and not is_folder and str(part) not in before:
-            yield str(part)
-    if not (project / path).is_symlink():
-        for folder, _, names in os.walk(project / path):
-            inside = (Path(folder, name).relative_to(project).as_posix() for name in names)
-            yield from (name for name in inside if name not in before)
 
 
 def _copy_objects(source: Path, target: Path) -> None:
@@ -280,7 +251,7 @@ def _copy_objects(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _exclusive_lock(folder: Path) -> Iterator[Handles]:
+def _exclusive_lock(folder: Path) -> Iterator[tuple[int, ...]]:
     """Lock a folder, as long as this process or one that inherits the handles lives."""
     if fcntl is None:
         yield ()

@@ -9,12 +9,7 @@ from mvc.state import State
 from mvc.updating.lockfile import LOCKS, refresh_lock
 from mvc.updating.merge import Scratch
 from mvc.updating.plan import Plan, Status, make_plan, rendered_files, status_of
-from mvc.updating.transaction import (
-    Transaction,
-    refuse_changes,
-    refuse_obstacles,
-    rehearse,
-)
+from mvc.updating.transaction import Transaction, refuse_changes, refuse_obstacles
 
 LABELS = {"A": "create", "D": "delete", "M": "change", "R": "move", "T": "change"}
 
@@ -71,17 +66,16 @@ def update_project(project: Path, options: Options, *, pretend: bool, refresh: b
             console.say(f"Nothing to do: the project is up to date with {plan.target}.")
             return []
         written = [path for path in (*plan.after, plan.lock) if path and path not in plan.before]
-        refuse_obstacles(project, plan.before, written)
-        rehearse(repository, scratch, plan.tree)
+        refuse_obstacles(project, written)
         _report(repository, scratch, plan)
         if pretend:
-            return [*plan.merge.conflicts]
-        transaction.apply(scratch, plan.tree, plan.changed, plan.merge.conflicts)
-    refresh = refresh and not plan.merge.conflicts
+            return [*plan.conflicts]
+        transaction.apply(scratch, plan.tree, plan.changed, plan.conflicts)
+    refresh = refresh and not plan.conflicts
     if plan.lock and refresh:
         refresh_lock(project, plan.lock)
     _advise(plan, refresh)
-    return [*plan.merge.conflicts]
+    return [*plan.conflicts]
 
 
 def abort_update(folder: Path) -> None:
@@ -97,14 +91,13 @@ def abort_update(folder: Path) -> None:
 def _report(repository: git.Repository, scratch: Scratch, plan: Plan) -> None:
     """Print what becomes of each file, and what needs the user's attention."""
     console.say(f"Update to {plan.target}:")
-    after = scratch.tree(plan.after) if repository.prefix else plan.tree
     changes = [
         (LABELS[letter], path)
-        for letter, path in scratch.changes(repository.tree, after)
-        if path not in plan.merge.conflicts
+        for letter, path in scratch.changes(repository.head, plan.tree, repository.prefix)
+        if path not in plan.conflicts
     ]
-    changes += [("conflict", path) for path in plan.merge.conflicts]
-    changes += [("keep out", f"{path} (deleted here)") for path in plan.merge.deleted]
+    changes += [("conflict", path) for path in plan.conflicts]
+    changes += [("keep out", f"{path} (deleted here)") for path in plan.deleted]
     for label, path in changes:
         console.say(f"  {label:8}  {path}")
     if plan.mentions:
@@ -118,13 +111,12 @@ def _report(repository: git.Repository, scratch: Scratch, plan: Plan) -> None:
 
 def _advise(plan: Plan, refreshed: bool) -> None:
     """Print the ways on."""
-    conflicts = plan.merge.conflicts
     steps = ["The update is staged: see `git diff --cached`."]
-    if conflicts:
+    if plan.conflicts:
         steps = ["Resolve the conflicts and `git add` the files."]
     if plan.lock and not refreshed:
         steps.append(f"Run `make lock` and `git add {plan.lock}`.")
     steps.append("Run `make install test`, then commit.")
-    if conflicts:
+    if plan.conflicts:
         steps.append("Or take it all back: `mvc update --abort`.")
     console.say("\n" + "\n".join(steps))
