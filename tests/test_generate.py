@@ -719,7 +719,6 @@ def blamed(mvc: Mvc, service: Path, verb: str, fault: str) -> "subprocess.Comple
         ("[" * 100_000, ""),
         ({"a-b": ""}, "`a-b` cannot be the name of a variable."),
         ({"force": ""}, "`force` cannot be the name of a variable."),
-        ({"a": []}, "`a` has no choices."),
         ({"x": True, "no_x": ""}, "`no_x` is the option that turns `x` off."),
         ({"__prompts__": []}, "`__prompts__` must be an object."),
         ({"_generator": []}, "`_generator` must be an object."),
@@ -728,7 +727,6 @@ def blamed(mvc: Mvc, service: Path, verb: str, fault: str) -> "subprocess.Comple
         ({"_generator": {"arguments": "a"}}, "`arguments` of `_generator` is not understood."),
         ({"_generator": {"route": {"file": "x"}}}, "`route` of `_generator` is not understood."),
         ({"_generator": {"arguments": ["a"]}}, "the argument `a` is no variable."),
-        ({"a": "", "_generator": {"arguments": ["a", "a..."]}}, "an argument is there twice."),
         (
             {"a": "", "b": "", "_generator": {"arguments": ["a...", "b"]}},
             "only the last argument can take many.",

@@ -96,9 +96,6 @@ def answers_of_update(options: Options, state: State, questions: Answers) -> Ans
     fresh = {key: value for key, value in answers.items() if key not in state.answers}
     if fresh:
         console.say(f"New questions, and their answers: {format_answers(fresh)}")
-    gone = state.answers.keys() - answers.keys()
-    if gone:
-        console.say(f"No longer asked: {', '.join(sorted(gone))}")
     return answers
 
 

@@ -142,8 +142,6 @@ def _check(variables: Any) -> None:
             raise ValueError(f"`{key}` cannot be the name of a variable")
         if key in ("__prompts__", "_generator") and not isinstance(value, dict):
             raise ValueError(f"`{key}` must be an object")
-        if value == []:
-            raise ValueError(f"`{key}` has no choices")
         if isinstance(value, bool) and f"no_{key}" in variables:
             raise ValueError(f"`no_{key}` is the option that turns `{key}` off")
     _check_description(variables.get("_generator", {}), variables)
@@ -154,12 +152,9 @@ def _check_description(description: dict[str, Any], variables: dict[str, Any]) -
         if not _is_sound(key, value):
             raise ValueError(f"`{key}` of `_generator` is not understood")
     words = description.get("arguments", [])
-    names = [word.removesuffix(MANY) for word in words]
-    for word, name in zip(words, names, strict=True):
-        if name.startswith("_") or name not in variables:
+    for word in words:
+        if word.startswith("_") or word.removesuffix(MANY) not in variables:
             raise ValueError(f"the argument `{word}` is no variable")
-        if names.count(name) > 1:
-            raise ValueError("an argument is there twice")
         if word.endswith(MANY) and word is not words[-1]:
             raise ValueError("only the last argument can take many")
 

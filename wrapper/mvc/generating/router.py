@@ -7,7 +7,6 @@ byte of the module stays as it is.
 import ast
 import builtins
 import re
-from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -101,20 +100,18 @@ class _Module:
     """The lines of a module and its tree; every edit is made in both of them."""
 
     def __init__(self, source: bytes) -> None:
-        self.mark = BOM_UTF8 if source.startswith(BOM_UTF8) else b""
-        text = source.removeprefix(BOM_UTF8)
         try:
-            self.tree = ast.parse(text)
+            self.tree = ast.parse(source)
         except SyntaxError as error:
             place = f" in line {error.lineno}" if error.lineno else ""
             raise ShapeError(f"has a syntax error{place}") from error
         except (ValueError, RecursionError) as error:
             raise ShapeError("cannot be parsed") from error
         self.imported = _imported(self.tree)
-        self.line_end = b"\r\n" if text.partition(b"\n")[0].endswith(b"\r") else b"\n"
+        self.line_end = b"\r\n" if source.partition(b"\n")[0].endswith(b"\r") else b"\n"
         # The last line is edited as all others are, and loses this again.
-        self.added = b"" if text.endswith((b"\n", b"\r")) else self.line_end
-        self.lines = (text + self.added).splitlines(keepends=True)
+        self.added = b"" if source.endswith((b"\n", b"\r")) else self.line_end
+        self.lines = (source + self.added).splitlines(keepends=True)
 
     def places(self, wanted: ast.stmt) -> list[tuple[Block, ast.stmt]]:
         """Return every statement that is the same, and the block that it stands in."""
@@ -186,7 +183,7 @@ class _Module:
             is_same = False
         if not is_same:
             raise ShapeError("is laid out in an unusual way")
-        return self.mark + text
+        return text
 
     def _registers(self, statement: ast.stmt, like: ast.stmt) -> bool:
         """Return whether a statement calls the same as another one, with what is imported."""
