@@ -5,7 +5,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .exceptions import HTTPException
+from .exceptions.handlers import error_response
 
 
 class BodyLimit:
@@ -15,7 +15,7 @@ class BodyLimit:
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        """Wrap ``app``, which handles :class:`.HTTPException`."""
+        """Wrap ``app``."""
         self._app = app
         self._max_bytes = max_bytes
 
@@ -24,26 +24,58 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        read = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal read
-            # What is announced as too long is not asked for.
-            if not read and _announced(scope) > self._max_bytes:
-                raise _refusal()
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._max_bytes:
-                raise _refusal()
-            return message
-
-        await self._app(scope, receive_within_limit, send)
+        limited = _Limited(self._max_bytes, scope, receive, send)
+        try:
+            await self._app(scope, limited.receive, limited.send)
+        except Exception:
+            # Whatever it makes of a client that has gone: the answer was given.
+            if not limited.is_refused:
+                raise
 
 
-def _announced(scope: Scope) -> int:
-    """Return how many bytes the client says that it will send."""
-    return int(Headers(scope=scope).get("content-length", 0))
+class _Limited:
+    """A request whose body may have so many bytes.
 
+    It answers by itself: an exception, raised where the application reads, could become
+    any answer on its way through other middleware. The application sees a client that
+    has gone.
+    """
 
-def _refusal() -> HTTPException:
-    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request body too long")
+    def __init__(
+        self, max_bytes: int, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._left = max_bytes
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._has_begun = self._is_asked = False
+        self.is_refused = False
+
+    async def receive(self) -> Message:
+        if not self.is_refused and not self._announces_too_much():
+            message = await self._receive()
+            self._left -= len(message.get("body", b""))
+            if self._left >= 0:
+                return message
+        await self._refuse()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if not self.is_refused:
+            self._has_begun = True
+            await self._send(message)
+
+    def _announces_too_much(self) -> bool:
+        """Return whether the length is too long; what is so is not asked for."""
+        if self._is_asked:
+            return False
+        self._is_asked = True
+        return int(Headers(scope=self._scope).get("content-length", 0)) > self._left
+
+    async def _refuse(self) -> None:
+        if not self.is_refused:
+            self.is_refused = True
+            if not self._has_begun:
+                code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+                answer = error_response(code, "Request body too long")
+                await answer(self._scope, self._receive, self._send)

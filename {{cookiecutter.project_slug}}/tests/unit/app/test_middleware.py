@@ -1,10 +1,14 @@
+import asyncio
+
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from {{ cookiecutter.package_name }}.app.asgi import get_application
-from {{ cookiecutter.package_name }}.app.exceptions import HTTPException
 from {{ cookiecutter.package_name }}.app.middleware import BodyLimit
 
 
@@ -50,19 +54,76 @@ async def test_no_more_is_read_than_the_limit(
     parts = [b"1234", b"5678", b"9012", b"3456"]
     headers = [(b"content-length", announced)] if announced else []
 
+    sent: list[Message] = []
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        while True:
-            await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        assert await receive() == {"type": "http.disconnect"}
+        await send({"type": "http.response.start", "status": 200})
+        raise asyncio.CancelledError
 
     async def receive() -> Message:
         return {"type": "http.request", "body": parts.pop(0), "more_body": True}
 
-    async def send(message: Message) -> None: ...
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-    with pytest.raises(HTTPException):
+    with pytest.raises(asyncio.CancelledError):
         await BodyLimit(app, 8)({"type": "http", "headers": headers}, receive, send)
 
     assert len(parts) == left
+    assert [message["type"] for message in sent] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/count", "/read/count"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_body_beyond_the_limit_is_refused_beside_other_middleware(
+    settings: pytest.MonkeyPatch, path: str, number: int
+) -> None:
+    settings.setenv("FASTAPI_MAX_BODY_SIZE", "10")
+    app = counting_application()
+    app.add_api_route("/read/count", app.routes[-1].endpoint, methods=["POST"])  # type: ignore[attr-defined]
+
+    class Reading(BaseHTTPMiddleware):
+        async def dispatch(
+            self, request: Request, call_next: RequestResponseEndpoint
+        ) -> Response:
+            if "read" in request.url.path:
+                await request.body()
+            return await call_next(request)
+
+    # Inside of the limit, as one that is added before it.
+    app.user_middleware += [Middleware(Reading)] * number
+
+    with TestClient(app) as client:
+        response = client.post(path, content=iter([b"123456", b"789012"]))
+
+    assert response.status_code == 413
+    assert response.json()["error"]["message"] == "Request body too long"
+
+
+@pytest.mark.anyio
+async def test_answer_that_has_begun_ends_without_a_word() -> None:
+    sent: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await receive()
+        raise RuntimeError("the client is gone")
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"12345", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await BodyLimit(app, 4)({"type": "http", "headers": []}, receive, send)
+
+    assert sent == ["http.response.start"]
 
 
 @pytest.mark.anyio

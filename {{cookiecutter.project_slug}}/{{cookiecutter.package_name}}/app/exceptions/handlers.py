@@ -1,12 +1,16 @@
 """Turns every exception that reaches the client into one shape of answer."""
 
+import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from http import HTTPMethod, HTTPStatus
 from http.client import responses
+from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -19,6 +23,10 @@ from .dependency import DependencyError
 
 logger = logging.getLogger(__name__)
 
+# What Python says of text, numbers and JSON that it cannot convert.
+UNUSABLE = re.compile(
+    r"surrogates not allowed|Out of range float values|limit \(\d+ digits\)"
+)
 # RFC 9110 forbids these a body.
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
 
@@ -29,17 +37,27 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(DependencyError, _bad_gateway)
     app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(ValueError, _unusable_value)
+    app.add_exception_handler(ExceptionGroup, _exception_group)
     app.add_exception_handler(Exception, _server_error)
 
 
-def _answer(
+class _ErrorJSON(JSONResponse):
+    def render(self, content: Any) -> bytes:
+        # Half of a pair, which a client may have sent, becomes what it was: an escape.
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
+
+
+def error_response(
     code: int,
     message: str,
     details: list[Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
+    """Return an answer in the shape of :class:`.ErrorResponse`."""
     body = ErrorResponse.of(code, message, jsonable_encoder(details) or None)
-    return JSONResponse(body.model_dump(exclude_none=True), code, headers)
+    return _ErrorJSON(body.model_dump(exclude_none=True), code, headers)
 
 
 def _headers(
@@ -75,7 +93,7 @@ async def _http_error(request: Request, exc: Exception) -> Response:
         details = [message]
         message = responses.get(error.status_code)
     headers = _headers(request, error)
-    return _answer(error.status_code, message or "Error", details, headers)
+    return error_response(error.status_code, message or "Error", details, headers)
 
 
 async def _invalid_request(_request: Request, exc: Exception) -> Response:
@@ -84,20 +102,66 @@ async def _invalid_request(_request: Request, exc: Exception) -> Response:
         {"loc": error["loc"], "msg": error["msg"], "type": error["type"]}
         for error in cast(RequestValidationError, exc).errors()
     ]
-    return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request", details)
+    return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request", details)
 
 
 async def _bad_gateway(_request: Request, exc: Exception) -> Response:
     logger.warning("%s: %s", exc, exc.__cause__)
-    return _answer(HTTPStatus.BAD_GATEWAY, str(exc))
+    return error_response(HTTPStatus.BAD_GATEWAY, str(exc))
 
 
 async def _disconnected(_request: Request, _exc: Exception) -> Response:
     # The client is gone, and nothing is wrong with the service: nothing is logged.
-    return _answer(HTTPStatus.BAD_REQUEST, "Client disconnected")
+    return error_response(HTTPStatus.BAD_REQUEST, "Client disconnected")
+
+
+async def _unusable_value(request: Request, exc: Exception) -> Response:
+    """Refuse what pydantic lets pass and Python, or JSON, cannot express.
+
+    Half of a pair of Unicode, NaN and infinity, and an integer of very many digits.
+    Where the client sent nothing, it is a fault of the service.
+    """
+    body = {"content-length", "transfer-encoding"} & {*request.headers.keys()}
+    # Without an endpoint it was the path that could not be read.
+    is_routed = "endpoint" in request.scope
+    has_values = request.path_params or request.query_params or body
+    if not UNUSABLE.search(str(exc)) or (is_routed and not has_values):
+        raise exc
+    logger.warning("A value of the request cannot be used: %s", exc)
+    return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request")
+
+
+async def _exception_group(request: Request, exc: Exception) -> Response:
+    """Answer as for the first exception of a group, unless one is unexpected."""
+    leaves = [*_leaves(cast("ExceptionGroup[Exception]", exc))]
+    handlers = [_handler(request.app, leaf) for leaf in leaves]
+    if None in handlers:
+        raise exc
+    (handler, leaf), *_ = zip(handlers, leaves, strict=True)
+    if iscoroutinefunction(handler):
+        answer = await handler(request, leaf)
+    else:
+        answer = await run_in_threadpool(handler, request, leaf)
+    return cast(Response, answer)
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for each in group.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
+def _handler(app: FastAPI, exc: Exception) -> Any:
+    """Return the handler of an exception; None where it is unexpected."""
+    kinds = [getattr(exc, "status_code", None), *type(exc).__mro__]
+    expected = kinds[: kinds.index(Exception)]
+    found = map(app.exception_handlers.get, expected)
+    return next(filter(None, found), None)
 
 
 async def _server_error(_request: Request, _exc: Exception) -> Response:
     # What happened is logged by the server, and none of the client's business.
     code = HTTPStatus.INTERNAL_SERVER_ERROR
-    return _answer(code, code.phrase)
+    return error_response(code, code.phrase)

@@ -31,6 +31,14 @@ def test_ready_by_default(client: TestClient) -> None:
     assert (response.status_code, response.json()) == (200, OK)
 
 
+@pytest.mark.parametrize("path", ["/api/ready", "/api/live"])
+def test_head_is_answered_without_a_body(client: TestClient, path: str) -> None:
+    response = client.head(path)
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert "head" not in client.get("/openapi.json").json()["paths"][path]
+
+
 def test_ready_only_while_every_dependency_answers(
     client: TestClient, checks: Callable[[], Awaitable[None]]
 ) -> None:

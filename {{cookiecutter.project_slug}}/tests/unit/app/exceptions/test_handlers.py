@@ -1,8 +1,8 @@
-from typing import Any
+from typing import Annotated, Any
 
 import fastapi
 import pytest
-from fastapi import FastAPI
+from fastapi import Body, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from starlette.requests import ClientDisconnect
 
@@ -61,6 +61,85 @@ def test_every_exception_has_one_shape(
     assert response.json() == {"error": expected}
 
 
+INVALID = {"code": 422, "message": "Invalid request", "status": "UNPROCESSABLE_ENTITY"}
+HALF = '"\\ud800"'
+
+
+@pytest.mark.parametrize(
+    "body", [HALF, f"[{HALF}]", "{" + HALF + ": 1}", "NaN", "1e999"]
+)
+def test_value_that_json_cannot_express_is_refused(
+    app: FastAPI, client: TestClient, body: str
+) -> None:
+    @app.post("/echo")
+    async def echo(value: Annotated[Any, Body()]):  # type: ignore[no-untyped-def]
+        return value
+
+    kind = {"content-type": "application/json"}
+    response = client.post("/echo", content=body, headers=kind)
+
+    assert (response.status_code, response.json()) == (422, {"error": INVALID})
+
+
+def test_half_of_a_pair_in_an_error_is_escaped(
+    app: FastAPI, client: TestClient
+) -> None:
+    @app.get("/raise")
+    async def controller() -> None:
+        raise HTTPException(404, "No such planet", ["\ud800"])
+
+    assert client.get("/raise").json()["error"]["details"] == ["\ud800"]
+
+
+def test_integer_of_many_digits_is_refused(app: FastAPI, client: TestClient) -> None:
+    @app.get("/planets/{number:int}")
+    async def controller(number: int) -> None: ...
+
+    response = client.get("/planets/" + "9" * 5000)
+
+    assert (response.status_code, response.json()) == (422, {"error": INVALID})
+
+
+@pytest.mark.parametrize(("path", "code"), [("/nan", 500), ("/bad?x=1", 500)])
+def test_fault_of_the_service_is_not_that_of_the_client(
+    app: FastAPI, client: TestClient, path: str, code: int
+) -> None:
+    @app.get("/nan")
+    async def nan():  # type: ignore[no-untyped-def]
+        return float("nan")
+
+    @app.get("/bad")
+    async def bad() -> None:
+        raise ValueError("of another kind")
+
+    assert client.get(path).status_code == code
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([DependencyError("X")], 502),
+        ([HTTPException(404), DependencyError("X")], 404),
+        ([ExceptionGroup("", [DependencyError("X")])], 502),
+        ([LookupError()], 418),
+        ([DependencyError("X"), RuntimeError()], 500),
+    ],
+)
+def test_exceptions_of_tasks_are_handled(
+    app: FastAPI, client: TestClient, errors: list[Exception], code: int
+) -> None:
+    def teapot(_request: Request, _exc: Exception) -> Response:
+        return Response(status_code=418)
+
+    app.add_exception_handler(LookupError, teapot)
+
+    @app.get("/raise")
+    async def controller() -> None:
+        raise ExceptionGroup("in a TaskGroup", errors)
+
+    assert client.get("/raise").status_code == code
+
+
 def test_headers_are_kept(app: FastAPI, client: TestClient) -> None:
     @app.get("/raise")
     async def controller() -> None:
@@ -89,7 +168,7 @@ def test_wrong_method_names_the_right_one(client: TestClient) -> None:
     response = client.post("/api/live")
 
     assert response.json()["error"]["status"] == "METHOD_NOT_ALLOWED"
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "GET, HEAD"
 
 
 def test_wrong_method_names_those_of_all_routes(
