@@ -3,11 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.request import getproxies_environment, proxy_bypass
 
 from ...config import get_settings
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
+    from aiohttp import (
+        ClientHandlerType,
+        ClientMiddlewareType,
+        ClientRequest,
+        ClientResponse,
+        ClientSession,
+    )
 
 
 class AiohttpClient:
@@ -24,7 +31,9 @@ class AiohttpClient:
     ``TimeoutError``. Bodies are read before the answer is returned; to stream one,
     use the session that :meth:`get_aiohttp_client` returns.
 
-    aiohttp is imported at the first request: the service starts sooner.
+    Requests go through the proxies that ``HTTP_PROXY``, ``HTTPS_PROXY`` and
+    ``NO_PROXY`` name. No cookies are kept. aiohttp is imported at the first request:
+    the service starts sooner.
     """
 
     aiohttp_client: ClassVar["ClientSession | None"] = None
@@ -42,10 +51,14 @@ class AiohttpClient:
     def get_aiohttp_client(cls) -> "ClientSession":
         """Return the session, made at the first call, which needs a running loop."""
         if cls.aiohttp_client is None:
-            from aiohttp import ClientSession, ClientTimeout
+            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 
-            timeout = ClientTimeout(total=get_settings().aiohttp_timeout)
-            cls.aiohttp_client = ClientSession(timeout=timeout)
+            cls.aiohttp_client = ClientSession(
+                timeout=ClientTimeout(total=get_settings().aiohttp_timeout),
+                # What one user was given must not be sent for another.
+                cookie_jar=DummyCookieJar(),
+                middlewares=[_through(getproxies_environment())],
+            )
         return cls.aiohttp_client
 
     @classmethod
@@ -85,3 +98,23 @@ class AiohttpClient:
         async with cls.get_aiohttp_client().request(method, url, **options) as response:
             await response.read()
         return response
+
+
+def _through(proxies: dict[str, str]) -> "ClientMiddlewareType":
+    """Return what sends each request through the proxy of its scheme, if any.
+
+    aiohttp's own ``trust_env`` would send the credentials of a ``.netrc`` as well.
+    """
+    from yarl import URL
+
+    async def send(
+        request: "ClientRequest", handler: "ClientHandlerType"
+    ) -> "ClientResponse":
+        url = request.url
+        proxy = proxies.get(url.scheme)
+        is_open = proxy and request.proxy is None
+        if is_open and not proxy_bypass(url.authority):
+            request.update_proxy(URL(str(proxy)), None, None)
+        return await handler(request)
+
+    return send

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,7 +16,11 @@ async def url() -> AsyncIterator[str]:
     """Start a server that tells what it was asked."""
 
     async def tell(request: web.Request) -> web.Response:
-        return web.json_response([request.method, request.query.get("page")])
+        told = [request.method, request.query.get("page")]
+        asked = " ".join(request.headers)
+        response = web.json_response(told, headers={"X-Asked-With": asked})
+        response.set_cookie("session", "of one user")
+        return response
 
     async def hang(request: web.Request) -> web.Response:
         await asyncio.Event().wait()
@@ -33,6 +38,57 @@ async def test_request_reaches_the_server(url: str, method: str) -> None:
     response = await getattr(AiohttpClient, method)(url, params={"page": "2"})
 
     assert await response.json() == [method.upper(), "2"]
+
+
+async def test_cookies_are_not_kept(url: str) -> None:
+    await AiohttpClient.get(url)
+
+    response = await AiohttpClient.get(url, params={"page": "cookies"})
+
+    assert await response.json() == ["GET", "cookies"]
+    assert response.request_info.headers.get("Cookie") is None
+
+
+UPSTREAM = "http://upstream.example/"
+DEAD = "http://127.0.0.1:1"
+
+
+async def test_request_goes_through_the_proxy_of_the_environment(
+    url: str, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine upstream.example login me password secret\n")
+    settings.setenv("NETRC", str(netrc))
+    settings.setenv("http_proxy", url.replace("//", "//user:password@"))
+
+    response = await AiohttpClient.get(UPSTREAM, params={"page": "2"})
+
+    assert await response.json() == ["GET", "2"]
+    asked = response.headers["X-Asked-With"].split()
+    assert "Proxy-Authorization" in asked
+    assert "Authorization" not in asked
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+async def test_request_to_an_excepted_host_goes_straight(
+    url: str, settings: pytest.MonkeyPatch, name: str
+) -> None:
+    settings.setenv("HTTP_PROXY", DEAD)
+    settings.setenv(name, "127.0.0.1")
+
+    response = await AiohttpClient.get(url)
+
+    assert await response.json() == ["GET", None]
+
+
+async def test_request_may_name_another_proxy(
+    url: str, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("http_proxy", DEAD)
+
+    response = await AiohttpClient.get(UPSTREAM, proxy=url)
+
+    assert await response.json() == ["GET", None]
 
 
 async def test_session_is_made_once() -> None:
