@@ -59,6 +59,7 @@ FEATURES = {
         ".github",
         "docs/_extensions/pipeline.py",
         "docs/continuous-integration.md",
+        "scripts/merge-template.sh",
         "scripts/propose-update.sh",
     ],
     ("vagrant", True): ["Vagrantfile", "docs/deployment/vagrant.md"],

@@ -1,17 +1,20 @@
 """What the weekly workflow of a project does when its template is ahead."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import Bake, Mvc
-from support import MVC, commit, git, program, release, run
+from support import MVC, commit, git, program, release
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = "scripts/propose-update.sh"
+SCRIPTS = ("scripts/merge-template.sh", "scripts/propose-update.sh")
 # Writes down how it is called, and knows of the issues or pull requests in `known`.
 GH = """
 echo "$GH_TOKEN: $*" >> {folder}/calls
@@ -27,8 +30,8 @@ Propose = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def template(bake: Bake, tmp_path: Path) -> Path:
     folder = tmp_path / "template"
-    script = (bake().path / SCRIPT).read_text("utf-8")
-    release(folder, "v1.0.0", {SCRIPT: script, "README.md": "One.\n", "gone.txt": "gone\n"})
+    scripts = {path: (bake().path / path).read_text("utf-8") for path in SCRIPTS}
+    release(folder, "v1.0.0", {**scripts, "README.md": "One.\n", "gone.txt": "gone\n"})
     return folder
 
 
@@ -43,21 +46,35 @@ def project(mvc: Mvc, home: Path, template: Path) -> Path:
 
 @pytest.fixture
 def propose(project: Path, tmp_path: Path) -> Propose:
-    """Run the script in the clone, beside a GitHub that only writes down."""
+    """Run the scripts, each in a clone, beside a GitHub that only writes down."""
     program(tmp_path / "bin", "gh", GH.format(folder=tmp_path))
     (tmp_path / "known").touch()
     path = os.pathsep.join([str(tmp_path / "bin"), str(MVC.parent), os.environ["PATH"]])
 
-    def propose(**variables: str) -> "subprocess.CompletedProcess[str]":
-        (tmp_path / "calls").write_text("")
+    def script(path_: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["bash", SCRIPT],
-            cwd=project,
-            env={**os.environ, "PATH": path, "ISSUE_TOKEN": "github", **variables},
+            ["bash", path_],
+            cwd=cwd,
+            env={**os.environ, "PATH": path, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
         )
+
+    def propose(**tokens: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "calls").write_text("")
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            merging, proposing = Path(folder, "merging"), Path(folder, "proposing")
+            for clone in (merging, proposing):
+                shutil.copytree(project, clone, symlinks=True)
+            output = Path(folder, "output")
+            done = script(SCRIPTS[0], merging, GITHUB_OUTPUT=str(output))
+            if not output.exists():
+                assert not (merging / "proposal").exists()
+                return done
+            assert output.read_text() == "ahead=true\n"
+            shutil.copytree(merging / "proposal", proposing / "proposal")
+            return script(SCRIPTS[1], proposing, **{"ISSUE_TOKEN": "github", **tokens})
 
     return propose
 
@@ -89,6 +106,29 @@ def test_project_that_knows_no_template_is_left_alone(propose: Propose, project:
 
     assert done.returncode == 0
     assert "no .cruft.json" in done.stdout
+
+
+def test_command_is_that_of_the_commit_that_the_project_follows(
+    project: Path, template: Path, tmp_path: Path
+) -> None:
+    program(tmp_path / "bin", "pipx", f'echo "$@" > {tmp_path}/installed; exit 7')
+    path = os.pathsep.join([str(tmp_path / "bin"), "/usr/bin", "/bin"])
+
+    done = subprocess.run(["bash", SCRIPTS[0]], cwd=project, env={**os.environ, "PATH": path})
+
+    assert done.returncode == 7
+    commit = git("rev-parse", "v1.0.0", cwd=template)
+    installed = f"install --quiet git+{template}@{commit}\n"
+    assert (tmp_path / "installed").read_text() == installed
+
+
+def test_tokens_and_the_template_are_in_different_jobs(bake: Bake) -> None:
+    workflow = yaml.safe_load((bake().path / ".github/workflows/update.yml").read_text("utf-8"))
+    merge, propose = workflow["jobs"]["merge"], workflow["jobs"]["propose"]
+
+    assert merge["permissions"] == {"contents": "read"}
+    assert "TOKEN" not in str(merge).upper()
+    assert [step["run"] for step in propose["steps"] if "mvc" in step.get("run", "")] == []
 
 
 def test_failure_of_the_check_is_one(propose: Propose, project: Path, template: Path) -> None:
@@ -130,21 +170,6 @@ def test_pull_request_has_the_merge(
         *("M", ".cruft.json", "M", "README.md", "D", "gone.txt", "A", "new.txt")
     ]
     assert git("rev-list", "--count", "main..template-v1.1.0", cwd=server) == "1"
-
-
-def test_template_is_not_told_the_tokens(propose: Propose, template: Path, tmp_path: Path) -> None:
-    (template / "hooks").mkdir()
-    (template / "hooks/post_gen_project.py").write_text(
-        "import os, sys\n"
-        "tokens = {'GH_TOKEN', 'ISSUE_TOKEN', 'UPDATE_TOKEN'}\n"
-        "sys.exit(bool(tokens & os.environ.keys()))\n"
-    )
-    release(template, "v1.1.0", {"README.md": "Two.\n"})
-
-    done = propose(UPDATE_TOKEN="own")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(calls(tmp_path)) == 1
 
 
 def test_pull_request_holds_and_lists_the_conflicts(
@@ -202,4 +227,4 @@ def test_commit_of_a_template_without_releases_is_proposed(
     done = propose(UPDATE_TOKEN="own")
 
     assert done.returncode == 0, done.stderr
-    assert run("git", "branch", "--list", f"template-{newest[:12]}", cwd=project)
+    assert branches(project) == ["main", f"template-{newest[:12]}"]

@@ -29,7 +29,11 @@ ELSEWHERE = {
         "make down",
     ],
     # What it does is in test_propose_update.py.
-    "GitHub": ["pipx install fastapi-mvc-template", "scripts/propose-update.sh"],
+    "GitHub": [
+        "bash scripts/merge-template.sh",
+        'gh run download "$GITHUB_RUN_ID" --name proposal --dir proposal',
+        "bash scripts/propose-update.sh",
+    ],
     "Nix": [
         "nix flake check --print-build-logs",
         "nix build .#default .#image --print-build-logs",
