@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPMessage
@@ -365,6 +365,14 @@ def program(folder: Path, name: str, text: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
+
+
+def listens(connection: HTTPConnection) -> bool:
+    """Return whether the other side accepts."""
+    with suppress(OSError), closing(connection):
+        connection.connect()
+        return True
+    return False
 
 
 def free_port() -> int:

@@ -11,6 +11,8 @@ from gunicorn.arbiter import Arbiter
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
+from .answers import Answers
+from .protocol import HttpProtocol
 from .settings import get_server_settings
 
 CLOSE = (b"connection", b"close")
@@ -59,6 +61,7 @@ class DrainingServer(Server):
         if self._stopped is None:
             self._stopped = time.monotonic()
             await self._announce_end()
+        self._end_streams()
         drained = not self.server_state.connections
         return drained or self._since_stop() >= self._drain_timeout
 
@@ -82,9 +85,19 @@ class DrainingServer(Server):
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
 
+    def _end_streams(self) -> None:
+        """End what has no end of its own; its clients connect to another worker."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.end_event_stream()
+            else:  # A WebSocket, which closes with 1012.
+                connection.shutdown()
+
 
 class Worker(UvicornWorker):
     """A uvicorn worker whose server drains."""
+
+    CONFIG_KWARGS = {"loop": "auto", "http": HttpProtocol}  # noqa: RUF012
 
     def run(self) -> None:
         """Serve until gunicorn says stop."""
@@ -92,7 +105,7 @@ class Worker(UvicornWorker):
         graceful = settings.graceful_timeout
         # Requests that take long must have time left when clients have had theirs.
         drain = min(settings.drain_timeout, graceful / 2)
-        self.config.app = self.wsgi
+        self.config.app = Answers(self.wsgi)  # type: ignore[arg-type]
         server = DrainingServer(self.config, drain, graceful)
         # gunicorn's word for a stop without delay.
         signal.signal(signal.SIGQUIT, server.handle_exit)

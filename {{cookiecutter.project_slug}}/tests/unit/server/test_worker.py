@@ -9,6 +9,8 @@ from gunicorn.arbiter import Arbiter
 from uvicorn import Config, Server
 
 from {{ cookiecutter.package_name }}.server import master
+from {{ cookiecutter.package_name }}.server.answers import Answers
+from {{ cookiecutter.package_name }}.server.protocol import HttpProtocol
 from {{ cookiecutter.package_name }}.server.settings import (
     get_server_settings,
 )
@@ -72,6 +74,22 @@ async def test_request_that_was_begun_before_is_told(counter: int) -> None:
     await server.on_tick(counter)
 
     assert headers.count(CLOSE) == 1
+
+
+@pytest.mark.anyio
+async def test_streams_and_websockets_are_ended() -> None:
+    server = draining_server()
+    [websocket] = server.server_state.connections
+    server.server_state.connections.add(stream := Mock(spec=HttpProtocol))
+    await server.on_tick(0)
+    stream.end_event_stream.assert_not_called()
+
+    server.handle_exit(signal.SIGTERM, None)
+    await server.on_tick(1)
+
+    stream.end_event_stream.assert_called_once_with()
+    stream.shutdown.assert_not_called()
+    websocket.shutdown.assert_called_once_with()  # type: ignore[attr-defined]
 
 
 @pytest.mark.anyio
@@ -158,11 +176,11 @@ def test_worker_serves_with_the_settings(
     settings.setenv("FASTAPI_GRACEFUL_TIMEOUT", graceful)
     get_server_settings.cache_clear()
     handler = signal.getsignal(signal.SIGQUIT)
-    served: list[tuple[float, float, Any]] = []
+    served: list[tuple[float, float, Any, Any]] = []
 
     def run(server: DrainingServer, sockets: Any) -> None:
         timeouts = server._drain_timeout, server._graceful_timeout
-        served.append((*timeouts, server.config.app))
+        served.append((*timeouts, server.config.app, server.config.http))
         server.started = True
 
     settings.setattr(DrainingServer, "run", run)
@@ -173,7 +191,10 @@ def test_worker_serves_with_the_settings(
     finally:
         signal.signal(signal.SIGQUIT, handler)
 
-    assert served == [(expected, 30, worker.wsgi)]
+    [(*timeouts, app, http)] = served
+    assert timeouts == [expected, 30]
+    assert isinstance(app, Answers)
+    assert http is HttpProtocol
     assert handled != handler
 
 
