@@ -294,3 +294,14 @@ def test_readiness_follows_the_master_behind_an_address(
 
     forwarder.target = new
     assert [service.get("/api/ready") for _ in range(2)][-1] == OK
+
+
+def test_database_that_does_not_exist_is_a_502(
+    planets: Callable[..., Service], redis_server: StartRedis, capfd: pytest.CaptureFixture[str]
+) -> None:
+    redis = redis_server("databases 4")
+    service = planets(**redis.variables, FASTAPI_REDIS_DB="4")
+
+    assert service.get("/api/planets/read") == LOST
+    assert service.get("/api/ready") == LOST
+    assert "DB index is out of range" in capfd.readouterr().err

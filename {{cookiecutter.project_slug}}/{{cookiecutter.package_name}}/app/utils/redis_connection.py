@@ -5,10 +5,11 @@ import re
 import sys
 from collections.abc import Awaitable
 from contextlib import suppress
+from ssl import SSLContext, create_default_context
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -125,9 +126,10 @@ async def identity(answer: Awaitable[Any]) -> dict[str, Any]:
 def new_client(settings: Settings) -> Redis:
     """Return a client for the server, or for the master that the Sentinels name."""
     options = {
-        **_options(settings.redis_timeout),
+        **_options(settings, settings.redis_timeout),
         "username": settings.redis_username or None,
         "password": settings.redis_password.get_secret_value() or None,
+        "db": settings.redis_db,
         "decode_responses": True,
     }
     if not settings.redis_use_sentinel:
@@ -135,7 +137,9 @@ def new_client(settings: Settings) -> Redis:
     sentinel = Sentinel([], **options)
     sentinel.sentinels = _sentinels(settings)
     client: Redis = sentinel.master_for(
-        settings.redis_sentinel_master, connection_pool_class=_MasterPool
+        settings.redis_sentinel_master,
+        connection_pool_class=_MasterPool,
+        ssl=settings.redis_tls,
     )
     return client
 
@@ -144,13 +148,21 @@ def _sentinels(settings: Settings) -> list[Redis]:
     addresses = settings.sentinel_addresses()
     # Sentinels are asked one after the other: each gets a share of the time, or one
     # that is dead would leave none for the others and the master.
-    options = _options(settings.redis_timeout / (len(addresses) + 1))
+    options = {
+        **_options(settings, settings.redis_timeout / (len(addresses) + 1)),
+        "username": settings.redis_sentinel_username or None,
+        "password": settings.redis_sentinel_password.get_secret_value() or None,
+    }
     return [_client(host, port, options) for host, port in addresses]
 
 
-def _options(timeout: float) -> dict[str, Any]:
+def _options(settings: Settings, timeout: float) -> dict[str, Any]:
     """Return how servers and Sentinels alike are connected to."""
+    tls = None
+    if settings.redis_tls:
+        tls = create_default_context(cafile=settings.redis_ca_file or None)
     return {
+        "tls": tls,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         # By default redis-py refuses the 101st command at a time, as if Redis were
@@ -163,7 +175,9 @@ def _options(timeout: float) -> dict[str, Any]:
 
 
 def _client(host: str, port: int, options: dict[str, Any]) -> Redis:
-    return Redis.from_pool(_Pool(host=host, port=port, **options))
+    kind = SSLConnection if options["tls"] else Connection
+    pool = _Pool(connection_class=kind, host=host, port=port, **options)
+    return Redis.from_pool(pool)
 
 
 class _Pool(ConnectionPool):
@@ -173,10 +187,23 @@ class _Pool(ConnectionPool):
     from time to time.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Take redis-py's arguments."""
+    def __init__(
+        self, *arguments: Any, tls: SSLContext | None = None, **options: Any
+    ) -> None:
+        """Take redis-py's arguments, and the TLS context of all connections."""
         super().__init__(*arguments, **options)
+        self._tls = tls
         self._next_question = WeakKeyDictionary[AbstractConnection, float]()
+
+    def make_connection(self) -> AbstractConnection:
+        """Return a new connection, with the TLS context of all.
+
+        redis-py makes one for each: 15 milliseconds in which nothing else runs.
+        """
+        connection: AbstractConnection = ConnectionPool.make_connection(self)
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.context = self._tls
+        return connection
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         """Connect, unless it is, and once more if it leads to the wrong server."""
@@ -186,7 +213,7 @@ class _Pool(ConnectionPool):
                 await connection.disconnect()
                 await super().ensure_connection(connection)
         except (ResponseError, RuntimeError) as error:
-            # A protocol that it does not speak; uvloop's word for an end in the middle.
+            # A database that does not exist; uvloop's word for an end in the middle.
             raise RedisConnectionError(str(error)) from error
 
     async def _is_outdated(self, connection: Any) -> bool:

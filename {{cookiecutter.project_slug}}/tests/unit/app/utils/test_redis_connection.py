@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
@@ -21,12 +21,29 @@ async def test_settings_reach_the_client(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_REDIS_USERNAME", "tarkin")
     settings.setenv("FASTAPI_REDIS_PASSWORD", "grand")
     settings.setenv("FASTAPI_REDIS_TIMEOUT", "0.5")
+    settings.setenv("FASTAPI_REDIS_DB", "3")
 
     options = RedisClient.open_redis_client().get_connection_kwargs()
 
     assert (options["host"], options["port"]) == ("redis", 1234)
     assert (options["username"], options["password"]) == ("tarkin", "grand")
     assert options["socket_timeout"] == options["socket_connect_timeout"] == 0.5
+    assert options["db"] == 3
+
+
+async def test_one_tls_context_serves_all_connections(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_REDIS_TLS", "true")
+
+    pool = RedisClient.open_redis_client().connection_pool
+    one, other = pool.make_connection(), pool.make_connection()
+
+    assert isinstance(one, SSLConnection)
+    assert isinstance(other, SSLConnection)
+    context = one.ssl_context.get()
+    assert context is other.ssl_context.get()
+    assert context.check_hostname
 
 
 async def test_sentinels_are_asked_for_the_master(settings: pytest.MonkeyPatch) -> None:
@@ -39,6 +56,31 @@ async def test_sentinels_are_asked_for_the_master(settings: pytest.MonkeyPatch) 
     assert isinstance(pool, SentinelConnectionPool)
     assert pool.service_name == "empire"
     assert len(pool.sentinel_manager.sentinels) == 2
+
+
+async def test_credentials_and_tls_reach_the_sentinels(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_REDIS_USE_SENTINEL", "true")
+    settings.setenv("FASTAPI_REDIS_USERNAME", "tarkin")
+    settings.setenv("FASTAPI_REDIS_PASSWORD", "grand")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_USERNAME", "vader")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_PASSWORD", "sith")
+    settings.setenv("FASTAPI_REDIS_DB", "3")
+    settings.setenv("FASTAPI_REDIS_TLS", "true")
+
+    pool = RedisClient.open_redis_client().connection_pool
+
+    assert isinstance(pool, SentinelConnectionPool)
+    (sentinel,) = pool.sentinel_manager.sentinels
+    for place, name, password, db in (
+        (pool, "tarkin", "grand", 3),
+        (sentinel.connection_pool, "vader", "sith", None),
+    ):
+        options = place.connection_kwargs
+        assert (options["username"], options["password"]) == (name, password)
+        assert options.get("db") == db
+        assert isinstance(place.make_connection(), SSLConnection)
 
 
 async def test_dead_sentinel_leaves_time_for_the_others(
@@ -177,6 +219,18 @@ async def test_server_that_does_not_say_what_it_is_is_used(server: Server) -> No
     await RedisClient.set("planet", "Hoth")
 
     assert server.connections == 1
+
+
+async def test_database_that_does_not_exist_is_a_dependency_error(
+    server: Server, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("FASTAPI_REDIS_DB", "16")
+    server.answers["SELECT"] = b"-ERR DB index is out of range\r\n"
+
+    with pytest.raises(DependencyError) as caught:
+        await RedisClient.get("planet")
+
+    assert "DB index is out of range" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(
