@@ -266,10 +266,10 @@ def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
         pytest.skip("needs redis-server")
     servers: list[RedisServer] = []
 
-    def redis_server(*lines: str, sentinel: bool = False) -> RedisServer:
+    def redis_server(*lines: str, sentinel: bool = False, tls: Path | None = None) -> RedisServer:
         folder = tmp_path / f"redis-{len(servers)}"
         folder.mkdir()
-        servers.append(RedisServer(folder, *lines, sentinel=sentinel))
+        servers.append(RedisServer(folder, *lines, sentinel=sentinel, tls=tls))
         servers[-1].start()
         return servers[-1]
 

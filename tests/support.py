@@ -311,12 +311,21 @@ class RedisServer:
         sentinel: bool = False,
         host: str = "127.0.0.1",
         port: int | None = None,
+        tls: Path | None = None,
     ) -> None:
-        """Write the configuration, of which ``lines`` are a part; any port unless given."""
-        self.host, self.port = host, port or free_port()
+        """Write the configuration, of which ``lines`` are a part; any port unless given.
+
+        With ``tls``, a folder of certificates, it speaks nothing else, to others as well.
+        """
+        self.host, self.port, self.tls = host, port or free_port(), tls
         # A Sentinel keeps its state in this file; it refuses what is about data.
         data = [] if sentinel else ['save ""', "repl-diskless-sync-delay 0"]
-        settings = [f"port {self.port}", f"bind {host}", f'dir "{folder}"', *data, *lines]
+        listening = [f"port {self.port}"]
+        if tls:
+            files = (f'tls-{name}-file "{tls}/{name}.pem"' for name in ("cert", "key", "ca-cert"))
+            listening = ["port 0", f"tls-port {self.port}", *files]
+            listening += ["tls-auth-clients no", "tls-replication yes"]
+        settings = [*listening, f"bind {host}", f'dir "{folder}"', *data, *lines]
         file = folder / "redis.conf"
         file.write_text("\n".join(settings) + "\n", "utf-8")
         self.command: list[str | Path] = ["redis-server", file]
@@ -339,7 +348,8 @@ class RedisServer:
 
     def send(self, *words: str) -> str:
         """Send a command; return the answer as people read it."""
-        return run("redis-cli", "-h", self.host, "-p", str(self.port), *words, cwd=ROOT)
+        tls = ("--tls", "--cacert", self.tls / "ca-cert.pem") if self.tls else ()
+        return run("redis-cli", "-h", self.host, "-p", str(self.port), *tls, *words, cwd=ROOT)
 
     def hang(self) -> None:
         """Make it accept connections but answer none, until :meth:`resume`."""

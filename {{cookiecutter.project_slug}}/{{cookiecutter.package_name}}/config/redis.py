@@ -1,25 +1,68 @@
 """Settings of the Redis client."""
 
 import re
-from typing import Annotated
+from ipaddress import ip_address
+from ssl import SSLError, create_default_context
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    SecretStr,
+    model_validator,
+)
+from pydantic_core import PydanticUseDefault
 from pydantic_settings import NoDecode
 
 from .variables import EnvironmentSettings
+
+LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
+
+
+def _host(value: str) -> str:
+    if not value:
+        raise PydanticUseDefault
+    labels = value.removesuffix(".").split(".")
+    # Four numbers are no name: 10.0.0.999 is a bad address.
+    if labels[-1].isdigit() or not all(map(LABEL.fullmatch, labels)):
+        try:
+            ip_address(value)
+        except ValueError:
+            raise ValueError(
+                "must be a host name or an IP address alone, "
+                "without scheme, port, path or brackets"
+            ) from None
+    return value
 
 
 def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     addresses = tuple(item.strip() for item in items if item.strip())
     for address in addresses:
-        match = re.fullmatch(r"(?:[^\s:]+|\[[^\s\]]+\]):([0-9]{1,5})", address)
-        if not match or not 0 < int(match[1]) < 65536:
+        match = re.fullmatch(r"(\[[^\]]*:[^\]]*\]|[^:\[]+):([0-9]{1,5})", address)
+        if not match or not 0 < int(match[2]) < 65536:
             raise ValueError("must be a list such as host:26379,other:26379")
+        _host(match[1].strip("[]"))
     return addresses
 
 
+def _ca_file(value: str) -> str:
+    if value:
+        try:
+            create_default_context(cafile=value)
+        except SSLError:
+            raise ValueError("holds no certificate in PEM form") from None
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
+    return value
+
+
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)]
+CaFile = Annotated[str, AfterValidator(_ca_file)]
+Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -33,8 +76,27 @@ class RedisSettings(EnvironmentSettings, title="Redis"):
             "The client works without it too, from its first use on."
         ),
     )
-    redis_host: str = Field(default="127.0.0.1", description="Host of Redis.")
+    redis_host: Host = Field(
+        default="127.0.0.1", description="Host name or IP address of Redis."
+    )
     redis_port: Port = Field(default=6379, description="Port of Redis.")
+    redis_db: NonNegativeInt = Field(
+        default=0, description="Number of the database in Redis."
+    )
+    redis_tls: bool = Field(
+        default=False,
+        description=(
+            "Speak TLS to Redis, and to the Sentinels; their certificates must be for "
+            "the hosts that are connected to."
+        ),
+    )
+    redis_ca_file: CaFile = Field(
+        default="",
+        description=(
+            "PEM file of the certificate authorities that are trusted; empty means "
+            "those of the system."
+        ),
+    )
     redis_username: str = Field(
         default="", description="User name, where Redis asks for one."
     )
@@ -58,6 +120,19 @@ class RedisSettings(EnvironmentSettings, title="Redis"):
         default="mymaster",
         description="Name under which the Sentinels know the master.",
     )
+    redis_sentinel_username: str = Field(
+        default="", description="User name, where the Sentinels ask for one."
+    )
+    redis_sentinel_password: SecretStr = Field(
+        default=SecretStr(""), description="Password, where the Sentinels ask for one."
+    )
+
+    @model_validator(mode="after")
+    def _no_ca_file_without_tls(self) -> Self:
+        """Refuse what looks like TLS and is none."""
+        if self.redis_ca_file and not self.redis_tls:
+            raise ValueError("FASTAPI_REDIS_CA_FILE needs FASTAPI_REDIS_TLS=true")
+        return self
 
     def sentinel_addresses(self) -> list[tuple[str, int]]:
         """Return the Sentinels as host and port; the Redis address when none is set."""

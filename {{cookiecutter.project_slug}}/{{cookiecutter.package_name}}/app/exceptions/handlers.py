@@ -106,7 +106,8 @@ async def _invalid_request(_request: Request, exc: Exception) -> Response:
 
 
 async def _bad_gateway(_request: Request, exc: Exception) -> Response:
-    logger.warning("%s: %s", exc, exc.__cause__)
+    reason = exc.__cause__
+    logger.warning("%s: %s: %s", exc, type(reason).__name__, reason)
     return error_response(HTTPStatus.BAD_GATEWAY, str(exc))
 
 

@@ -73,24 +73,26 @@ class RedisClient:
             async with asyncio.timeout(get_settings().redis_timeout):
                 return await command(client)
         except Exception as error:
-            from .redis_connection import is_refusal, is_unreachable
+            from .redis_connection import answer_of, is_refusal, is_unreachable, leave
 
             if is_refusal(error):
-                # A master that was demoted would refuse on these connections for ever.
-                await client.connection_pool.disconnect(inuse_connections=False)
+                error.args = (answer_of(error),)
+                await leave(client, error)
             elif not is_unreachable(error):
                 raise
             raise DependencyError("Redis") from error
 
     @classmethod
     async def check_readiness(cls) -> None:
-        """Do nothing when Redis answers or is not required.
+        """Do nothing when Redis is a master that takes writes, or is not required.
 
         Raises:
-            DependencyError: when Redis is required and does not answer.
+            DependencyError: when Redis is required, and is away or cannot serve.
         """
-        if get_settings().use_redis and not await cls.ping():
-            raise DependencyError("Redis")
+        if get_settings().use_redis:
+            from .redis_connection import check_master
+
+            await cls.call(check_master)
 
     @classmethod
     async def ping(cls) -> bool:

@@ -1,7 +1,16 @@
-import pytest
-from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
+from asyncio import StreamReader, StreamWriter, start_server
+from collections.abc import AsyncIterator
+from typing import Any
 
-from {{ cookiecutter.package_name }}.app.utils import RedisClient
+import pytest
+from redis.asyncio import ConnectionPool, Redis, SSLConnection
+from redis.asyncio.sentinel import SentinelConnectionPool
+
+from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
+from {{ cookiecutter.package_name }}.app.utils import (
+    RedisClient,
+    redis_connection,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -12,12 +21,29 @@ async def test_settings_reach_the_client(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_REDIS_USERNAME", "tarkin")
     settings.setenv("FASTAPI_REDIS_PASSWORD", "grand")
     settings.setenv("FASTAPI_REDIS_TIMEOUT", "0.5")
+    settings.setenv("FASTAPI_REDIS_DB", "3")
 
     options = RedisClient.open_redis_client().get_connection_kwargs()
 
     assert (options["host"], options["port"]) == ("redis", 1234)
     assert (options["username"], options["password"]) == ("tarkin", "grand")
     assert options["socket_timeout"] == options["socket_connect_timeout"] == 0.5
+    assert options["db"] == 3
+
+
+async def test_one_tls_context_serves_all_connections(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_REDIS_TLS", "true")
+
+    pool = RedisClient.open_redis_client().connection_pool
+    one, other = pool.make_connection(), pool.make_connection()
+
+    assert isinstance(one, SSLConnection)
+    assert isinstance(other, SSLConnection)
+    context = one.ssl_context.get()
+    assert context is other.ssl_context.get()
+    assert context.check_hostname
 
 
 async def test_sentinels_are_asked_for_the_master(settings: pytest.MonkeyPatch) -> None:
@@ -30,6 +56,31 @@ async def test_sentinels_are_asked_for_the_master(settings: pytest.MonkeyPatch) 
     assert isinstance(pool, SentinelConnectionPool)
     assert pool.service_name == "empire"
     assert len(pool.sentinel_manager.sentinels) == 2
+
+
+async def test_credentials_and_tls_reach_the_sentinels(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_REDIS_USE_SENTINEL", "true")
+    settings.setenv("FASTAPI_REDIS_USERNAME", "tarkin")
+    settings.setenv("FASTAPI_REDIS_PASSWORD", "grand")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_USERNAME", "vader")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_PASSWORD", "sith")
+    settings.setenv("FASTAPI_REDIS_DB", "3")
+    settings.setenv("FASTAPI_REDIS_TLS", "true")
+
+    pool = RedisClient.open_redis_client().connection_pool
+
+    assert isinstance(pool, SentinelConnectionPool)
+    (sentinel,) = pool.sentinel_manager.sentinels
+    for place, name, password, db in (
+        (pool, "tarkin", "grand", 3),
+        (sentinel.connection_pool, "vader", "sith", None),
+    ):
+        options = place.connection_kwargs
+        assert (options["username"], options["password"]) == (name, password)
+        assert options.get("db") == db
+        assert isinstance(place.make_connection(), SSLConnection)
 
 
 async def test_dead_sentinel_leaves_time_for_the_others(
@@ -57,16 +108,220 @@ async def test_connection_to_an_old_master_is_not_used(
     connection = pool.make_connection()
     made: list[str] = []
 
-    async def connect(self: SentinelManagedConnection) -> None:
+    async def ensure(_pool: ConnectionPool, connection: Any) -> None:
         # While the first one is made, the Sentinels name another master.
-        self.host, self.port = ("10.0.0.2" if made else "10.0.0.1", 6379)
-        made.append(self.host)
+        connection.host, connection.port = ("10.0.0.2" if made else "10.0.0.1", 6379)
+        made.append(connection.host)
+
+    async def answer(*_: Any) -> dict[str, str]:
+        return {"role": "master"}
 
     settings.setattr(pool, "master_address", ("10.0.0.2", 6379))
-    settings.setattr(SentinelManagedConnection, "connect", connect)
+    settings.setattr(ConnectionPool, "ensure_connection", ensure)
+    settings.setattr(connection, "send_command", answer)
+    settings.setattr(connection, "read_response", answer)
 
-    await connection.connect()
+    await pool.ensure_connection(connection)
     assert made == ["10.0.0.1", "10.0.0.2"]
 
-    await connection.connect()
+    await pool.ensure_connection(connection)
     assert made == ["10.0.0.1", "10.0.0.2", "10.0.0.2"]
+
+
+async def test_connection_that_ends_while_it_is_made_is_a_dependency_error(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    async def end(*_: Any) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    settings.setattr(ConnectionPool, "ensure_connection", end)
+
+    with pytest.raises(DependencyError):
+        await RedisClient.get("planet")
+
+
+MASTER = b"*2\r\n+role\r\n+master\r\n"
+REPLICA = b"*2\r\n+role\r\n+replica\r\n"
+SENTINEL = b"*2\r\n+mode\r\n+sentinel\r\n"
+UNKNOWN = b"-ERR unknown command\r\n"
+READONLY = b"-READONLY You can't write against a read only replica.\r\n"
+
+
+class Server:
+    """Answers commands as it is told, or with OK; an empty answer ends a connection."""
+
+    def __init__(self) -> None:
+        self.answers = {"HELLO": MASTER, "PING": b"+PONG\r\n"}
+        self.asked: list[str] = []
+        self.connections = 0
+
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self.connections += 1
+        while line := await reader.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2].decode())
+            # As redis-py says it when it connects, it is "HELLO 3".
+            command = words[0] if words != ["HELLO", "3"] else "GREETING"
+            self.asked.append(command)
+            answer = self.answers.get(command, b"+OK\r\n")
+            if not answer:
+                break
+            writer.write(answer)
+        writer.close()
+
+
+@pytest.fixture
+async def server(settings: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """Listen where the client connects to."""
+    server = Server()
+    listening = await start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    settings.setenv("FASTAPI_REDIS_PORT", str(port))
+    yield server
+    await RedisClient.close_redis_client()
+    listening.close()
+
+
+async def test_connection_to_a_master_is_kept(server: Server) -> None:
+    await RedisClient.set("planet", "Hoth")
+    await RedisClient.set("planet", "Hoth")
+
+    assert server.connections == 1
+    assert server.asked[-3:] == ["HELLO", "SET", "SET"]
+
+
+@pytest.mark.parametrize("answer", [REPLICA, b""], ids=["demoted", "gone"])
+async def test_connection_to_a_demoted_master_is_left(
+    server: Server, settings: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    settings.setattr(redis_connection, "ROLE_INTERVAL", 0)
+    await RedisClient.set("planet", "Hoth")
+    assert server.connections == 1
+
+    server.answers["HELLO"] = answer
+    await RedisClient.set("planet", "Hoth")
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("fields", [["role", "replica"], {"role": "replica"}])
+async def test_each_protocol_says_what_a_server_is(fields: object) -> None:
+    async def answer() -> object:
+        return fields
+
+    assert await redis_connection.identity(answer()) == {"role": "replica"}
+
+
+async def test_server_that_does_not_say_what_it_is_is_used(server: Server) -> None:
+    server.answers["HELLO"] = UNKNOWN
+
+    await RedisClient.set("planet", "Hoth")
+
+    assert server.connections == 1
+
+
+async def test_database_that_does_not_exist_is_a_dependency_error(
+    server: Server, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("FASTAPI_REDIS_DB", "16")
+    server.answers["SELECT"] = b"-ERR DB index is out of range\r\n"
+
+    with pytest.raises(DependencyError) as caught:
+        await RedisClient.get("planet")
+
+    assert "DB index is out of range" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"HELLO": UNKNOWN, "EVAL": UNKNOWN},
+        {"EVAL": b"-NOPERM this user has no permissions to run the 'eval' command\r\n"},
+    ],
+    ids=["master", "old", "user"],
+)
+async def test_ready(
+    server: Server, settings: pytest.MonkeyPatch, answers: dict[str, bytes]
+) -> None:
+    settings.setenv("FASTAPI_USE_REDIS", "true")
+    server.answers.update(answers)
+
+    await RedisClient.check_readiness()
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"PING": b"-MASTERDOWN Link with MASTER is down\r\n"}, "Link with MASTER"),
+        ({"EVAL": b"-OOM command not allowed\r\n"}, "command not allowed"),
+        ({"HELLO": REPLICA}, "It is a replica."),
+        ({"HELLO": SENTINEL}, "It is a Sentinel."),
+    ],
+    ids=["stale", "full", "replica", "sentinel"],
+)
+async def test_not_ready(
+    server: Server,
+    settings: pytest.MonkeyPatch,
+    answers: dict[str, bytes],
+    reason: str,
+) -> None:
+    settings.setenv("FASTAPI_USE_REDIS", "true")
+    server.answers.update(answers)
+
+    with pytest.raises(DependencyError) as caught:
+        await RedisClient.check_readiness()
+
+    assert reason in str(caught.value.__cause__)
+
+
+async def test_refusal_that_concerns_the_user_alone_keeps_the_connections(
+    server: Server,
+) -> None:
+    server.answers["GET"] = b"-NOPERM this user has no permissions\r\n"
+
+    for _ in range(2):
+        with pytest.raises(DependencyError):
+            await RedisClient.get("planet")
+
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"-EXECABORT Transaction discarded because of: READONLY It is one.\r\n",
+        b"-ERR Error running script: @user_script: 1: -OOM command not allowed\r\n",
+        b"-NOREPLICAS Not enough good replicas to write.\r\n",
+        b"-MOVED 7629 127.0.0.1:7002\r\n",
+    ],
+    ids=["transaction", "script", "plain", "moved"],
+)
+async def test_refusal_in_other_words(server: Server, answer: bytes) -> None:
+    server.answers["GET"] = answer
+
+    with pytest.raises(DependencyError):
+        await RedisClient.get("planet")
+
+
+async def test_values_of_a_refused_pipeline_are_not_shown(server: Server) -> None:
+    server.answers["SET"] = READONLY
+
+    async def set_planet(client: Redis) -> None:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.set("planet", "secret\nvalue")
+        await pipeline.execute()
+
+    with pytest.raises(DependencyError) as caught:
+        await RedisClient.call(set_planet)
+
+    reason = str(caught.value.__cause__)
+    assert reason == "You can't write against a read only replica."
+
+
+async def test_what_is_no_redis_is_a_dependency_error(server: Server) -> None:
+    server.answers["GET"] = b"HTTP/1.1 400 Bad Request\r\n"
+
+    with pytest.raises(DependencyError):
+        await RedisClient.get("planet")
