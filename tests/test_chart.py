@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 ENGINES = ("helm3", "helm4")
-KUBERNETES = ("1.34", "1.35", "1.36", "1.37")
+KUBERNETES = ("1.32", "1.34", "1.35", "1.36", "1.37")
 CHECKOV = "checkov==3.3.30"
 # Resources that extend Kubernetes: its own schemas know nothing of them.
 EXTENSIONS = {"HTTPRoute", "RedisReplication"}
@@ -68,6 +68,7 @@ EVERYTHING: dict[str, Any] = {
     "serviceAccount": {"name": "trooper", "annotations": {"a.example/role": "arn:x:1"}},
     "podAnnotations": {"a.example/scrape": "true"},
     "podLabels": {"team": "empire"},
+    "priorityClassName": "high",
     "nodeSelector": {"kubernetes.io/arch": "amd64"},
     "tolerations": [{"key": "dark", "operator": "Exists", "effect": "NoSchedule"}],
     "affinity": {
@@ -86,9 +87,18 @@ EVERYTHING: dict[str, Any] = {
 # What a switch needs beside itself.
 NEEDS = {"httpRoute": {"parentRefs": [{"name": "gateway"}]}}
 MODES: dict[str, dict[str, Any]] = {
-    "operator with a password": {
-        "redis": {"operator": {"storage": {"className": "fast"}}},
-        "secrets": {"FASTAPI_REDIS_PASSWORD": HOSTILE},
+    "operator": {
+        "redis": {
+            "operator": {
+                "namespace": "operators",
+                "existingSecret": "of-redis",
+                "storage": {"className": "fast"},
+                "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+                "priorityClassName": "high",
+                "nodeSelector": {"disk": "ssd"},
+                "tolerations": [{"key": "dark", "operator": "Exists"}],
+            }
+        },
     },
     "external": {"redis": {"mode": "external", "external": {"host": "r.example", "port": 6380}}},
     "sentinels": {
@@ -151,8 +161,7 @@ class Chart:
     def template(
         self, engine: str, values: Any = None, release: str = "prod"
     ) -> "subprocess.CompletedProcess[str]":
-        words = ("template", release, self.path, "--kube-version", "1.37.0")
-        return self.helm(engine, *words, values=values)
+        return self.helm(engine, "template", release, self.path, values=values)
 
     def render(
         self, values: Any = None, release: str = "prod", engine: str = "helm4"
@@ -345,7 +354,7 @@ def test_replication_is_what_the_operator_takes(rendered: list[Resource]) -> Non
         assert not errors
         spec = replication["spec"]
         sentinel = spec["sentinel"]
-        assert (spec["clusterSize"], sentinel["size"], sentinel["quorum"]) == (3, 3, "2")
+        assert (spec["clusterSize"], sentinel["size"]) == (3, 3)
 
 
 def test_route_leads_to_the_service(chart: Chart) -> None:
@@ -415,21 +424,103 @@ def test_deployment_leaves_replicas_to_the_autoscaler(chart: Chart) -> None:
     assert not find(off, "HorizontalPodAutoscaler")
 
 
-@pytest.mark.parametrize(("enabled", "replicas"), [(True, 1), (True, 2), (False, 1), (False, 2)])
-def test_evictions_are_limited_where_there_is_more_than_one_pod(
-    chart: Chart, enabled: bool, replicas: int
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_pods_are_evicted_one_at_a_time(chart: Chart, scaled: bool, replicas: int) -> None:
+    scaling = {"enabled": scaled, "minReplicas": replicas}
+    values = {"autoscaling": scaling, "replicaCount": replicas, "redis": {"mode": "none"}}
+
+    [budget] = find(chart.render(values), "PodDisruptionBudget")
+
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@engines
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"autoscaling": {"minReplicas": 11}},
+            "autoscaling.minReplicas must not be greater than autoscaling.maxReplicas.",
+        ),
+        ({"resources": None}, "autoscaling needs resources.requests.cpu"),
+        ({"resources": {"requests": None, "limits": None}}, "autoscaling needs resources.requ"),
+    ],
+)
+def test_autoscaling_that_cannot_work_is_refused(
+    chart: Chart, engine: str, values: dict[str, Any], sentence: str
 ) -> None:
-    key = "minReplicas" if enabled else "replicaCount"
-    other = {"minReplicas": 3 - replicas, "enabled": enabled}
-    scaling = {"enabled": enabled, key: replicas} if enabled else other
-    values = {"autoscaling": scaling, "replicaCount": 3 - replicas if enabled else replicas}
+    done = chart.template(engine, values)
 
-    budgets = find(chart.render({**values, "redis": {"mode": "none"}}), "PodDisruptionBudget")
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    off = {**values, "autoscaling": {"enabled": False}}
+    assert chart.template(engine, off).returncode == 0
 
-    assert len(budgets) == (replicas > 1)
-    for budget in budgets:
-        assert budget["spec"]["maxUnavailable"] == 1
-        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+def test_what_a_cluster_gives_itself_can_be_left_out(chart: Chart) -> None:
+    none = {"runAsUser": None, "runAsGroup": None}
+    values = {"podSecurityContext": none, **MODES["operator"]}
+
+    resources = chart.render(values)
+
+    [replication] = find(resources, "RedisReplication")
+    for spec in (
+        pod(resources)["spec"]["securityContext"],
+        replication["spec"]["podSecurityContext"],
+        replication["spec"]["sentinel"]["podSecurityContext"],
+    ):
+        assert spec == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_redis_is_placed_as_the_values_say(chart: Chart) -> None:
+    [replication] = find(chart.render(MODES["operator"]), "RedisReplication")
+
+    for spec in (replication["spec"], replication["spec"]["sentinel"]):
+        assert spec["nodeSelector"] == {"disk": "ssd"}
+        assert spec["tolerations"] == [{"key": "dark", "operator": "Exists"}]
+        assert spec["priorityClassName"] == "high"
+
+
+def test_pods_of_redis_have_no_token(chart: Chart) -> None:
+    resources = chart.render()
+    [replication] = find(resources, "RedisReplication")
+    accounts = {each["metadata"]["name"]: each for each in find(resources, "ServiceAccount")}
+
+    for spec in (replication["spec"], replication["spec"]["sentinel"]):
+        assert not accounts[spec["serviceAccountName"]]["automountServiceAccountToken"]
+
+
+def test_deployment_is_what_the_values_say(chart: Chart) -> None:
+    values = {
+        "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": 60,
+        "tmpSizeLimit": "1Gi",
+        "priorityClassName": "high",
+        "fullnameOverride": "own",
+        "probes": {"readiness": {"path": "/api/live"}},
+    }
+
+    resources = chart.render(values)
+
+    [deployment] = find(resources, "Deployment")
+    spec = pod(resources)["spec"]
+    assert deployment["metadata"]["name"] == "own"
+    assert deployment["spec"]["revisionHistoryLimit"] == 3
+    assert deployment["spec"]["progressDeadlineSeconds"] == 60
+    assert spec["priorityClassName"] == "high"
+    assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
+    assert container(resources)["readinessProbe"]["httpGet"]["path"] == "/api/live"
+    for constraint in spec["topologySpreadConstraints"]:
+        assert constraint["matchLabelKeys"] == ["pod-template-hash"]
+
+
+def test_test_that_passed_leaves_no_pod(chart: Chart) -> None:
+    [test] = find(chart.render(), "Pod")
+
+    policy = test["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    assert policy == "before-hook-creation,hook-succeeded"
 
 
 @pytest.mark.parametrize(("sleep", "graceful"), [(5, 30), (1, 0), (60, 1000000)])
@@ -565,6 +656,8 @@ def test_redis_is_reached_by_the_service_and_the_operator_alone(chart: Chart) ->
     assert matches(service["podSelector"]["matchLabels"], pod(resources)["metadata"]["labels"])
     assert redis["podSelector"]["matchLabels"] == replication["metadata"]["labels"]
     assert operator["podSelector"]["matchLabels"] == {"name": "redis-operator"}
+    namespace = {"kubernetes.io/metadata.name": "redis-operator"}
+    assert operator["namespaceSelector"]["matchLabels"] == namespace
     assert [port["port"] for port in rule["ports"]] == [6379, 26379]
     assert not find(chart.render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
 
@@ -608,7 +701,11 @@ def probes(one: dict[str, Any]) -> dict[str, Any]:
 def test_service_account_is_there_before_it_is_used(chart: Chart) -> None:
     def account(**values: Any) -> tuple[str, list[str]]:
         resources = chart.render({"serviceAccount": values})
-        made = [each["metadata"]["name"] for each in find(resources, "ServiceAccount")]
+        made = [
+            each["metadata"]["name"]
+            for each in find(resources, "ServiceAccount")
+            if not each["metadata"]["name"].endswith("-redis")
+        ]
         return pod(resources)["spec"]["serviceAccountName"], made
 
     assert account() == ("prod-galactic-empire", ["prod-galactic-empire"])
@@ -721,7 +818,9 @@ SAMPLES: dict[str, Any] = {
     "FASTAPI_GUNICORN_LOG_LEVEL": "debug",
     "FASTAPI_WORKER_CLASS": "asgi",
     "FASTAPI_REDIS_SENTINELS": "a:26379,[::1]:26379",
+    "FASTAPI_REDIS_HOST": "redis.example",
     "FASTAPI_REDIS_PORT": 65535,
+    "FASTAPI_REDIS_CA_FILE": "",
 }
 
 
@@ -784,14 +883,13 @@ def test_service_is_told_where_redis_is(chart: Chart, name: str) -> None:
     assert (
         told
         == {
-            "operator with a password": {
+            "operator": {
                 "USE_REDIS": "true",
                 "REDIS_USE_SENTINEL": "true",
                 "REDIS_SENTINELS": outage.VARIABLES["FASTAPI_REDIS_SENTINELS"].replace(
                     outage.RELEASE, f"prod-{outage.RELEASE}"
                 ),
                 "REDIS_SENTINEL_MASTER": "mymaster",
-                "REDIS_PASSWORD": HOSTILE,
             },
             "external": {"USE_REDIS": "true", "REDIS_HOST": "r.example", "REDIS_PORT": "6380"},
             "sentinels": {
@@ -824,22 +922,178 @@ def test_replication_is_there_for_the_operator_alone(chart: Chart, name: str) ->
     assert bool(there) == name.startswith("operator")
 
 
-def test_redis_and_the_service_read_the_same_password(chart: Chart) -> None:
-    own, other = {"FASTAPI_REDIS_PASSWORD": "x"}, "empire-secrets"
+@pytest.mark.parametrize("own", ["", "of-redis"])
+def test_redis_and_the_service_read_the_same_password(chart: Chart, own: str) -> None:
+    values = {"existingSecret": "empire-secrets", "redis": {"operator": {"existingSecret": own}}}
 
-    def names(**values: Any) -> tuple[str | None, str | None]:
-        """Return the Secret that Redis reads, and that which wins in the container."""
-        resources = chart.render(values)
-        [replication] = find(resources, "RedisReplication")
-        of_redis = replication["spec"]["kubernetesConfig"].get("redisSecret", {})
-        assert of_redis.get("key") in {None, "FASTAPI_REDIS_PASSWORD"}
-        sources = [source.get("secretRef") for source in container(resources)["envFrom"]]
-        return of_redis.get("name"), sources[-1] and sources[-1]["name"]
+    resources = chart.render(values)
 
-    assert names() == (None, None)
-    assert names(secrets=own) == ("prod-galactic-empire",) * 2
-    assert names(existingSecret=other) == (other, other)
-    assert names(secrets=own, existingSecret=other) == ("prod-galactic-empire",) * 2
+    [replication] = find(resources, "RedisReplication")
+    secret = {"name": own or "prod-galactic-empire-redis", "key": "password"}
+    assert replication["spec"]["kubernetesConfig"]["redisSecret"] == secret
+    source = {"valueFrom": {"secretKeyRef": secret}}
+    assert container(resources)["env"] == [{"name": "FASTAPI_REDIS_PASSWORD", **source}]
+    assert "env" not in container(chart.render({"redis": {"mode": "none"}}))
+
+
+API = {
+    "v1": ("ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"),
+    "apps/v1": ("Deployment",),
+    "autoscaling/v2": ("HorizontalPodAutoscaler",),
+    "networking.k8s.io/v1": ("NetworkPolicy",),
+    "policy/v1": ("PodDisruptionBudget",),
+    "redis.redis.opstreelabs.in/v1beta2": ("RedisReplication",),
+}
+
+
+class Cluster(BaseHTTPRequestHandler):
+    """As much of the API of a cluster as Helm's `lookup` asks for."""
+
+    objects: ClassVar[dict[str, Any]] = {}
+
+    def do_GET(self) -> None:
+        known: dict[str, Any] = {
+            "/version": {"major": "1", "minor": "36", "gitVersion": "v1.36.1"},
+            "/api": {"kind": "APIVersions", "versions": ["v1"]},
+            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": self.groups()},
+            **{
+                f"/{'apis' if '/' in version else 'api'}/{version}": {
+                    "kind": "APIResourceList",
+                    "groupVersion": version,
+                    "resources": [*map(self.resource, kinds)],
+                }
+                for version, kinds in API.items()
+            },
+            **self.objects,
+        }
+        path = self.path.partition("?")[0]
+        missing = {"kind": "Status", "apiVersion": "v1", "reason": "NotFound", "code": 404}
+        self.send_response(200 if path in known else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(known.get(path, missing)).encode())
+
+    def groups(self) -> list[Any]:
+        versions = [
+            {"groupVersion": version, "version": version.split("/")[1]}
+            for version in API
+            if "/" in version
+        ]
+        return [
+            {"name": each["groupVersion"].split("/")[0], "versions": [each]} for each in versions
+        ]
+
+    def resource(self, kind: str) -> dict[str, Any]:
+        name = re.sub("ys$", "ies", f"{kind.lower()}s")
+        return {"name": name, "kind": kind, "namespaced": kind != "Namespace", "verbs": []}
+
+    def log_message(self, *_arguments: object) -> None:
+        """Leave standard error to the test."""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Callable[..., list[Resource]]]:
+    """Render for a cluster that has Secrets, by Helm itself."""
+    server = HTTPServer(("127.0.0.1", 0), Cluster)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    config = tmp_path / "kubeconfig"
+    where = {"server": f"http://127.0.0.1:{server.server_port}"}
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "kind": "Config",
+                "apiVersion": "v1",
+                "clusters": [{"name": "x", "cluster": where}],
+                "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+                "users": [{"name": "x", "user": {}}],
+                "current-context": "x",
+            }
+        )
+    )
+
+    owned = {
+        "labels": {"app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {
+            "meta.helm.sh/release-name": "prod",
+            "meta.helm.sh/release-namespace": "empire",
+        },
+    }
+
+    def render(chart: Chart, engine: str, own: bool = True, **secrets: str) -> list[Resource]:
+        place = "/api/v1/namespaces/empire"
+        root = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x"}}
+        Cluster.objects = {f"{place}/configmaps/kube-root-ca.crt": root}
+        for name, password in secrets.items():
+            data = {"password": base64.b64encode(password.encode()).decode()}
+            metadata = {"name": name, **(owned if own else {})}
+            secret = {"kind": "Secret", "apiVersion": "v1", "metadata": metadata}
+            Cluster.objects[f"{place}/secrets/{name}"] = {**secret, "data": data}
+        done = subprocess.run(
+            [
+                *(ROOT / ".tools/bin" / engine, "template", "prod", chart.path),
+                *("--dry-run=server", "--disable-openapi-validation", "--namespace", "empire"),
+            ],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "KUBECONFIG": str(config)},
+        )
+        assert done.returncode == 0, done.stderr
+        return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
+
+    yield render
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def password_of(resources: list[Resource]) -> str:
+    [secret] = find(resources, "Secret")
+    assert secret["metadata"]["name"] == "prod-galactic-empire-redis"
+    assert secret["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    return base64.b64decode(secret["data"]["password"]).decode()
+
+
+def checksums(resources: list[Resource]) -> tuple[str, str]:
+    [replication] = find(resources, "RedisReplication")
+    of_redis = replication["metadata"]["annotations"]["checksum/redis"]
+    return of_redis, pod(resources)["metadata"]["annotations"]["checksum/secrets"]
+
+
+@engines
+def test_password_is_made_once_and_kept(
+    chart: Chart, cluster: Callable[..., list[Resource]], engine: str
+) -> None:
+    first = cluster(chart, engine)
+    password = password_of(first)
+    second = cluster(chart, engine, **{"prod-galactic-empire-redis": password})
+
+    assert re.fullmatch("[A-Za-z0-9]{32}", password)
+    assert password_of(second) == password
+    assert checksums(first) == checksums(second)
+
+
+@engines
+@pytest.mark.parametrize("own", [True, False])
+def test_another_password_is_other_pods(
+    chart: Chart, cluster: Callable[..., list[Resource]], engine: str, own: bool
+) -> None:
+    one, other = (
+        cluster(chart, engine, own, **{"prod-galactic-empire-redis": password})
+        for password in ("one", "other")
+    )
+
+    # Helm would refuse to take over what it has not made.
+    assert bool(find(one, "Secret")) == own
+    before, after = checksums(one), checksums(other)
+
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+def test_without_a_cluster_no_password_is_made(chart: Chart) -> None:
+    assert not find(chart.render(), "Secret")
+    assert not find(chart.render(MODES["operator"]), "Secret")
 
 
 def test_typed_text_arrives_in_the_chart(charts: Callable[..., Chart]) -> None:
@@ -1080,7 +1334,8 @@ def test_value_that_is_null_is_left_out_or_refused(chart: Chart) -> None:
 
     for place in sorted(places):
         done = chart.template("helm4", merged(everything, nested(place, None)))
-        refused = "values don't meet the specifications of the schema" in done.stderr
+        refusals = ("values don't meet the specifications of the schema", "autoscaling needs")
+        refused = any(refusal in done.stderr for refusal in refusals)
         assert bool(done.returncode) == refused, f"{place}: {done.stderr}"
         assert not refused or place[-1] in done.stderr
         assert "<no value>" not in done.stdout, place

@@ -66,8 +66,9 @@ def test_dev_env_makes_a_cluster_and_installs(
         "docker build --tag",
         "kind load docker-image",
         "helm upgrade redis-operator",
-        "helm upgrade galactic-empire",
         "kubectl --context kind-galactic-empire",
+        "docker images --no-trunc",
+        "helm upgrade galactic-empire",
         "kubectl --context kind-galactic-empire",
         "docker port galactic-empire-control-plane",
     ]
@@ -75,7 +76,12 @@ def test_dev_env_makes_a_cluster_and_installs(
     node = yaml.safe_load((tmp_path / "cluster").read_text())["nodes"][0]
     published = node["extraPortMappings"][0]
     assert published == {"containerPort": 30080, "hostPort": 8123, "listenAddress": "127.0.0.1"}
-    assert "service.nodePort=30080" in calls[7]
+    assert calls[7].endswith(" pod-security.kubernetes.io/enforce=restricted")
+    # Once: the chart itself replaces the pods of an image that was built again.
+    assert "service.nodePort=30080" in calls[9]
+    assert "podAnnotations.image=" in calls[9]
+    assert [call for call in calls if "rollout" in call] == [calls[10]]
+    assert " rollout status " in calls[10]
 
 
 def test_dev_env_again_keeps_the_cluster(deploy: Callable[..., tuple[str, list[str]]]) -> None:

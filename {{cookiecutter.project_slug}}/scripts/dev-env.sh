@@ -54,18 +54,21 @@ install() {
             "$operator" "$context"
         fi
     done
-    # Nothing measures the load in this cluster, so nothing could scale by it.
+    # What production should refuse is refused here.
+    kubectl --context "$context" label namespace default --overwrite \
+        pod-security.kubernetes.io/enforce=restricted
+    # Nothing measures the load in this cluster, so nothing could scale by it. An image that
+    # was built again has the name of the one before: its digest makes other pods.
     helm upgrade "$name" "charts/$name" --install --kube-context "$context" \
         --set-string image.tag="$version" --set autoscaling.enabled=false \
-        --set service.type=NodePort --set service.nodePort="$node_port"
-    # An image that was built again has the name of the one before.
-    kubectl --context "$context" rollout restart "deployment/$name"
+        --set service.type=NodePort --set service.nodePort="$node_port" \
+        --set-string podAnnotations.image="$(docker images --no-trunc --quiet "$name:$version")"
     kubectl --context "$context" rollout status "deployment/$name" --timeout=10m
     echo "http://$(docker port "$cluster-control-plane" "$node_port/tcp")/docs answers until you type: make clean"
 }
 
 check() {
-    helm test "$name" --kube-context "$context" --logs
+    helm test "$name" --kube-context "$context"
 }
 
 show() {

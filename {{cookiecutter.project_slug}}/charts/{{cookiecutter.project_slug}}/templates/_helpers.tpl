@@ -16,8 +16,8 @@ The name of every resource, or its beginning. Names of Services hold no dot, beg
 letter and have at most 63 characters; "-test" is appended to it.
 */}}
 {{- define "app.fullname" -}}
-{{- $name := .Release.Name }}
-{{- if not (contains .Chart.Name $name) }}
+{{- $name := .Values.fullnameOverride | default .Release.Name }}
+{{- if not (or .Values.fullnameOverride (contains .Chart.Name $name)) }}
 {{- $name = printf "%s-%s" $name .Chart.Name }}
 {{- end }}
 {{- $name = regexReplaceAll "^([0-9])" ($name | replace "." "-") "r${1}" }}
@@ -67,6 +67,28 @@ follows from other values; what `config` says wins.
 {{- toJson $settings }}
 {{- end }}
 
+{{/*
+Whether a cluster answers: not to `helm template`, nor to Argo CD. In a namespace that is yet
+to be made, nothing is found.
+*/}}
+{{- define "app.cluster" -}}
+{{- if or (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt") (lookup "v1" "Namespace" "" "default") -}}
+true
+{{- end }}
+{{- end }}
+
+{{/*
+Variables of the service that are in the Secret of another part, as JSON: its name, the key,
+and a checksum of the text. Files in settings/ say which.
+*/}}
+{{- define "app.secretVariables" -}}
+{{- $variables := dict }}
+{{- range $path, $_ := .Files.Glob "settings/*.secret" }}
+{{- $variables = tpl ($.Files.Get $path) $ | fromYaml | mergeOverwrite $variables }}
+{{- end }}
+{{- toJson $variables }}
+{{- end }}
+
 {{- define "app.port" -}}
 {{ .Values.config.FASTAPI_BIND | regexFind "[0-9]+$" }}
 {{- end }}
@@ -89,12 +111,16 @@ where Kubernetes would put variables that are named after the Services around it
 serviceAccountName: {{ include "app.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
 securityContext:
   runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
   seccompProfile:
     type: RuntimeDefault
+  {{- with .Values.podSecurityContext }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
