@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from .variables import KEEP_EMPTY
+
 
 def _url_path(value: str) -> str:
     if value and (not value.startswith("/") or value.endswith("/")):
@@ -12,4 +14,4 @@ def _url_path(value: str) -> str:
 
 
 NonEmpty = Annotated[str, Field(min_length=1)]
-UrlPath = Annotated[str, AfterValidator(_url_path)]
+UrlPath = Annotated[str, AfterValidator(_url_path), KEEP_EMPTY]
