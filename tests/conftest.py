@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from fcntl import LOCK_EX, flock
 from functools import cache
 from hashlib import sha256
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support import (
     MVC,
     QUESTIONS,
     ROOT,
+    SECONDS,
     Baked,
     Project,
     RedisServer,
@@ -26,17 +28,40 @@ from support import (
     combinations,
     commit_template,
     environment,
+    free_port,
     label,
+    listens,
     remember,
     run,
+    wait_until,
 )
 
 Bake = Callable[..., Baked]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
+Nginx = Callable[[str], int]
 StartRedis = Callable[..., RedisServer]
 EXECUTED = "executed"
+NGINX = """
+daemon off;
+# One process, which stays the user of the tests, to whom their folders belong.
+master_process off;
+pid nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {
+        listen 127.0.0.1:%d;
+        %s
+    }
+}
+"""
 # Projects, whose tests are their own.
 collect_ignore = ["fixtures"]
 
@@ -209,6 +234,29 @@ def serve() -> Iterator[Callable[..., Service]]:
     yield serve
     for service in services:
         service.kill()
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    """Start nginx with a location; return its port."""
+    # Where Debian installs it is not in everybody's path.
+    tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not tool:
+        pytest.skip("nginx is not installed")
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def nginx(location: str) -> int:
+        port = free_port()
+        file = tmp_path / "nginx.conf"
+        file.write_text(NGINX % (port, location))
+        processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
+        wait_until(lambda: listens(HTTPConnection("127.0.0.1", port, SECONDS)))
+        return port
+
+    yield nginx
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

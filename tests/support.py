@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPMessage
@@ -365,6 +365,27 @@ def program(folder: Path, name: str, text: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
+
+
+class UnixConnection(HTTPConnection):
+    """A connection to a UNIX socket; an abstract one begins with NUL."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__("localhost", timeout=SECONDS)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(str(self.path))
+
+
+def listens(connection: HTTPConnection) -> bool:
+    """Return whether the other side accepts."""
+    with suppress(OSError), closing(connection):
+        connection.connect()
+        return True
+    return False
 
 
 def free_port() -> int:

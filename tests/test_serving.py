@@ -5,9 +5,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,14 +17,22 @@ from pathlib import Path
 from threading import Event
 from time import sleep
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
-from conftest import Serve
-from support import SECONDS, Project, Service, add_controller, free_port, wait_until
+from conftest import Nginx, Serve
+from support import (
+    SECONDS,
+    Project,
+    Service,
+    UnixConnection,
+    add_controller,
+    free_port,
+    listens,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
-
-Nginx = Callable[[str], int]
 
 CLIENT = "127.0.0.2"
 CLIENTS = 32
@@ -77,26 +85,6 @@ async def echo(request: Request) -> dict[str, str]:
     }
 '''
 
-NGINX = """
-daemon off;
-# One process, which stays the user of the tests, to whom their folders belong.
-master_process off;
-pid nginx.pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    server {
-        listen 127.0.0.1:%d;
-        %s
-    }
-}
-"""
-
 
 @dataclass(frozen=True)
 class Probed(Project):
@@ -137,42 +125,6 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
     return copy
 
 
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Nginx]:
-    """Start nginx with a location; return its port."""
-    # Where Debian installs it is not in everybody's path.
-    tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not tool:
-        pytest.skip("nginx is not installed")
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def nginx(location: str) -> int:
-        port = free_port()
-        file = tmp_path / "nginx.conf"
-        file.write_text(NGINX % (port, location))
-        processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
-        wait_until(lambda: listens(client(port)))
-        return port
-
-    yield nginx
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-class UnixConnection(HTTPConnection):
-    """A connection to a UNIX socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=SECONDS)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(SECONDS)
-        self.sock.connect(str(self.path))
-
-
 def client(port: int) -> HTTPConnection:
     """Return a connection from an address that no proxy and no service has."""
     return HTTPConnection("127.0.0.1", port, SECONDS, source_address=(CLIENT, 0))
@@ -196,14 +148,6 @@ def keeps(connection: HTTPConnection) -> bool:
     response = connection.getresponse()
     assert response.read() == b'{"status":"ok"}'
     return not response.will_close
-
-
-def listens(connection: HTTPConnection) -> bool:
-    """Return whether the other side accepts."""
-    with suppress(OSError), closing(connection):
-        connection.connect()
-        return True
-    return False
 
 
 def processes(word: str) -> set[int]:
@@ -431,28 +375,36 @@ def test_daemon_runs_until_it_is_told_to_stop(full: Project, serve: Serve, tmp_p
 
 
 def publish(
-    project: Project, serve: Serve, nginx: Nginx, bind: str, stripped: bool, **variables: str
+    project: Project,
+    serve: Serve,
+    nginx: Nginx,
+    bind: str,
+    stripped: bool,
+    prefix: str = "/empire",
+    **variables: str,
 ) -> int:
     """Put a service behind nginx as docs/serving.md says; return the port of nginx."""
     port, path = free_port(), project.path / "http.sock"
-    connection = client(port) if bind == "tcp" else UnixConnection(path)
-    address = f"127.0.0.1:{port}" if bind == "tcp" else f"unix:{path}"
-    options = ("--bind", address, "--workers", "1")
-    serve(project, *options, FASTAPI_ROOT_PATH="/empire", **variables)
+    connection = UnixConnection(path) if bind == "unix" else client(port)
+    address = f"unix:{path}" if bind == "unix" else f"127.0.0.1:{port}"
+    options = ("--bind", f"[::]:{port}" if bind == "dual" else address, "--workers", "1")
+    serve(project, *options, FASTAPI_ROOT_PATH=prefix, **variables)
     wait_until(lambda: listens(connection))
 
     page = (project.path / "docs/serving.md").read_text("utf-8")
     match = re.search(r"^```nginx\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
     assert match
-    end = {"tcp": "/", "unix": ":/"}[bind] if stripped else ""
+    end = "" if not stripped else ":/" if bind == "unix" else "/"
     location, lines = re.subn(r"proxy_pass .+;", f"proxy_pass http://{address}{end};", match[1])
     assert lines == 1
+    # nginx compares decoded paths.
+    location = location.replace("/empire/", f'"{unquote(prefix)}/"')
     # Tests have no certificate; nginx says what it would say if it had one.
     return nginx(location.replace("$scheme", "https"))
 
 
 @pytest.mark.parametrize("stripped", [True, False], ids=["stripped", "whole"])
-@pytest.mark.parametrize("bind", ["tcp", "unix"])
+@pytest.mark.parametrize("bind", ["tcp", "unix", "dual"])
 def test_service_behind_nginx_knows_its_clients_and_its_prefix(
     probed: Probed, serve: Serve, nginx: Nginx, bind: str, stripped: bool
 ) -> None:
@@ -469,6 +421,59 @@ def test_service_behind_nginx_knows_its_clients_and_its_prefix(
     assert "'/empire/openapi.json'" in ask(client(port), "/empire/docs")[1]
     schema = ask(client(port), "/empire/openapi.json")[1]
     assert schema["servers"] == [{"url": "/empire"}]
+
+
+# Paths with characters that are percent-encoded in a URL, and how a URL has them. The
+# sign that begins an escape, too: decoded twice it would begin another.
+PREFIXES = {
+    "/the%20empire": "/the%20empire",
+    "/%C3%A9mpire/b%25c": "/%C3%A9mpire/b%25c",
+    "/émpire's": "/%C3%A9mpire%27s",
+    "/em%70ire/%2520": "/em%70ire/%2520",
+}
+MOUNTED = """
+    from fastapi import FastAPI, Request
+
+    mounted = FastAPI()
+
+    @mounted.get("/links")
+    async def links(request: Request) -> list[str]:
+        return [str(request.url_for("job", number=1)), str(request.url)]
+
+    app.mount("/mounted", mounted)
+"""
+
+
+@pytest.mark.parametrize("stripped", [True, False], ids=["stripped", "whole"])
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_prefix_is_percent_encoded_in_every_url(
+    probed: Probed, serve: Serve, nginx: Nginx, prefix: str, stripped: bool
+) -> None:
+    with (probed.package / "app/router.py").open("a") as file:
+        file.write(MOUNTED)
+    port = publish(probed, serve, nginx, "tcp", stripped, prefix)
+    path = PREFIXES[prefix]
+    url = f"https://empire.example{path}"
+
+    assert ask(client(port), f"{path}/api/echo")[1]["url"] == f"{url}/api/echo"
+    assert ask(client(port), f"{path}/api/echo")[1]["base"] == f"{url}/"
+    assert ask(client(port), f"{path}/mounted/links")[1] == [
+        f"{url}/api/job/1",
+        f"{url}/mounted/links",
+    ]
+    response, _ = ask(client(port), f"{path}/api/live/")
+    assert response.headers["Location"] == f"{url}/api/live"
+    for part in ("", "/mounted"):
+        assert f"'{path}{part}/openapi.json'" in ask(client(port), f"{path}{part}/docs")[1]
+        schema = ask(client(port), f"{path}{part}/openapi.json")[1]
+        assert schema["servers"] == [{"url": f"{path}{part}"}]
+
+
+def test_page_of_the_documentation_may_be_percent_encoded(full: Project, serve: Serve) -> None:
+    service = serve(full, FASTAPI_DOCS_URL="/the%20docs")
+    wait_until(service.answers)
+
+    assert service.get("/the%20docs")[0] == 200
 
 
 @pytest.mark.parametrize("stripped", [True, False], ids=["stripped", "whole"])
@@ -510,6 +515,84 @@ def test_client_that_is_no_proxy_is_not_believed(probed: Probed, serve: Serve) -
 
     assert seen["client"] == CLIENT
     assert seen["base"] == "http://empire.example/"
+
+
+# What a trusted proxy says, and who the client is then.
+FORWARDED = {
+    "203.0.113.9, ::ffff:203.0.113.7": "203.0.113.7",
+    "203.0.113.7, ::ffff:127.0.0.1": "203.0.113.7",
+    "203.0.113.7, [::ffff:127.0.0.1]": "203.0.113.7",
+    "203.0.113.7,[::ffff:127.0.0.1]:5000": "203.0.113.7",
+    "203.0.113.9, [::ffff:203.0.113.7]:5000": "203.0.113.7",
+    "203.0.113.9, ::FFFF:cb00:7107, 0:0:0:0:0:ffff:7f00:1": "203.0.113.7",
+    "203.0.113.9, 2001:db8::7": "2001:db8::7",
+    "203.0.113.9, unknown": "unknown",
+}
+
+
+def test_address_of_ipv4_in_ipv6_is_the_ipv4_address(probed: Probed, serve: Serve) -> None:
+    port = free_port()
+    # As users had to write it, where a proxy was not known by its IPv4 address.
+    trusted = {"FASTAPI_FORWARDED_ALLOW_IPS": "::ffff:127.0.0.1"}
+    serve(probed, "--bind", f"[::]:{port}", **trusted)
+    wait_until(lambda: listens(client(port)))
+
+    assert ask(client(port), "/api/echo", **FORGED)[1]["client"] == CLIENT
+    for entries, expected in FORWARDED.items():
+        connection = HTTPConnection("127.0.0.1", port, SECONDS)
+        seen = ask(connection, "/api/echo", **{"X-Forwarded-For": entries})[1]
+        assert seen["client"] == expected, entries
+    connection = HTTPConnection("::1", port, SECONDS)
+    assert ask(connection, "/api/echo", **FORGED)[1]["client"] == "::1"
+
+
+def test_all_proxies_are_trusted_on_a_unix_socket_too(probed: Probed, serve: Serve) -> None:
+    path = probed.path / "http.sock"
+    serve(probed, "--bind", f"unix:{path}", FASTAPI_FORWARDED_ALLOW_IPS="*")
+    wait_until(lambda: listens(UnixConnection(path)))
+
+    chain = {"X-Forwarded-For": "203.0.113.9, 203.0.113.7"}
+    assert ask(UnixConnection(path), "/api/echo", **chain)[1]["client"] == "203.0.113.9"
+
+
+# Does what systemd does with the sockets of a service.
+ACTIVATE = """
+import os, socket, sys
+port, path, *command = sys.argv[1:]
+inet = socket.create_server(("127.0.0.1", int(port)))
+unix, abstract = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+unix.bind(path)
+abstract.bind("\\0" + path)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 9)
+for number, listener in enumerate((inet, unix, abstract), 20):
+    listener.listen()
+    os.dup2(listener.fileno(), number)
+for number in range(3):
+    os.dup2(20 + number, 3 + number)
+os.environ.update(LISTEN_FDS="3", LISTEN_PID=str(os.getpid()))
+os.execv(command[0], command)
+"""
+
+
+def test_sockets_of_systemd_are_told_apart(probed: Probed) -> None:
+    port, path = free_port(), str(probed.path / "http.sock")
+    activate = (sys.executable, "-c", ACTIVATE, str(port), path)
+    # An address of its own is not what the service listens on.
+    settings = {"FASTAPI_BIND": "127.0.0.1:1", "FASTAPI_FORWARDED_ALLOW_IPS": "192.0.2.1"}
+    command = (*activate, str(probed.python), "-m", probed.package.name, "serve")
+    service = Service(command, port, settings)
+    try:
+        wait_until(service.answers)
+
+        assert ask(client(port), "/api/echo", **FORGED)[1]["client"] == CLIENT
+        for name in (path, f"\0{path}"):
+            seen = ask(UnixConnection(name), "/api/echo", **FORGED)[1]
+            assert seen["client"] == FORGED["X-Forwarded-For"]
+            assert seen["base"] == "https://empire.example/"
+        assert service.stop() == 0
+        assert Path(path).exists(), "systemd's own"
+    finally:
+        service.kill()
 
 
 def test_run_reloads_changed_code(probed: Probed) -> None:

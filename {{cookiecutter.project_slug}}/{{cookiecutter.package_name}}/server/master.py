@@ -5,7 +5,7 @@ from typing import Any
 from gunicorn.app.base import Application
 from starlette.types import ASGIApp
 
-from .proxy import RootPath, UnixPeer
+from .proxy import ProxyHeaders, RootPath
 
 
 class Server(Application):
@@ -30,6 +30,4 @@ class Server(Application):
         app: ASGIApp = get_application()
         if self._root_path:
             app = RootPath(app, self._root_path)
-        if str(self.cfg.bind[0]).startswith("unix:"):
-            app = UnixPeer(app, self._options["forwarded_allow_ips"])
-        return app
+        return ProxyHeaders(app, self._options["forwarded_allow_ips"])

@@ -93,6 +93,8 @@ class Worker(UvicornWorker):
         # Requests that take long must have time left when clients have had theirs.
         drain = min(settings.drain_timeout, graceful / 2)
         self.config.app = self.wsgi
+        # What the master loads begins with its own.
+        self.config.proxy_headers = False
         server = DrainingServer(self.config, drain, graceful)
         # gunicorn's word for a stop without delay.
         signal.signal(signal.SIGQUIT, server.handle_exit)
