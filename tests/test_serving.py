@@ -244,6 +244,41 @@ def test_reload_answers_what_was_begun_and_serves_changed_code(
     assert service.stop() == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_worker_that_has_served_enough_is_replaced_without_loss(
+    probed: Probed, serve: Serve, workers: str
+) -> None:
+    service = serve(probed, "--workers", workers, FASTAPI_MAX_REQUESTS="100")
+    wait_until(lambda: probed.events() == ["opened"] * int(workers))
+
+    with load(service, 0) as clients:
+        wait_until(lambda: probed.events().count("closed") >= 4)
+        clients.enough.set()
+
+    assert probed.begun() == clients.answered
+    assert not clients.unanswered
+    assert not clients.refused
+    wait_until(lambda: len(service.workers()) == int(workers))
+    assert service.stop() == 0
+
+
+def test_worker_that_has_served_enough_finishes_what_takes_long(
+    probed: Probed, serve: Serve
+) -> None:
+    # gunicorn kills a worker that is silent for so long.
+    settings = {"FASTAPI_MAX_REQUESTS": "1", "FASTAPI_WORKER_TIMEOUT": "2"}
+    service = serve(probed, "--workers", "1", FASTAPI_DRAIN_TIMEOUT="0", **settings)
+    wait_until(lambda: probed.events() == ["opened"])
+    with closing(client(service.port)) as connection:
+        connection.request("GET", "/api/job/1?seconds=8")
+        wait_until(lambda: probed.begun() == {1})
+        assert ask(client(service.port), "/api/live")[0].status == 200
+
+        assert int(connection.getresponse().read()) == 1
+
+    wait_until(lambda: probed.events().count("closed") == 1)
+
+
 def test_idle_connection_is_ended_by_its_next_answer(probed: Probed, serve: Serve) -> None:
     service = serve(probed, "--workers", "1")
     wait_until(service.answers)
@@ -320,7 +355,7 @@ def test_stop_without_delay_closes_the_clients(
     [
         ("FASTAPI_WORKERS", {"FASTAPI_WORKERS": "zero"}, []),
         ("FASTAPI_WORKER_CLASS", {"FASTAPI_WORKER_CLASS": "nonsense"}, []),
-        ("FASTAPI_BIND", {}, ["--bind", "nowhere"]),
+        ("FASTAPI_BIND", {}, ["--bind", "nowhere.invalid"]),
         ("FASTAPI_BIND", {}, ["--bind", "127.0.0.1:65536"]),
     ],
 )
