@@ -377,6 +377,19 @@ def program(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
+class UnixConnection(HTTPConnection):
+    """A connection to a UNIX socket; an abstract one begins with NUL."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__("localhost", timeout=SECONDS)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(str(self.path))
+
+
 def listens(connection: HTTPConnection) -> bool:
     """Return whether the other side accepts."""
     with suppress(OSError), closing(connection):

@@ -5,8 +5,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -17,10 +17,20 @@ from pathlib import Path
 from threading import Event
 from time import sleep
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from conftest import Nginx, Serve
-from support import SECONDS, Project, Service, add_controller, free_port, listens, wait_until
+from support import (
+    SECONDS,
+    Project,
+    Service,
+    UnixConnection,
+    add_controller,
+    free_port,
+    listens,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -113,19 +123,6 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
         file.write("\nfrom .controllers import probe\n")
         file.write("LIFESPANS.append(probe.probe)\n")
     return copy
-
-
-class UnixConnection(HTTPConnection):
-    """A connection to a UNIX socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=SECONDS)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(SECONDS)
-        self.sock.connect(str(self.path))
 
 
 def client(port: int) -> HTTPConnection:
@@ -247,6 +244,41 @@ def test_reload_answers_what_was_begun_and_serves_changed_code(
     assert service.stop() == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_worker_that_has_served_enough_is_replaced_without_loss(
+    probed: Probed, serve: Serve, workers: str
+) -> None:
+    service = serve(probed, "--workers", workers, FASTAPI_MAX_REQUESTS="100")
+    wait_until(lambda: probed.events() == ["opened"] * int(workers))
+
+    with load(service, 0) as clients:
+        wait_until(lambda: probed.events().count("closed") >= 4)
+        clients.enough.set()
+
+    assert probed.begun() == clients.answered
+    assert not clients.unanswered
+    assert not clients.refused
+    wait_until(lambda: len(service.workers()) == int(workers))
+    assert service.stop() == 0
+
+
+def test_worker_that_has_served_enough_finishes_what_takes_long(
+    probed: Probed, serve: Serve
+) -> None:
+    # gunicorn kills a worker that is silent for so long.
+    settings = {"FASTAPI_MAX_REQUESTS": "1", "FASTAPI_WORKER_TIMEOUT": "2"}
+    service = serve(probed, "--workers", "1", FASTAPI_DRAIN_TIMEOUT="0", **settings)
+    wait_until(lambda: probed.events() == ["opened"])
+    with closing(client(service.port)) as connection:
+        connection.request("GET", "/api/job/1?seconds=8")
+        wait_until(lambda: probed.begun() == {1})
+        assert ask(client(service.port), "/api/live")[0].status == 200
+
+        assert int(connection.getresponse().read()) == 1
+
+    wait_until(lambda: probed.events().count("closed") == 1)
+
+
 def test_idle_connection_is_ended_by_its_next_answer(probed: Probed, serve: Serve) -> None:
     service = serve(probed, "--workers", "1")
     wait_until(service.answers)
@@ -323,7 +355,7 @@ def test_stop_without_delay_closes_the_clients(
     [
         ("FASTAPI_WORKERS", {"FASTAPI_WORKERS": "zero"}, []),
         ("FASTAPI_WORKER_CLASS", {"FASTAPI_WORKER_CLASS": "nonsense"}, []),
-        ("FASTAPI_BIND", {}, ["--bind", "nowhere"]),
+        ("FASTAPI_BIND", {}, ["--bind", "nowhere.invalid"]),
         ("FASTAPI_BIND", {}, ["--bind", "127.0.0.1:65536"]),
     ],
 )
@@ -378,28 +410,36 @@ def test_daemon_runs_until_it_is_told_to_stop(full: Project, serve: Serve, tmp_p
 
 
 def publish(
-    project: Project, serve: Serve, nginx: Nginx, bind: str, stripped: bool, **variables: str
+    project: Project,
+    serve: Serve,
+    nginx: Nginx,
+    bind: str,
+    stripped: bool,
+    prefix: str = "/empire",
+    **variables: str,
 ) -> int:
     """Put a service behind nginx as docs/serving.md says; return the port of nginx."""
     port, path = free_port(), project.path / "http.sock"
-    connection = client(port) if bind == "tcp" else UnixConnection(path)
-    address = f"127.0.0.1:{port}" if bind == "tcp" else f"unix:{path}"
-    options = ("--bind", address, "--workers", "1")
-    serve(project, *options, FASTAPI_ROOT_PATH="/empire", **variables)
+    connection = UnixConnection(path) if bind == "unix" else client(port)
+    address = f"unix:{path}" if bind == "unix" else f"127.0.0.1:{port}"
+    options = ("--bind", f"[::]:{port}" if bind == "dual" else address, "--workers", "1")
+    serve(project, *options, FASTAPI_ROOT_PATH=prefix, **variables)
     wait_until(lambda: listens(connection))
 
     page = (project.path / "docs/serving.md").read_text("utf-8")
     match = re.search(r"^```nginx\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
     assert match
-    end = {"tcp": "/", "unix": ":/"}[bind] if stripped else ""
+    end = "" if not stripped else ":/" if bind == "unix" else "/"
     location, lines = re.subn(r"proxy_pass .+;", f"proxy_pass http://{address}{end};", match[1])
     assert lines == 1
+    # nginx compares decoded paths.
+    location = location.replace("/empire/", f'"{unquote(prefix)}/"')
     # Tests have no certificate; nginx says what it would say if it had one.
     return nginx(location.replace("$scheme", "https"))
 
 
 @pytest.mark.parametrize("stripped", [True, False], ids=["stripped", "whole"])
-@pytest.mark.parametrize("bind", ["tcp", "unix"])
+@pytest.mark.parametrize("bind", ["tcp", "unix", "dual"])
 def test_service_behind_nginx_knows_its_clients_and_its_prefix(
     probed: Probed, serve: Serve, nginx: Nginx, bind: str, stripped: bool
 ) -> None:
@@ -416,6 +456,59 @@ def test_service_behind_nginx_knows_its_clients_and_its_prefix(
     assert "'/empire/openapi.json'" in ask(client(port), "/empire/docs")[1]
     schema = ask(client(port), "/empire/openapi.json")[1]
     assert schema["servers"] == [{"url": "/empire"}]
+
+
+# Paths with characters that are percent-encoded in a URL, and how a URL has them. The
+# sign that begins an escape, too: decoded twice it would begin another.
+PREFIXES = {
+    "/the%20empire": "/the%20empire",
+    "/%C3%A9mpire/b%25c": "/%C3%A9mpire/b%25c",
+    "/émpire's": "/%C3%A9mpire%27s",
+    "/em%70ire/%2520": "/em%70ire/%2520",
+}
+MOUNTED = """
+    from fastapi import FastAPI, Request
+
+    mounted = FastAPI()
+
+    @mounted.get("/links")
+    async def links(request: Request) -> list[str]:
+        return [str(request.url_for("job", number=1)), str(request.url)]
+
+    app.mount("/mounted", mounted)
+"""
+
+
+@pytest.mark.parametrize("stripped", [True, False], ids=["stripped", "whole"])
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_prefix_is_percent_encoded_in_every_url(
+    probed: Probed, serve: Serve, nginx: Nginx, prefix: str, stripped: bool
+) -> None:
+    with (probed.package / "app/router.py").open("a") as file:
+        file.write(MOUNTED)
+    port = publish(probed, serve, nginx, "tcp", stripped, prefix)
+    path = PREFIXES[prefix]
+    url = f"https://empire.example{path}"
+
+    assert ask(client(port), f"{path}/api/echo")[1]["url"] == f"{url}/api/echo"
+    assert ask(client(port), f"{path}/api/echo")[1]["base"] == f"{url}/"
+    assert ask(client(port), f"{path}/mounted/links")[1] == [
+        f"{url}/api/job/1",
+        f"{url}/mounted/links",
+    ]
+    response, _ = ask(client(port), f"{path}/api/live/")
+    assert response.headers["Location"] == f"{url}/api/live"
+    for part in ("", "/mounted"):
+        assert f"'{path}{part}/openapi.json'" in ask(client(port), f"{path}{part}/docs")[1]
+        schema = ask(client(port), f"{path}{part}/openapi.json")[1]
+        assert schema["servers"] == [{"url": f"{path}{part}"}]
+
+
+def test_page_of_the_documentation_may_be_percent_encoded(full: Project, serve: Serve) -> None:
+    service = serve(full, FASTAPI_DOCS_URL="/the%20docs")
+    wait_until(service.answers)
+
+    assert service.get("/the%20docs")[0] == 200
 
 
 @pytest.mark.parametrize("stripped", [True, False], ids=["stripped", "whole"])
@@ -457,6 +550,84 @@ def test_client_that_is_no_proxy_is_not_believed(probed: Probed, serve: Serve) -
 
     assert seen["client"] == CLIENT
     assert seen["base"] == "http://empire.example/"
+
+
+# What a trusted proxy says, and who the client is then.
+FORWARDED = {
+    "203.0.113.9, ::ffff:203.0.113.7": "203.0.113.7",
+    "203.0.113.7, ::ffff:127.0.0.1": "203.0.113.7",
+    "203.0.113.7, [::ffff:127.0.0.1]": "203.0.113.7",
+    "203.0.113.7,[::ffff:127.0.0.1]:5000": "203.0.113.7",
+    "203.0.113.9, [::ffff:203.0.113.7]:5000": "203.0.113.7",
+    "203.0.113.9, ::FFFF:cb00:7107, 0:0:0:0:0:ffff:7f00:1": "203.0.113.7",
+    "203.0.113.9, 2001:db8::7": "2001:db8::7",
+    "203.0.113.9, unknown": "unknown",
+}
+
+
+def test_address_of_ipv4_in_ipv6_is_the_ipv4_address(probed: Probed, serve: Serve) -> None:
+    port = free_port()
+    # As users had to write it, where a proxy was not known by its IPv4 address.
+    trusted = {"FASTAPI_FORWARDED_ALLOW_IPS": "::ffff:127.0.0.1"}
+    serve(probed, "--bind", f"[::]:{port}", **trusted)
+    wait_until(lambda: listens(client(port)))
+
+    assert ask(client(port), "/api/echo", **FORGED)[1]["client"] == CLIENT
+    for entries, expected in FORWARDED.items():
+        connection = HTTPConnection("127.0.0.1", port, SECONDS)
+        seen = ask(connection, "/api/echo", **{"X-Forwarded-For": entries})[1]
+        assert seen["client"] == expected, entries
+    connection = HTTPConnection("::1", port, SECONDS)
+    assert ask(connection, "/api/echo", **FORGED)[1]["client"] == "::1"
+
+
+def test_all_proxies_are_trusted_on_a_unix_socket_too(probed: Probed, serve: Serve) -> None:
+    path = probed.path / "http.sock"
+    serve(probed, "--bind", f"unix:{path}", FASTAPI_FORWARDED_ALLOW_IPS="*")
+    wait_until(lambda: listens(UnixConnection(path)))
+
+    chain = {"X-Forwarded-For": "203.0.113.9, 203.0.113.7"}
+    assert ask(UnixConnection(path), "/api/echo", **chain)[1]["client"] == "203.0.113.9"
+
+
+# Does what systemd does with the sockets of a service.
+ACTIVATE = """
+import os, socket, sys
+port, path, *command = sys.argv[1:]
+inet = socket.create_server(("127.0.0.1", int(port)))
+unix, abstract = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+unix.bind(path)
+abstract.bind("\\0" + path)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 9)
+for number, listener in enumerate((inet, unix, abstract), 20):
+    listener.listen()
+    os.dup2(listener.fileno(), number)
+for number in range(3):
+    os.dup2(20 + number, 3 + number)
+os.environ.update(LISTEN_FDS="3", LISTEN_PID=str(os.getpid()))
+os.execv(command[0], command)
+"""
+
+
+def test_sockets_of_systemd_are_told_apart(probed: Probed) -> None:
+    port, path = free_port(), str(probed.path / "http.sock")
+    activate = (sys.executable, "-c", ACTIVATE, str(port), path)
+    # An address of its own is not what the service listens on.
+    settings = {"FASTAPI_BIND": "127.0.0.1:1", "FASTAPI_FORWARDED_ALLOW_IPS": "192.0.2.1"}
+    command = (*activate, str(probed.python), "-m", probed.package.name, "serve")
+    service = Service(command, port, settings)
+    try:
+        wait_until(service.answers)
+
+        assert ask(client(port), "/api/echo", **FORGED)[1]["client"] == CLIENT
+        for name in (path, f"\0{path}"):
+            seen = ask(UnixConnection(name), "/api/echo", **FORGED)[1]
+            assert seen["client"] == FORGED["X-Forwarded-For"]
+            assert seen["base"] == "https://empire.example/"
+        assert service.stop() == 0
+        assert Path(path).exists(), "systemd's own"
+    finally:
+        service.kill()
 
 
 def test_run_reloads_changed_code(probed: Probed) -> None:

@@ -1,5 +1,7 @@
 """The application factory."""
 
+from urllib.parse import unquote
+
 from fastapi import FastAPI
 
 from ..config import get_settings
@@ -17,7 +19,8 @@ def get_application() -> FastAPI:
         SettingsError: when a variable holds a value that cannot be used.
     """
     settings = get_settings()
-    docs_url = settings.docs_url or None
+    # Routes are compared with decoded paths.
+    docs_url = unquote(settings.docs_url) or None
     app = FastAPI(
         title=settings.project_name,
         version=settings.version,

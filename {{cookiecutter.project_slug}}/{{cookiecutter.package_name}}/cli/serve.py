@@ -9,6 +9,7 @@ from gunicorn.arbiter import Arbiter
 from ..config import SettingsError, get_settings
 from ..config.variables import ENV_PREFIX, unknown_variables
 from ..server.master import Server
+from ..server.preflight import StartError
 from ..server.settings import SETTINGS, get_server_settings
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def _warn_of_unknown_variables(_arbiter: Arbiter) -> None:
 @click.option(
     "--bind",
     metavar="ADDRESS",
-    help="HOST:PORT or unix:PATH to listen on; FASTAPI_BIND is the default.",
+    help="HOST:PORT, HOST or unix:PATH to listen on; FASTAPI_BIND is the default.",
 )
 @click.option(
     "-w",
@@ -48,7 +49,10 @@ def _warn_of_unknown_variables(_arbiter: Arbiter) -> None:
     multiple=True,
     metavar="KEY=VALUE",
     callback=_pairs,
-    help="Set an environment variable; may be repeated.",
+    help=(
+        "Set an environment variable; may be repeated. Not for secrets, which `ps` "
+        "would show: they belong in the environment."
+    ),
 )
 @click.option(
     "--pid",
@@ -79,4 +83,7 @@ def serve(
         "pidfile": pid,
         "on_starting": _warn_of_unknown_variables,
     }
-    Server(options, settings.root_path).run()
+    try:
+        Server(options, settings.root_path).run()
+    except StartError as error:
+        raise click.ClickException(str(error)) from error

@@ -14,7 +14,6 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
-from pydantic_core import PydanticUseDefault
 from pydantic_settings import NoDecode
 
 from .variables import EnvironmentSettings
@@ -23,8 +22,6 @@ LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 
 
 def _host(value: str) -> str:
-    if not value:
-        raise PydanticUseDefault
     labels = value.removesuffix(".").split(".")
     # Four numbers are no name: 10.0.0.999 is a bad address.
     if labels[-1].isdigit() or not all(map(LABEL.fullmatch, labels)):

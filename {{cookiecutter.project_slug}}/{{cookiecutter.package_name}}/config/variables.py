@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from inspect import get_annotations, isclass
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, cast, get_args, get_origin
 
 from pydantic import (
     AliasChoices,
@@ -15,12 +15,21 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as UnreadableSettings
 
 ENV_PREFIX = "FASTAPI_"
 # FastAPI itself reads these.
 NOT_OURS = {"FASTAPI_ENV", "FASTAPI_OTEL_AUTO_CONFIGURE", "FASTAPI_PUBLIC_URL"}
+
+#: In the type of a field: an empty variable is a value, as in ``FASTAPI_DOCS_URL``.
+#: Elsewhere it counts as not set; compose and CI pass variables empty.
+KEEP_EMPTY = object()
 
 
 class SettingsError(Exception):
@@ -35,6 +44,30 @@ class EnvironmentSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ignore variables that are empty and mean nothing so."""
+        environment = cast(EnvSettingsSource, env_settings)
+        kept = {
+            variable
+            for name, field in settings_cls.model_fields.items()
+            for variable in _variables(name, field)
+            if KEEP_EMPTY in field.metadata
+        }
+        environment.env_vars = {
+            variable: value
+            for variable, value in environment.env_vars.items()
+            if value or variable.upper() in kept
+        }
+        return init_settings, environment, dotenv_settings, file_secret_settings
 
 
 class Setting(NamedTuple):

@@ -1,15 +1,22 @@
 """The gunicorn master, and what its workers load."""
 
+import os
+import sys
+from contextlib import suppress
 from typing import Any
 
-from gunicorn.app.base import Application
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import BaseSocket
+from gunicorn.util import daemonize
 from starlette.types import ASGIApp
 
-from .proxy import RootPath, UnixPeer
+from . import preflight
+from .proxy import ProxyHeaders, RootPath
 
 
-class Server(Application):
-    """A gunicorn master whose configuration is a dictionary."""
+class Server(BaseApplication):
+    """What gunicorn serves, whose configuration is a dictionary."""
 
     def __init__(self, options: dict[str, Any], root_path: str = "") -> None:
         """Take ``options``, named as gunicorn's documentation names its settings."""
@@ -30,6 +37,52 @@ class Server(Application):
         app: ASGIApp = get_application()
         if self._root_path:
             app = RootPath(app, self._root_path)
-        if str(self.cfg.bind[0]).startswith("unix:"):
-            app = UnixPeer(app, self._options["forwarded_allow_ips"])
-        return app
+        return ProxyHeaders(app, self._options["forwarded_allow_ips"])
+
+    def run(self) -> None:
+        """Serve until a signal says stop, then exit.
+
+        Raises:
+            StartError: when the master cannot start.
+        """
+        preflight.check(self.cfg)
+        if self.cfg.daemon:
+            daemonize(self.cfg.enable_stdio_inheritance)
+        Master(self).run()
+
+
+class Master(Arbiter):
+    """A gunicorn master that starts again on USR2, and removes only its own sockets."""
+
+    def __init__(self, app: Server) -> None:
+        """Take what is to be served."""
+        super().__init__(app)
+        # On USR2 gunicorn runs sys.argv, in which `python -m` does not appear.
+        self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+        self._files: dict[BaseSocket, tuple[int, int] | None] = {}
+
+    def start(self) -> None:
+        """Listen, and note which files the sockets have."""
+        super().start()
+        self._files = {listener: _file(listener) for listener in self.LISTENERS}
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers; gunicorn removes the file of each socket that it closes.
+
+        A file that is gone, or by now another process's, is not for it to remove.
+        """
+        for listener in [*self.LISTENERS]:
+            if _file(listener) != self._files.get(listener):
+                self.LISTENERS.remove(listener)
+                listener.close()
+        super().stop(graceful)
+
+
+def _file(listener: BaseSocket) -> tuple[int, int] | None:
+    """Return device and inode of the file of a UNIX socket, if there is one."""
+    path = listener.getsockname()
+    if isinstance(path, str):
+        with suppress(OSError):
+            status = os.stat(path)
+            return status.st_dev, status.st_ino
+    return None

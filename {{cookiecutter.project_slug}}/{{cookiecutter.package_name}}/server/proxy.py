@@ -1,50 +1,103 @@
 """What a proxy in front of the service means for a request."""
 
+from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Any
+from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+# IPv4 addresses, as a socket shows them that serves IPv4 and IPv6.
+MAPPED = IPv6Network("::ffff:0:0/96")
 
-class UnixPeer:
-    """Trusts the proxy at the other end of a UNIX socket.
 
-    Such a peer has no address, so uvicorn cannot find it in
-    ``FASTAPI_FORWARDED_ALLOW_IPS`` and would ignore its ``X-Forwarded-*`` headers.
-    Whoever may open the socket file is trusted. As over TCP, entries that a client
-    forged are skipped, unless all peers are trusted.
+class ProxyHeaders:
+    """Takes client and scheme from the ``X-Forwarded-*`` headers of trusted proxies.
+
+    uvicorn does this for TCP, but does not know ``::ffff:192.0.2.1`` as an IPv4
+    address, nor the peer of a UNIX socket, which has no address: whoever may open the
+    socket file is trusted. Entries that a client forged are skipped, unless all peers
+    are trusted.
     """
 
-    NAME = "unix"
+    UNIX = "unix"
 
-    def __init__(self, app: ASGIApp, trusted_hosts: str) -> None:
-        """Wrap ``app``, trusting the comma-separated ``trusted_hosts`` as well."""
+    def __init__(self, app: ASGIApp, peers: str) -> None:
+        """Wrap ``app``; ``peers`` are addresses and networks, or ``*`` for all."""
+        trusted: str | list[str] = peers
+        if peers != "*":
+            named = [peer.strip() for peer in peers.split(",")]
+            trusted = [self.UNIX, *map(_network_as_ipv4, named)]
         # Starlette and uvicorn write down the types of ASGI in two ways.
-        proxied: Any = ProxyHeadersMiddleware
-        self._app: ASGIApp = proxied(app, f"{trusted_hosts},{self.NAME}")
+        self._app: Any = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Give the peer its name and pass the request on."""
-        if scope["type"] != "lifespan" and not scope["client"]:
-            scope["client"] = (self.NAME, 0)
+        """Write the addresses as uvicorn compares them, and pass the request on."""
+        if scope["type"] != "lifespan":
+            scope["client"] = client = self._client(scope)
+            if client and client[0] in self._app.trusted_hosts:
+                scope["headers"] = [*map(_header_as_ipv4, scope["headers"])]
         await self._app(scope, receive, send)
+
+    def _client(self, scope: Scope) -> tuple[str, int] | None:
+        """Return the peer, told by the listener of the connection to be TCP or UNIX.
+
+        A TCP peer that has gone has no address either, and is not trusted for that.
+        """
+        client: tuple[str, int] | None = scope["client"]
+        _, port = scope["server"] or (None, None)
+        if not isinstance(port, int):
+            return client or (self.UNIX, 0)
+        if client and client[0].startswith("::ffff:"):
+            return _as_ipv4(client[0]), client[1]
+        return client
+
+
+def _as_ipv4(address: str) -> str:
+    """Return ``address``, which may have brackets and a port, without a mapping."""
+    host, _, port = address.removeprefix("[").partition("]")
+    try:
+        mapped = IPv6Address(host).ipv4_mapped
+    except ValueError:
+        return address
+    return f"{mapped}{port}" if mapped else address
+
+
+def _network_as_ipv4(peer: str) -> str:
+    network = ip_network(peer)
+    if isinstance(network, IPv6Network) and network.subnet_of(MAPPED):
+        return f"{network[0].ipv4_mapped}/{network.prefixlen - MAPPED.prefixlen}"
+    return peer
+
+
+def _header_as_ipv4(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = header
+    if name != b"x-forwarded-for" or b":ffff:" not in value.lower():
+        return header
+    addresses = value.decode("latin-1").split(",")
+    mapped = ",".join(_as_ipv4(address.strip()) for address in addresses)
+    return name, mapped.encode("latin-1")
 
 
 class RootPath:
     """Tells the application the path prefix under which a proxy publishes it.
 
     ASGI wants the prefix in front of the path, whether or not the proxy stripped it.
+    Both have it percent-encoded here: Starlette and FastAPI make URLs of it unchanged.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
         """Wrap ``app``; ``root_path`` begins with a slash and does not end with one."""
         self._app = app
-        self._root_path = root_path
+        self._root_path = quote(root_path, safe="/%:@!$&()*+,;=")
+        self._decoded = unquote(root_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put the prefix into the scope and pass the request on."""
         if scope["type"] != "lifespan":
             scope["root_path"] = self._root_path
-            if not scope["path"].startswith(f"{self._root_path}/"):
-                scope["path"] = self._root_path + scope["path"]
+            path = scope["path"]
+            if path.startswith(f"{self._decoded}/"):
+                path = path.removeprefix(self._decoded)
+            scope["path"] = self._root_path + path
         await self._app(scope, receive, send)

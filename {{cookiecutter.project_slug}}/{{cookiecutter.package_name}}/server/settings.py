@@ -1,31 +1,45 @@
 """Settings of gunicorn and its uvicorn workers; only ``serve`` reads them."""
 
-import os
 import re
+from contextlib import suppress
 from functools import cache
 from ipaddress import ip_network
 from logging import Formatter, makeLogRecord
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryFile
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 from ..config import Settings
 from ..config.types import UrlPath
 from ..config.variables import EnvironmentSettings, read
 
 WORKER = "{{ cookiecutter.package_name }}.server.worker.Worker"
+DEFAULT_PORT = 8000
+SHARED_MEMORY = "/dev/shm"
 
 
 def _bind(value: str) -> str:
-    match = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:.]+\]|[^\s:\[\]]*):(\d{1,5})", value)
-    if not match or int(match[1] or 0) > 65535:
-        raise ValueError("must be HOST:PORT or unix:PATH")
-    if match[1] is None:
+    if value.startswith("unix:"):
         path = Path(value.removeprefix("unix:"))
         if path.exists() and not path.is_socket():
             raise ValueError("exists, and is no socket")
-    return value
+        return value
+    # A number alone is a port that lacks its host, though gunicorn takes it for one.
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|(?!\d+$)[\w.-]*)(?::(\d{1,5}))?", value)
+    if not match or int(match[2] or 0) > 65535:
+        raise ValueError(
+            "must be HOST:PORT, HOST or unix:PATH, an IPv6 address in brackets"
+        )
+    return value if match[2] else f"{value}:{DEFAULT_PORT}"
 
 
 def _worker_class(value: str) -> str:
@@ -49,6 +63,10 @@ def _peers(value: str) -> str:
     return value
 
 
+def _lower(value: str) -> str:
+    return value.lower()
+
+
 def _log_format(value: str) -> str:
     try:
         Formatter(value).format(makeLogRecord({}))
@@ -57,18 +75,35 @@ def _log_format(value: str) -> str:
     return value
 
 
+def _memory() -> str | None:
+    """Return a directory for the files that workers touch to prove that they live.
+
+    In memory they also work on a read-only root file system. None means the usual
+    directory for temporary files, where there is no such memory, or it is full.
+    """
+    with suppress(OSError), TemporaryFile(dir=SHARED_MEMORY):
+        return SHARED_MEMORY
+    return None
+
+
 Bind = Annotated[str, AfterValidator(_bind)]
 WorkerClass = Annotated[str, AfterValidator(_worker_class)]
 Peers = Annotated[str, AfterValidator(_peers)]
 LogFormat = Annotated[str, AfterValidator(_log_format)]
-LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)
+]
 
 
 class ServerSettings(EnvironmentSettings, title="Server"):
     """How the service is served; timeouts are in seconds."""
 
     bind: Bind = Field(
-        default="127.0.0.1:8000", description="`HOST:PORT` or `unix:PATH` to listen on."
+        default="127.0.0.1:8000",
+        description=(
+            "`HOST:PORT`, `HOST` (port 8000) or `unix:PATH` to listen on; `[::]:8000` "
+            "takes IPv4 and IPv6."
+        ),
     )
     root_path: UrlPath = Field(
         default="", description="Path prefix under which a proxy publishes the service."
@@ -107,6 +142,20 @@ class ServerSettings(EnvironmentSettings, title="Server"):
             "headers too."
         ),
     )
+    max_requests: NonNegativeInt = Field(
+        default=0,
+        description=(
+            "Requests, and up to a tenth more, after which a worker is replaced; 0 "
+            "means never."
+        ),
+    )
+    reuse_port: bool = Field(
+        default=False,
+        description=(
+            "Give each worker a TCP socket of its own, among which the system spreads "
+            "connections."
+        ),
+    )
     access_log: bool = Field(
         default=False, description="Log every request to standard output."
     )
@@ -122,6 +171,12 @@ class ServerSettings(EnvironmentSettings, title="Server"):
         description="Format of the log on standard error.",
     )
 
+    @model_validator(mode="after")
+    def _port_is_one(self) -> Self:
+        if self.reuse_port and self.bind.startswith("unix:"):
+            raise ValueError("FASTAPI_REUSE_PORT needs HOST:PORT in FASTAPI_BIND")
+        return self
+
     def gunicorn_options(self) -> dict[str, Any]:
         """Return these settings under the names that gunicorn gives them."""
         return {
@@ -132,12 +187,14 @@ class ServerSettings(EnvironmentSettings, title="Server"):
             "graceful_timeout": self.graceful_timeout,
             "keepalive": self.keepalive,
             "forwarded_allow_ips": self.forwarded_allow_ips,
+            "max_requests": self.max_requests,
+            # Not all workers end at the same time.
+            "max_requests_jitter": self.max_requests // 10,
+            "reuse_port": self.reuse_port,
             "loglevel": self.gunicorn_log_level,
             "accesslog": "-" if self.access_log else None,
             "logconfig_dict": self._logging(),
-            # Workers prove that they live by touching a file: keep it in memory, where
-            # it also works on a read-only root file system.
-            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+            "worker_tmp_dir": _memory(),
             "control_socket_disable": True,
         }
 

@@ -1,6 +1,7 @@
 """The gunicorn worker, which drains its connections at the end."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -18,6 +19,8 @@ from .settings import get_server_settings
 CLOSE = (b"connection", b"close")
 # Seconds in which the clients of a worker are closed before gunicorn kills it.
 CLOSING = 1.0
+# Seconds between two signs of life.
+TICK = 0.1
 # What gunicorn gives a worker at a QUIT that follows a TERM, whatever the settings say.
 QUICKLY = 2.0
 
@@ -31,13 +34,19 @@ class DrainingServer(Server):
     """
 
     def __init__(
-        self, config: Config, drain_timeout: float, graceful_timeout: float
+        self,
+        config: Config,
+        drain_timeout: float,
+        graceful_timeout: float,
+        master: int,
     ) -> None:
         """Give clients at most ``drain_timeout`` seconds to take such an answer.
 
-        All has ended ``graceful_timeout`` seconds after the signal.
+        All has ended ``graceful_timeout`` seconds after the signal, or after the
+        process ``master`` was killed.
         """
         super().__init__(config)
+        self._master = master
         self._drain_timeout = drain_timeout
         self._graceful_timeout = graceful_timeout
         self._stopped: float | None = None
@@ -51,6 +60,8 @@ class DrainingServer(Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether all connections may be closed; called ten times a second."""
+        if os.getppid() != self._master:
+            self.should_exit = True
         headers = self.server_state.default_headers
         stopped = await super().on_tick(counter)
         # A request keeps the list that it began with: changed, it hears of the end too.
@@ -60,6 +71,8 @@ class DrainingServer(Server):
             return False
         if self._stopped is None:
             self._stopped = time.monotonic()
+            # Also where not a signal but the number of requests says stop.
+            self.should_exit = True
             await self._announce_end()
         self._end_streams()
         drained = not self.server_state.connections
@@ -70,7 +83,22 @@ class DrainingServer(Server):
         left = self._graceful_timeout - CLOSING - self._since_stop()
         # Seconds that uvicorn waits; a fraction will do.
         self.config.timeout_graceful_shutdown = max(left, 0)  # type: ignore[assignment]
-        await super().shutdown(sockets)
+        signs = asyncio.create_task(self._show_life(left))
+        try:
+            await super().shutdown(sockets)
+        finally:
+            signs.cancel()
+
+    async def _show_life(self, seconds: float) -> None:
+        """Show gunicorn, which kills workers that hang, that this one does not.
+
+        uvicorn no longer does so while it waits for the last requests.
+        """
+        notify = self.config.callback_notify
+        end = time.monotonic() + seconds
+        while notify and time.monotonic() < end:
+            await notify()
+            await asyncio.sleep(TICK)
 
     def _since_stop(self) -> float:
         return time.monotonic() - self._stopped if self._stopped else 0
@@ -106,9 +134,12 @@ class Worker(UvicornWorker):
         # Requests that take long must have time left when clients have had theirs.
         drain = min(settings.drain_timeout, graceful / 2)
         self.config.app = Answers(self.wsgi)  # type: ignore[arg-type]
-        server = DrainingServer(self.config, drain, graceful)
+        # What the master loads begins with its own.
+        self.config.proxy_headers = False
+        server = DrainingServer(self.config, drain, graceful, self.ppid)
         # gunicorn's word for a stop without delay.
         signal.signal(signal.SIGQUIT, server.handle_exit)
-        server.run(self.sockets)
+        # uvloop closes what is no plain socket twice, and gunicorn logs that.
+        server.run([each.sock for each in self.sockets])  # type: ignore[attr-defined]
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from {{ cookiecutter.package_name }}.cli import main
 from {{ cookiecutter.package_name }}.server.master import Server
+from {{ cookiecutter.package_name }}.server.preflight import StartError
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,23 @@ def test_bad_setting_is_one_sentence(
     assert result.stderr.startswith("Error: FASTAPI_WORKERS='zero': ")
     assert len(result.stderr.splitlines()) == 1
     assert not started
+
+
+def test_what_keeps_the_master_from_starting_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(self: Server) -> None:
+        raise StartError("Nothing works.")
+
+    monkeypatch.setattr(Server, "run", run)
+
+    result = serve()
+
+    assert (result.exit_code, result.stderr) == (1, "Error: Nothing works.\n")
+
+
+def test_help_says_where_secrets_belong() -> None:
+    assert "they belong in the environment" in " ".join(serve("--help").stdout.split())
 
 
 def test_misspelt_variable_is_warned_of_when_the_master_starts(

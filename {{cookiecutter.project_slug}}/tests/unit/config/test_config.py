@@ -18,7 +18,6 @@ def test_environment_overrides_the_default(settings: pytest.MonkeyPatch) -> None
         ("DEBUG", "perhaps", "Input should be a valid boolean"),
         ("DOCS_URL", "docs/", "must be empty, or begin with a slash"),
         ("MAX_BODY_SIZE", "-1", "Input should be greater than or equal to 0"),
-        ("PROJECT_NAME", "", "String should have at least 1 character"),
     ],
 )
 def test_bad_value_is_refused_by_name(

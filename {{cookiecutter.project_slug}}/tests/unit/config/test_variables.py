@@ -16,11 +16,13 @@ from {{ cookiecutter.package_name }}.config.variables import (
     EnvironmentSettings,
     Setting,
     SettingsError,
+    _variables,
     describe,
     is_secret,
     read,
     unknown_variables,
 )
+from {{ cookiecutter.package_name }}.server.settings import SETTINGS
 
 
 class Login(BaseModel):
@@ -112,6 +114,42 @@ def test_settings_may_be_refused_as_a_whole() -> None:
 
     with pytest.raises(SettingsError, match=r"^these do not go together\.$"):
         read(Contradictory)
+
+
+# What each setting is when its variable is empty, where that is not the default.
+EMPTY = {"docs_url": ""}
+
+
+@pytest.mark.parametrize(
+    ("settings_class", "name"),
+    [(each, name) for each in (*SETTINGS, Grown) for name in each.model_fields],
+)
+def test_empty_variable_is_as_good_as_none(
+    settings: pytest.MonkeyPatch, settings_class: type[EnvironmentSettings], name: str
+) -> None:
+    default = getattr(read(settings_class), name)
+
+    variables = _variables(name, settings_class.model_fields[name])
+    for variable in variables:
+        settings.setenv(variable, "")
+
+    assert getattr(read(settings_class), name) == EMPTY.get(name, default)
+
+
+def test_empty_variable_makes_way_for_another_of_the_setting(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("RETRIES", "")
+    settings.setenv("FASTAPI_TRIES", "5")
+
+    assert read(Grown).retries == 5
+
+
+def test_empty_variable_is_not_what_is_required(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_TOKEN", "")
+
+    with pytest.raises(SettingsError, match=r"^FASTAPI_TOKEN: Field required\.$"):
+        read(Required)
 
 
 @pytest.mark.parametrize(

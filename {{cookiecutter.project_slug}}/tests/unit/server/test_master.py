@@ -1,35 +1,127 @@
-import pytest
-from fastapi import FastAPI
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import Mock
 
-from {{ cookiecutter.package_name }}.server.master import Server
+import pytest
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import create_sockets
+
+from {{ cookiecutter.package_name }}.server import master, preflight
+from {{ cookiecutter.package_name }}.server.master import (
+    Master,
+    Server,
+)
 from {{ cookiecutter.package_name }}.server.proxy import (
+    ProxyHeaders,
     RootPath,
-    UnixPeer,
 )
 from {{ cookiecutter.package_name }}.server.settings import (
     get_server_settings,
 )
 
 
+def server(root_path: str = "") -> Server:
+    return Server(get_server_settings().gunicorn_options(), root_path)
+
+
 def test_server_takes_the_settings(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_WORKERS", "3")
 
-    server = Server({**get_server_settings().gunicorn_options(), "pidfile": None})
+    served = server()
 
-    assert server.cfg.workers == 3
-    assert server.cfg.address == [("127.0.0.1", 8000)]
-    assert isinstance(server.load(), FastAPI)
-
-
-def test_server_on_unix_socket_trusts_its_peer(settings: pytest.MonkeyPatch) -> None:
-    settings.setenv("FASTAPI_BIND", "unix:/run/http.sock")
-
-    server = Server(get_server_settings().gunicorn_options())
-
-    assert isinstance(server.load(), UnixPeer)
+    assert served.cfg.workers == 3
+    assert served.cfg.address == [("127.0.0.1", 8000)]
+    assert isinstance(served.load(), ProxyHeaders)
 
 
 def test_server_knows_its_prefix() -> None:
-    server = Server(get_server_settings().gunicorn_options(), "/empire")
+    loaded = server("/empire").load()
 
-    assert isinstance(server.load(), RootPath)
+    assert isinstance(loaded, ProxyHeaders)
+    assert isinstance(loaded._app.app, RootPath)
+
+
+@pytest.mark.parametrize("daemon", [True, False])
+def test_server_is_checked_before_it_leaves_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, daemon: bool
+) -> None:
+    steps = Mock()
+    monkeypatch.setattr(preflight, "check", steps.check)
+    monkeypatch.setattr(master, "daemonize", steps.daemonize)
+    monkeypatch.setattr(Master, "run", lambda self: steps.run())
+    served = server()
+    served.cfg.set("daemon", daemon)
+
+    served.run()
+
+    names = [name for name, *_ in steps.mock_calls]
+    assert names == ["check", *["daemonize"] * daemon, "run"]
+
+
+def test_successor_is_started_by_the_same_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "empire", "serve"])
+
+    started = Master(server()).START_CTX["args"]
+
+    assert started == [sys.executable, "-m", "empire", "serve"]
+
+
+@pytest.fixture
+def listening(
+    settings: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[tuple[Master, Path]]:
+    """Listen at a path, which is short enough for a socket, without any worker."""
+    path = Path(os.path.relpath(tmp_path)) / "http.sock"
+    settings.setenv("FASTAPI_BIND", f"unix:{path}")
+    settings.setattr(Master, "LISTENERS", [])
+    handlers = {number: signal.getsignal(number) for number in Arbiter.SIGNALS}
+    child = signal.getsignal(signal.SIGCHLD)
+    started = Master(server())
+    started.start()
+    for number, handler in {**handlers, int(signal.SIGCHLD): child}.items():
+        signal.signal(number, handler)
+    yield started, path
+    for listener in started.LISTENERS:
+        listener.close()
+
+
+def test_socket_file_is_removed(listening: tuple[Master, Path]) -> None:
+    started, path = listening
+    assert path.is_socket()
+
+    started.stop()
+
+    assert not path.exists()
+
+
+def test_socket_file_may_be_gone(listening: tuple[Master, Path]) -> None:
+    started, path = listening
+    path.unlink()
+
+    started.stop()
+
+    assert not started.LISTENERS
+
+
+def test_socket_file_of_another_stays(listening: tuple[Master, Path]) -> None:
+    started, path = listening
+    [other] = create_sockets(started.cfg, Mock())
+
+    started.stop()
+
+    assert path.is_socket()
+    other.close()
+
+
+def test_port_has_no_file(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_BIND", "127.0.0.1:0")
+    [listener] = create_sockets(server().cfg, Mock())
+
+    assert master._file(listener) is None
+
+    listener.close()

@@ -1,6 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from {{ cookiecutter.package_name }}.config import SettingsError
+from {{ cookiecutter.package_name }}.server import (
+    settings as server_settings,
+)
 from {{ cookiecutter.package_name }}.server.settings import (
     get_server_settings,
 )
@@ -16,6 +21,60 @@ def test_bind_takes_every_kind_of_address(
     settings.setenv("FASTAPI_BIND", bind)
 
     assert get_server_settings().gunicorn_options()["bind"] == bind
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "localhost", "empire-1.example", "my_service", "[::]", "[::1]"]
+)
+def test_bind_without_a_port_is_port_8000(
+    settings: pytest.MonkeyPatch, host: str
+) -> None:
+    settings.setenv("FASTAPI_BIND", host)
+
+    assert get_server_settings().gunicorn_options()["bind"] == f"{host}:8000"
+
+
+@pytest.mark.parametrize(("requests", "jitter"), [(0, 0), (1000, 100)])
+def test_workers_end_one_after_the_other(
+    settings: pytest.MonkeyPatch, requests: int, jitter: int
+) -> None:
+    settings.setenv("FASTAPI_MAX_REQUESTS", str(requests))
+
+    options = get_server_settings().gunicorn_options()
+
+    assert options["max_requests"] == requests
+    assert options["max_requests_jitter"] == jitter
+
+
+@pytest.mark.parametrize("level", ["INFO", "Info", "info"])
+def test_case_of_the_level_does_not_matter(
+    settings: pytest.MonkeyPatch, level: str
+) -> None:
+    settings.setenv("FASTAPI_GUNICORN_LOG_LEVEL", level)
+
+    assert get_server_settings().gunicorn_options()["loglevel"] == "info"
+
+
+def test_memory_that_cannot_be_written_is_not_used(
+    settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.setattr(server_settings, "SHARED_MEMORY", str(tmp_path))
+    options = get_server_settings().gunicorn_options()
+    assert options["worker_tmp_dir"] == str(tmp_path)
+
+    settings.setattr(server_settings, "SHARED_MEMORY", str(tmp_path / "missing"))
+    assert get_server_settings().gunicorn_options()["worker_tmp_dir"] is None
+
+
+def test_port_of_each_worker_is_no_unix_socket(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_REUSE_PORT", "true")
+    assert get_server_settings().gunicorn_options()["reuse_port"] is True
+
+    get_server_settings.cache_clear()
+    settings.setenv("FASTAPI_BIND", "unix:/run/http.sock")
+
+    with pytest.raises(SettingsError, match=r"^FASTAPI_REUSE_PORT needs HOST"):
+        get_server_settings()
 
 
 @pytest.mark.parametrize("peers", ["*", "10.0.0.0/8, ::1"])
@@ -56,10 +115,16 @@ def test_application_logs_like_gunicorn(settings: pytest.MonkeyPatch) -> None:
     [
         ("WORKERS", "zero", "Input should be a valid integer"),
         ("WORKERS", "0", "Input should be greater than 0"),
-        ("BIND", "nowhere", "must be HOST:PORT or unix:PATH"),
-        ("BIND", ":65536", "must be HOST:PORT or unix:PATH"),
+        ("BIND", "no where", "must be HOST:PORT, HOST or unix:PATH"),
+        ("BIND", "8000", "must be HOST:PORT, HOST or unix:PATH"),
+        ("BIND", "::", "must be HOST:PORT, HOST or unix:PATH"),
+        ("BIND", "/run/http.sock", "must be HOST:PORT, HOST or unix:PATH"),
+        ("BIND", ":65536", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", "unix:/", "exists, and is no socket"),
         ("ROOT_PATH", "empire/", "must be empty, or begin with a slash"),
+        ("ROOT_PATH", "//empire", "must be empty, or begin with a slash"),
+        ("ROOT_PATH", "/100%", "must be empty, or begin with a slash"),
+        ("ROOT_PATH", "/empire?a=b", "must be empty, or begin with a slash"),
         ("WORKER_CLASS", "nonsense", "must be a worker class that speaks ASGI"),
         ("WORKER_CLASS", "sync", "must be a worker class that speaks ASGI"),
         ("WORKER_CLASS", "os.path.join", "must be a worker class that speaks ASGI"),

@@ -20,6 +20,13 @@ from {{ cookiecutter.package_name }}.server.worker import (
 )
 
 CLOSE = (b"connection", b"close")
+MASTER = 42
+SOCKET = Mock()
+
+
+@pytest.fixture(autouse=True)
+def master_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getppid", lambda: MASTER)
 
 
 def draining_server(
@@ -27,7 +34,7 @@ def draining_server(
 ) -> DrainingServer:
     config = Config(app=Mock(), log_config=None)
     config.load()
-    server = DrainingServer(config, drain_timeout, graceful_timeout)
+    server = DrainingServer(config, drain_timeout, graceful_timeout, MASTER)
     server.servers = [Mock(spec=asyncio.Server)]
     server.server_state.connections.add(Mock())
     return server
@@ -60,6 +67,57 @@ async def test_clients_are_told_until_they_have_gone() -> None:
     server.server_state.connections.clear()
 
     assert await server.on_tick(12)
+
+
+@pytest.mark.anyio
+async def test_worker_ends_with_its_master(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = draining_server()
+    assert not await server.on_tick(0)
+    assert not announces_end(server)
+
+    monkeypatch.setattr("os.getppid", lambda: 1)
+
+    assert not await server.on_tick(1)
+    assert announces_end(server)
+
+
+@pytest.mark.anyio
+async def test_worker_that_has_served_enough_drains(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = draining_server()
+    server.config.limit_max_requests = 1
+    server.server_state.total_requests = 2
+    caplog.set_level("INFO")
+
+    assert [await server.on_tick(counter) for counter in range(3)] == [False] * 3
+
+    assert announces_end(server)
+    assert "".join(caplog.messages).count("Maximum request limit") == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", [60, 0])
+async def test_worker_that_waits_for_requests_is_seen_to_live(
+    settings: pytest.MonkeyPatch, seconds: float
+) -> None:
+    signs = asyncio.Event()
+
+    async def wait(*_: Any) -> None:
+        if seconds:
+            await signs.wait()
+        await asyncio.sleep(0)
+
+    async def notify() -> None:
+        signs.set()
+
+    settings.setattr(Server, "shutdown", wait)
+    server = draining_server(graceful_timeout=seconds)
+    server.config.callback_notify = notify
+
+    await server.shutdown([])
+
+    assert signs.is_set() == bool(seconds)
 
 
 @pytest.mark.anyio
@@ -156,7 +214,8 @@ async def test_request_that_hangs_is_ended_before_the_worker_is_killed(
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     cfg = master.Server(get_server_settings().gunicorn_options()).cfg
-    worker = Worker(1, 1, [], Mock(), 30, cfg, cfg.logger_class(cfg))
+    listener = Mock(sock=SOCKET)
+    worker = Worker(1, MASTER, [listener], Mock(), 30, cfg, cfg.logger_class(cfg))
     worker.wsgi = Mock()
     yield worker
     worker.tmp.close()
@@ -181,6 +240,9 @@ def test_worker_serves_with_the_settings(
     def run(server: DrainingServer, sockets: Any) -> None:
         timeouts = server._drain_timeout, server._graceful_timeout
         served.append((*timeouts, server.config.app, server.config.http))
+        assert server.config.proxy_headers is False
+        assert server._master == MASTER
+        assert sockets == [SOCKET]
         server.started = True
 
     settings.setattr(DrainingServer, "run", run)

@@ -1,0 +1,113 @@
+"""What keeps the master from starting, found before it leaves the terminal."""
+
+import os
+import socket
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
+from typing import Any, cast
+
+from gunicorn.config import Config
+from gunicorn.pidfile import Pidfile
+from gunicorn.systemd import listen_fds
+from gunicorn.util import is_ipv6
+
+
+class StartError(Exception):
+    """The master cannot start; the message is a sentence for whoever starts it."""
+
+
+def check(cfg: Config) -> None:
+    """Refuse what gunicorn would answer with a traceback, or worse.
+
+    Raises:
+        StartError: naming what cannot be used, and why.
+    """
+    _check_sockets(cfg)
+    if cfg.pidfile:
+        # On USR2 the master that goes keeps its file until it has gone.
+        _check_pid_file(cfg.pidfile + (".2" if "GUNICORN_PID" in os.environ else ""))
+    if not cfg.worker_tmp_dir:
+        _check_temporary_directory()
+
+
+def _check_sockets(cfg: Config) -> None:
+    if "GUNICORN_FD" in os.environ or listen_fds(unset_environment=False):
+        if cfg.reuse_port:
+            raise StartError(
+                "FASTAPI_REUSE_PORT cannot be used with sockets that are handed over, "
+                "by systemd or on USR2."
+            )
+        return
+    for bind, address in zip(cfg.bind, cfg.address, strict=True):
+        try:
+            if isinstance(address, tuple):
+                _check_port(*address, reuse=cfg.reuse_port)
+            else:
+                _check_socket_file(str(address))
+        except OSError as error:
+            raise StartError(f"FASTAPI_BIND={bind!r}: {_reason(error)}.") from error
+
+
+def _check_socket_file(path: str) -> None:
+    _check_directory(path)
+    if _answers(path):
+        # gunicorn would put its own socket there.
+        raise FileExistsError(
+            "another process answers there; stop it, or choose another path"
+        )
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            client.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except BlockingIOError:
+            # It does, but others wait already, as many as may.
+            return True
+    return True
+
+
+def _check_port(host: str, port: int, reuse: bool) -> None:
+    """Find the host; where each worker binds, it would try a port in use for ever."""
+    family = socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
+    socket.getaddrinfo(host or None, port, family)
+    if reuse:
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind((host, port))
+
+
+def _check_pid_file(path: str) -> None:
+    try:
+        running = cast(Any, Pidfile(path)).validate()
+        _check_directory(path)
+    except OSError as error:
+        raise StartError(f"`{path}` cannot be written: {_reason(error)}.") from error
+    if running and running != os.getpid():
+        raise StartError(
+            f"The process {running} in `{path}` is running. Stop it, or remove the "
+            "file if it is not this service."
+        )
+
+
+def _check_temporary_directory() -> None:
+    try:
+        gettempdir()
+    except FileNotFoundError as error:
+        raise StartError(
+            "There is no directory for temporary files. Let /tmp be writable."
+        ) from error
+
+
+def _check_directory(path: str) -> None:
+    """Make a file where ``path`` is to be."""
+    with TemporaryFile(dir=Path(path).parent):
+        pass
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
