@@ -14,6 +14,7 @@ from pathlib import Path
 FEATURES = {
     ("redis", True): [
         ".github/workflows/redis.yml",
+        "charts/{project_slug}/settings/redis.secret",
         "charts/{project_slug}/settings/redis.yaml",
         "charts/{project_slug}/templates/redis.yaml",
         "docs/_static/redis.svg",
