@@ -22,21 +22,45 @@ from support import (
     Baked,
     Project,
     RedisServer,
+    Server,
     Service,
     combinations,
     commit_template,
     environment,
+    free_port,
     label,
     remember,
     run,
+    wait_until,
 )
 
 Bake = Callable[..., Baked]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
+Nginx = Callable[[str], int]
 StartRedis = Callable[..., RedisServer]
 EXECUTED = "executed"
+NGINX = """
+daemon off;
+# One process, which stays the user of the tests, to whom their folders belong.
+master_process off;
+pid nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {
+        listen 127.0.0.1:%d;
+        %s
+    }
+}
+"""
+
 # Projects, whose tests are their own.
 collect_ignore = ["fixtures"]
 
@@ -228,6 +252,29 @@ def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
     yield redis_server
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    """Start nginx with a location; return its port."""
+    # Where Debian installs it is not in everybody's path.
+    tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not tool:
+        pytest.skip("nginx is not installed")
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def nginx(location: str) -> int:
+        port = free_port()
+        file = tmp_path / "nginx.conf"
+        file.write_text(NGINX % (port, location))
+        processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
+        wait_until(Server(port).listens)
+        return port
+
+    yield nginx
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,12 +19,10 @@ from time import sleep
 from typing import Any
 
 import pytest
-from conftest import Serve
+from conftest import Nginx, Serve
 from support import SECONDS, Project, Service, add_controller, free_port, wait_until
 
 pytestmark = pytest.mark.slow
-
-Nginx = Callable[[str], int]
 
 CLIENT = "127.0.0.2"
 CLIENTS = 32
@@ -77,26 +75,6 @@ async def echo(request: Request) -> dict[str, str]:
     }
 '''
 
-NGINX = """
-daemon off;
-# One process, which stays the user of the tests, to whom their folders belong.
-master_process off;
-pid nginx.pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    server {
-        listen 127.0.0.1:%d;
-        %s
-    }
-}
-"""
-
 
 @dataclass(frozen=True)
 class Probed(Project):
@@ -135,29 +113,6 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
         file.write("\nfrom .controllers import probe\n")
         file.write("LIFESPANS.append(probe.probe)\n")
     return copy
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Nginx]:
-    """Start nginx with a location; return its port."""
-    # Where Debian installs it is not in everybody's path.
-    tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not tool:
-        pytest.skip("nginx is not installed")
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def nginx(location: str) -> int:
-        port = free_port()
-        file = tmp_path / "nginx.conf"
-        file.write_text(NGINX % (port, location))
-        processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
-        wait_until(lambda: listens(client(port)))
-        return port
-
-    yield nginx
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 class UnixConnection(HTTPConnection):

@@ -6,14 +6,16 @@ import sys
 import time
 from socket import socket
 from types import FrameType
+from typing import cast
 
 from gunicorn.arbiter import Arbiter
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
+from .answers import CLOSE, Answers
 from .settings import get_server_settings
 
-CLOSE = (b"connection", b"close")
 # Seconds in which the clients of a worker are closed before gunicorn kills it.
 CLOSING = 1.0
 # What gunicorn gives a worker at a QUIT that follows a TERM, whatever the settings say.
@@ -92,7 +94,8 @@ class Worker(UvicornWorker):
         graceful = settings.graceful_timeout
         # Requests that take long must have time left when clients have had theirs.
         drain = min(settings.drain_timeout, graceful / 2)
-        self.config.app = self.wsgi
+        # gunicorn, which loads it, knows the type of WSGI alone.
+        self.config.app = Answers(cast(ASGIApp, self.wsgi))
         server = DrainingServer(self.config, drain, graceful)
         # gunicorn's word for a stop without delay.
         signal.signal(signal.SIGQUIT, server.handle_exit)

@@ -9,6 +9,7 @@ from gunicorn.arbiter import Arbiter
 from uvicorn import Config, Server
 
 from {{ cookiecutter.package_name }}.server import master
+from {{ cookiecutter.package_name }}.server.answers import Answers
 from {{ cookiecutter.package_name }}.server.settings import (
     get_server_settings,
 )
@@ -158,11 +159,10 @@ def test_worker_serves_with_the_settings(
     settings.setenv("FASTAPI_GRACEFUL_TIMEOUT", graceful)
     get_server_settings.cache_clear()
     handler = signal.getsignal(signal.SIGQUIT)
-    served: list[tuple[float, float, Any]] = []
+    served: list[tuple[float, float]] = []
 
     def run(server: DrainingServer, sockets: Any) -> None:
-        timeouts = server._drain_timeout, server._graceful_timeout
-        served.append((*timeouts, server.config.app))
+        served.append((server._drain_timeout, server._graceful_timeout))
         server.started = True
 
     settings.setattr(DrainingServer, "run", run)
@@ -173,7 +173,8 @@ def test_worker_serves_with_the_settings(
     finally:
         signal.signal(signal.SIGQUIT, handler)
 
-    assert served == [(expected, 30, worker.wsgi)]
+    assert served == [(expected, 30)]
+    assert isinstance(worker.config.app, Answers)
     assert handled != handler
 
 

@@ -1,0 +1,268 @@
+"""Connections of every kind of client get all of their answers, and end when they should."""
+
+import json
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from time import sleep
+
+import pytest
+from conftest import Nginx, Serve
+from support import SECONDS, Project, Server, Service, free_port, uv, wait_until, with_controller
+
+pytestmark = pytest.mark.slow
+
+MEGABYTE = 1024 * 1024
+CONTROLLER = """
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, HTTPException, Request, WebSocket
+from fastapi.responses import Response, StreamingResponse
+
+router = APIRouter(prefix="/planets")
+
+@router.post("")
+async def echo(request: Request) -> Response:
+    # Longer than it takes a client to send all that it has.
+    await asyncio.sleep(float(request.query_params.get("seconds", 0)))
+    return Response(await request.body())
+
+@router.get("/slow")
+async def slow(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "done"
+
+@router.get("/slower")
+def slower() -> str:
+    import time
+    time.sleep(300)
+    return "done"
+
+@router.post("/private")
+async def private() -> None:
+    raise HTTPException(401)
+
+@router.delete("", status_code=204)
+async def delete() -> None: ...
+
+async def events() -> AsyncIterator[str]:
+    print("stream begins", flush=True)
+    try:
+        while True:
+            yield "data: planet\\n\\n"
+            await asyncio.sleep(0.05)
+    finally:
+        print("stream ends", flush=True)
+
+@router.get("/events")
+async def stream() -> StreamingResponse:
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+@router.get("/download")
+async def download() -> StreamingResponse:
+    async def parts():
+        print("download begins", flush=True)
+        for _ in range(3):
+            yield b"x" * 1000
+            await asyncio.sleep(0.1)
+    return StreamingResponse(parts(), headers={"Content-Length": "3000"})
+
+@router.websocket("/socket")
+async def talk(socket: WebSocket) -> None:
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+    print("socket ends", flush=True)
+"""
+
+# What looks like a request, and is none.
+BODY = b"GET /api/nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /api/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /api/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+OFFERS = {
+    "JDK": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n",
+    "two headers": b"Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: TLS/1.0, h2c\r\n",
+    "WebSocket": b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+}
+FRAMES = {
+    "length": b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY),
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
+}
+
+
+def post(frame: bytes, *headers: bytes, path: str = "", version: str = "1.1") -> bytes:
+    head = f"POST /api/planets{path} HTTP/{version}\r\nHost: x\r\n".encode()
+    return b"".join([head, *headers, frame])
+
+
+@pytest.fixture(scope="module")
+def service(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that can speak WebSocket."""
+    folder = tmp_path_factory.mktemp("service")
+    variables = with_websockets(full, folder)
+    package = full.answers["package_name"]
+    service = Service.of(full.python, package, "--workers", "1", **variables)
+    try:
+        wait_until(service.answers)
+        yield service
+    finally:
+        service.kill()
+
+
+def with_websockets(full: Project, folder: Path) -> dict[str, str]:
+    target = ("--python", full.python, "--target", folder)
+    uv("pip", "install", "--quiet", *target, "websockets", cwd=folder)
+    return with_controller(full, folder, CONTROLLER)
+
+
+def connect(service: Service) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", service.port), SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def converse(service: Service, *parts: bytes) -> bytes:
+    """Send the parts one by one; return all that comes until the other side closes."""
+    with closing(connect(service)) as connection, connection.makefile("rb") as stream:
+        for part in parts:
+            connection.sendall(part)
+            # The server gets a part of its own of each; it must not make a difference.
+            sleep(0.001 if len(parts) > 10 else 0.1)
+        return stream.read()
+
+
+def answers(received: bytes) -> list[tuple[int, bytes]]:
+    """Return the status and body of each answer in what a connection has received."""
+    found = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?im)^content-length: (\d+)", head)
+        assert length, received
+        size = int(length[1])
+        found.append((int(head.split()[1]), rest[:size]))
+        received = rest[size:]
+    return found
+
+
+LIVE = (200, b'{"status":"ok"}')
+
+
+# A client with the least that it takes: each answer that is lost is seen.
+EARLY = {
+    "too long": (b"POST", b"/api/planets", 413),
+    "not authenticated": (b"POST", b"/api/planets/private", 401),
+    "not found": (b"POST", b"/nowhere", 404),
+    "not allowed": (b"PUT", b"/api/live", 405),
+    "without a body": (b"DELETE", b"/api/planets", 204),
+    "to HEAD": (b"HEAD", b"/nowhere", 404),
+}
+
+
+@pytest.mark.parametrize("frame", [b"Content-Length: %d\r\n\r\n", b""], ids=["length", "chunks"])
+@pytest.mark.parametrize("early", EARLY)
+def test_early_answer_reaches_a_client_that_still_sends(
+    service: Service, early: str, frame: bytes
+) -> None:
+    method, path, status = EARLY[early]
+    content = b"x" * 17 * MEGABYTE
+    body = frame % len(content) + content if frame else chunked(content)
+
+    received = converse(
+        service, b"%b %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%b" % (method, path, body)
+    )
+
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+
+
+def chunked(content: bytes) -> bytes:
+    head = b"Transfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
+
+
+@pytest.mark.parametrize("path", ["/api/planets/private", "/nowhere"])
+def test_client_that_waits_to_be_told_to_continue_is_not_waited_for(
+    service: Service, path: str
+) -> None:
+    received = converse(
+        service,
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n".encode()
+        + b"Content-Length: 10\r\n\r\n",
+    )
+
+    ((status, _),) = answers(received)
+    assert status in {401, 404}
+    assert b"connection: close" in received
+
+
+@pytest.mark.parametrize("limit", ["16777216", "0"])
+@pytest.mark.parametrize("bind", ["tcp", "unix"])
+@pytest.mark.parametrize("buffering", ["on", "off"])
+def test_early_answer_passes_nginx_each_time(
+    full: Project, serve: Serve, nginx: Nginx, tmp_path: Path, bind: str, limit: str, buffering: str
+) -> None:
+    address = f"127.0.0.1:{free_port()}" if bind == "tcp" else f"unix:{tmp_path / 'http.sock'}"
+    variables = with_controller(full, tmp_path, CONTROLLER)
+    serve(full, "--bind", address, FASTAPI_MAX_BODY_SIZE=limit, **variables)
+    proxy = Server(
+        nginx(f"""
+            client_max_body_size 0;
+            location / {{
+                proxy_pass http://{address};
+                proxy_request_buffering {buffering};
+            }}
+        """)
+    )
+    wait_until(proxy.answers)
+    path, status = ("", 413) if limit != "0" else ("/private", 401)
+    body = b"x" * 17 * MEGABYTE
+
+    found = [proxy.request("POST", f"/api/planets{path}", body)[0] for _ in range(100)]
+
+    assert found == [status] * 100
+
+
+@pytest.fixture
+def patient(full: Project, serve: Serve, tmp_path: Path) -> Callable[..., Service]:
+    """Start a service that would be killed before the limit of a stop is reached."""
+
+    def patient(**variables: str) -> Service:
+        timeouts = ("FASTAPI_GRACEFUL_TIMEOUT", "FASTAPI_DRAIN_TIMEOUT")
+        settings = dict.fromkeys(timeouts, str(4 * SECONDS)) | variables
+        service = serve(full, "--workers", "1", **with_websockets(full, tmp_path), **settings)
+        wait_until(service.answers)
+        return service
+
+    return patient
+
+
+@pytest.mark.parametrize("path", ["slow?seconds=300", "slower", "upload"])
+def test_answer_that_takes_longer_than_a_stop_has_the_shape_of_errors(
+    patient: Callable[..., Service], capfd: pytest.CaptureFixture[str], path: str
+) -> None:
+    service = patient(FASTAPI_GRACEFUL_TIMEOUT="3")
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)) as connection:
+        if path == "upload":
+            connection.putrequest("POST", "/api/planets")
+            connection.putheader("Content-Length", "10")
+            connection.endheaders(b"123")
+        else:
+            connection.request("GET", f"/api/planets/{path}")
+        # The request after it is answered when it has been begun.
+        assert service.answers()
+        service.process.send_signal(signal.SIGTERM)
+
+        response = connection.getresponse()
+        body = json.loads(response.read())
+
+    assert service.process.wait(SECONDS) == 0
+    assert response.status == 503
+    assert response.will_close
+    error = {"code": 503, "message": "Service Unavailable", "status": "SERVICE_UNAVAILABLE"}
+    assert body == {"error": error}
+    assert "Traceback" not in capfd.readouterr().err

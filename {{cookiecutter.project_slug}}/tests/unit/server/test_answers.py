@@ -1,0 +1,192 @@
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from {{ cookiecutter.package_name }}.server import answers
+from {{ cookiecutter.package_name }}.server.answers import (
+    Answers,
+)
+
+LENGTH = (b"content-length", b"9")
+CHUNKED = (b"transfer-encoding", b"chunked")
+EXPECT = (b"expect", b"100-Continue")
+CLOSE = (b"connection", b"close")
+
+
+class Client:
+    """A client that sends a body in parts, of which the last may not be the end."""
+
+    def __init__(
+        self, *headers: tuple[bytes, bytes], parts: int = 3, is_endless: bool = False
+    ) -> None:
+        self.scope: dict[str, Any] = {"type": "http", "headers": [*headers]}
+        self.scope["method"] = "POST"
+        self.left, self.is_endless = parts, is_endless
+        self.sent: list[Message] = []
+        self.unread_at_the_end: int | None = None
+
+    async def receive(self) -> Message:
+        if not self.left:
+            await asyncio.Event().wait()
+        self.left -= 1
+        more = self.left > 0 or self.is_endless
+        return {"type": "http.request", "body": b"123", "more_body": more}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self.unread_at_the_end = self.left
+
+    async def ask(self, app: ASGIApp) -> None:
+        await Answers(app)(self.scope, self.receive, self.send)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+
+async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive())["more_body"]:
+        pass
+    await Response(b"all of it")(scope, receive, send)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("header", [LENGTH, CHUNKED])
+@pytest.mark.parametrize("status", [204, 413])
+async def test_early_answer_ends_when_the_body_was_read(
+    header: tuple[bytes, bytes], status: int
+) -> None:
+    client = Client(header)
+
+    await client.ask(Response(b"too long", status))
+
+    assert client.body == b"too long"
+    assert [message.get("more_body") for message in client.sent] == [None, True, None]
+    assert client.unread_at_the_end == 0
+
+
+@pytest.mark.anyio
+async def test_answer_after_the_body_is_left_alone() -> None:
+    client = Client(LENGTH)
+
+    await client.ask(reading)
+
+    assert [message["type"] for message in client.sent] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")]])
+async def test_request_without_a_body_is_not_read(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    client = Client(*headers)
+
+    await client.ask(Response(b"ok"))
+
+    assert client.unread_at_the_end == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("limit", "value", "parts", "unread"),
+    [("LINGER_BYTES", 6, 9, 7), ("LINGER_SECONDS", 0.01, 1, 0)],
+)
+async def test_no_more_is_read_than_the_limits(
+    settings: pytest.MonkeyPatch, limit: str, value: float, parts: int, unread: int
+) -> None:
+    settings.setattr(answers, limit, value)
+    client = Client(LENGTH, parts=parts, is_endless=True)
+
+    await client.ask(Response(b"too long"))
+
+    assert client.unread_at_the_end == unread
+
+
+@pytest.mark.anyio
+async def test_client_that_is_not_told_to_continue_sends_nothing() -> None:
+    client = Client(LENGTH, EXPECT)
+
+    await client.ask(Response(b"no", 417))
+
+    assert client.unread_at_the_end == 3
+    assert CLOSE in client.sent[0]["headers"]
+
+
+@pytest.mark.anyio
+async def test_client_that_is_told_to_continue_may_go_on() -> None:
+    client = Client(LENGTH, EXPECT)
+
+    await client.ask(reading)
+
+    assert CLOSE not in client.sent[0]["headers"]
+
+
+@pytest.mark.anyio
+async def test_client_that_is_gone_is_not_waited_for() -> None:
+    client = Client(LENGTH)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    client.receive = receive  # type: ignore[method-assign]
+
+    await client.ask(Response(b"too long"))
+
+    assert client.unread_at_the_end == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_request_without_time_left_is_refused(is_begun: bool) -> None:
+    client = Client()
+    waits = asyncio.Event()
+
+    async def hanging(scope: Scope, receive: Receive, send: Send) -> None:
+        if is_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        waits.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(client.ask(hanging))
+    await waits.wait()
+    task.cancel()
+    await task
+
+    assert [message.get("status") for message in client.sent] == (
+        [200] if is_begun else [503, None]
+    )
+    assert client.body == (
+        b""
+        if is_begun
+        else b'{"error":{"code":503,"message":"Service Unavailable",'
+        b'"status":"SERVICE_UNAVAILABLE"}}'
+    )
+
+
+@pytest.mark.anyio
+async def test_application_that_cancels_itself_has_failed() -> None:
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Client().ask(failing)
+
+
+@pytest.mark.anyio
+async def test_what_is_no_request_passes_unchanged() -> None:
+    passed: list[Any] = []
+
+    async def app(*arguments: Any) -> None:
+        passed.extend(arguments)
+
+    arguments = ({"type": "lifespan"}, Client().receive, Client().send)
+    await Answers(app)(*arguments)
+
+    assert passed == [*arguments]
