@@ -5,13 +5,14 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
-from conftest import Nginx, Serve
+from conftest import Nginx, Serve, StartRedis
 from support import SECONDS, Project, Server, Service, free_port, uv, wait_until, with_controller
 
 pytestmark = pytest.mark.slow
@@ -153,6 +154,113 @@ def answers(received: bytes) -> list[tuple[int, bytes]]:
 LIVE = (200, b'{"status":"ok"}')
 
 
+def cut(data: bytes, how: str) -> list[bytes]:
+    head, _, body = data.partition(b"\r\n\r\n")
+    return {
+        "at once": [data],
+        "head and body": [head + b"\r\n\r\n", body],
+        "in the body": [data[:-10], data[-10:]],
+        "in bytes": [data[i : i + 1] for i in range(len(data))],
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["at once", "head and body", "in the body", "in bytes"])
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("offer", OFFERS)
+def test_request_that_offers_another_protocol_keeps_its_body(
+    service: Service, offer: str, frame: str, how: str
+) -> None:
+    parts = cut(post(FRAMES[frame], OFFERS[offer]), how)
+
+    assert answers(converse(service, *parts, LAST)) == [(200, BODY), LIVE]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("offer", OFFERS)
+def test_offers_between_other_requests_are_answered_in_their_order(
+    service: Service, offer: str, frame: str
+) -> None:
+    request = post(FRAMES[frame], OFFERS[offer])
+    slow = post(FRAMES[frame], OFFERS[offer], path="?seconds=0.2")
+
+    received = converse(service, GET + slow + request + GET + request + LAST)
+
+    assert answers(received) == [LIVE, (200, BODY), (200, BODY), LIVE, (200, BODY), LIVE]
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize(
+    "header", [b"Connection: close\r\n", b"Connection: x, CLOSE\r\n"], ids=["exact", "list"]
+)
+def test_offer_on_a_connection_that_ends(service: Service, offer: str, header: bytes) -> None:
+    received = converse(service, post(FRAMES["length"], OFFERS[offer], header))
+
+    assert answers(received) == [(200, BODY)]
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_offer_of_an_old_client(service: Service, offer: str) -> None:
+    received = converse(service, post(FRAMES["length"], OFFERS[offer], version="1.0"))
+
+    assert answers(received) == [(200, BODY)]
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_offer_of_a_client_that_waits_to_be_told_to_continue(service: Service, offer: str) -> None:
+    request = post(FRAMES["length"], OFFERS[offer], b"Expect: 100-continue\r\n")
+    head, body = cut(request, "head and body")
+    with closing(connect(service)) as connection, connection.makefile("rb") as stream:
+        connection.sendall(head)
+        assert stream.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert stream.readline() == b"\r\n"
+        connection.sendall(body + LAST)
+
+        assert answers(stream.read()) == [(200, BODY), LIVE]
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_offer_with_a_body_beyond_the_limit(service: Service, offer: str) -> None:
+    size = 17 * MEGABYTE
+    request = post(b"Content-Length: %d\r\n\r\n" % size, OFFERS[offer]) + b"x" * size
+
+    (status, body), last = answers(converse(service, request, LAST))
+
+    assert (status, last) == (413, LIVE)
+    assert json.loads(body)["error"]["status"] == "REQUEST_ENTITY_TOO_LARGE"
+
+
+@pytest.mark.parametrize("target", [b"planets.example:443", b"/api/live"])
+def test_service_is_no_tunnel(service: Service, target: bytes) -> None:
+    received = converse(service, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+
+    assert [status for status, _ in answers(received)] == [400]
+
+
+@contextmanager
+def websocket(service: Service, before: bytes = b"") -> Iterator[socket.socket]:
+    with closing(connect(service)) as connection:
+        head = b"GET /api/planets/socket HTTP/1.1\r\nHost: x\r\n%b\r\n" % OFFERS["WebSocket"]
+        connection.sendall(before + head)
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += connection.recv(1)
+        assert received.startswith(b"HTTP/1.1 101 "), received
+        yield connection
+
+
+def text(content: bytes, masked: bool) -> bytes:
+    """Return a frame of a WebSocket; a client masks it, here with zeros."""
+    return bytes([0x81, masked << 7 | len(content)]) + bytes(4 * masked) + content
+
+
+def test_websocket_talks(service: Service) -> None:
+    with websocket(service) as connection:
+        connection.sendall(text(b"planet", masked=True))
+
+        expected = text(b"planet", masked=False)
+        assert connection.recv(len(expected), socket.MSG_WAITALL) == expected
+
+
 # A client with the least that it takes: each answer that is lost is seen.
 EARLY = {
     "too long": (b"POST", b"/api/planets", 413),
@@ -225,6 +333,84 @@ def test_early_answer_passes_nginx_each_time(
     found = [proxy.request("POST", f"/api/planets{path}", body)[0] for _ in range(100)]
 
     assert found == [status] * 100
+
+
+def test_offers_that_nginx_forwards_are_ignored(service: Service, nginx: Nginx) -> None:
+    port = nginx(f"""
+        location / {{
+            proxy_pass http://127.0.0.1:{service.port};
+            proxy_http_version 1.1;
+            proxy_set_header Connection $http_connection;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header HTTP2-Settings $http_http2_settings;
+        }}
+    """)
+    jdk = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEA"}
+
+    found = [Server(port).request("POST", "/api/planets", BODY, jdk)[:2] for _ in range(100)]
+
+    assert found == [(200, BODY.decode())] * 100
+
+
+def half_closed(family: int, address: Any, request: bytes) -> bytes:
+    """Send a request and that nothing more comes; return what is answered."""
+    with socket.socket(family) as connection, connection.makefile("rb") as stream:
+        connection.settimeout(SECONDS)
+        connection.connect(address)
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return stream.read()
+
+
+def listens(family: int, address: Any) -> bool:
+    with suppress(OSError), socket.socket(family) as connection:
+        connection.connect(address)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_client_that_sends_nothing_more_is_answered(
+    full: Project,
+    serve: Serve,
+    redis_server: StartRedis,
+    tmp_path: Path,
+    family: socket.AddressFamily,
+    loop: str,
+) -> None:
+    tcp, path = ("127.0.0.1", free_port()), str(tmp_path / "http.sock")
+    binding, address = {
+        socket.AF_INET: ("{}:{}".format(*tcp), tcp),
+        socket.AF_UNIX: (f"unix:{path}", path),
+    }[family]
+    variables = with_controller(full, tmp_path, CONTROLLER) | redis_server().variables
+    if loop == "asyncio":
+        (tmp_path / "uvloop.py").write_text("raise ImportError")
+    serve(full, "--bind", binding, **variables)
+    wait_until(lambda: listens(family, address))
+
+    for request, expected in {
+        b"GET /api/ready HTTP/1.1\r\nHost: x\r\n\r\n": [LIVE],
+        b"GET /api/ready HTTP/1.0\r\n\r\n": [LIVE],
+        GET.replace(b"live", b"ready") * 3: [LIVE] * 3,
+        b"GET /api/planets/slow?seconds=0.1 HTTP/1.1\r\nHost: x\r\n\r\n": [(200, b'"done"')],
+        b"GET /api/planets/download HTTP/1.1\r\nHost: x\r\n\r\n": [(200, b"x" * 3000)],
+        post(FRAMES["length"], path="?seconds=0.1"): [(200, BODY)],
+        post(FRAMES["chunks"], OFFERS["JDK"], path="?seconds=0.1"): [(200, BODY)],
+    }.items():
+        found = [half_closed(family, address, request) for _ in range(20)]
+        assert [answers(each) for each in found] == [expected] * 20
+
+
+def test_client_that_leaves_a_stream_of_events_ends_it(service: Service) -> None:
+    with closing(connect(service)) as connection:
+        connection.sendall(b"GET /api/planets/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(1)
+        connection.shutdown(socket.SHUT_WR)
+
+        with connection.makefile("rb") as stream:
+            assert not stream.read().endswith(b"0\r\n\r\n")
 
 
 @pytest.fixture

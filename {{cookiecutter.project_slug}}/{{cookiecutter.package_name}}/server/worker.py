@@ -14,6 +14,7 @@ from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
 from .answers import CLOSE, Answers
+from .protocol import Protocol
 from .settings import get_server_settings
 
 # Seconds in which the clients of a worker are closed before gunicorn kills it.
@@ -87,6 +88,8 @@ class DrainingServer(Server):
 
 class Worker(UvicornWorker):
     """A uvicorn worker whose server drains."""
+
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"http": Protocol}
 
     def run(self) -> None:
         """Serve until gunicorn says stop."""

@@ -10,6 +10,7 @@ from uvicorn import Config, Server
 
 from {{ cookiecutter.package_name }}.server import master
 from {{ cookiecutter.package_name }}.server.answers import Answers
+from {{ cookiecutter.package_name }}.server.protocol import Protocol
 from {{ cookiecutter.package_name }}.server.settings import (
     get_server_settings,
 )
@@ -175,6 +176,7 @@ def test_worker_serves_with_the_settings(
 
     assert served == [(expected, 30)]
     assert isinstance(worker.config.app, Answers)
+    assert worker.config.http is Protocol
     assert handled != handler
 
 

@@ -1,0 +1,154 @@
+import asyncio
+import re
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from {{ cookiecutter.package_name }}.server.protocol import Protocol
+
+BODY = b"GET /smuggled HTTP/1.1\r\n\r\n"
+LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+class Client:
+    """The other side of a connection; a request is answered with its body."""
+
+    def __init__(self, websocket: object = "none") -> None:
+        kind: Any = {"interface": "asgi3", "ws": websocket}
+        config = Config(self.echo, log_config=None, **kind)
+        self.state = ServerState()
+        self.protocol = Protocol(config, self.state, {})
+        self.transport: Any = Mock(spec=asyncio.Transport)
+        self.transport.get_extra_info.return_value = None
+        self.transport.is_closing.return_value = False
+        self.protocol.connection_made(self.transport)
+        self.scopes: list[Scope] = []
+
+    async def echo(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        message: Message = {"more_body": True}
+        body = b""
+        while message.get("more_body"):
+            message = await receive()
+            body += message.get("body", b"")
+        length = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": body})
+
+    async def send(self, *parts: bytes) -> bytes:
+        """Return all that is answered."""
+        for part in parts:
+            self.protocol.data_received(part)
+            await asyncio.sleep(0)
+        return await self.received()
+
+    async def received(self) -> bytes:
+        while self.state.tasks:
+            await asyncio.gather(*self.state.tasks)
+        return b"".join(call.args[0] for call in self.transport.write.mock_calls)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("framed", [LENGTH, CHUNKS])
+@pytest.mark.parametrize("offer", [H2C, WEBSOCKET])
+async def test_offer_of_another_protocol_is_ignored(
+    offer: bytes, framed: bytes, size: int
+) -> None:
+    request = b"POST / HTTP/1.1\r\nHost: x\r\n" + offer + framed
+    sent = request + b"GET / HTTP/1.1\r\n\r\n" + request
+    client = Client()
+
+    received = await client.send(
+        *(sent[at : at + size] for at in range(0, len(sent), size))
+    )
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 3
+    assert received.count(BODY) == 2
+    assert [scope["method"] for scope in client.scopes] == ["POST", "GET", "POST"]
+    headers = {name for name, _ in client.scopes[0]["headers"]}
+    assert not headers & {b"upgrade", b"http2-settings"}
+    client.transport.close.assert_not_called()
+
+
+@pytest.mark.anyio
+async def test_connection_ends_although_the_offer_is_ignored() -> None:
+    client = Client()
+
+    await client.send(
+        b"POST / HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n" + LENGTH
+    )
+
+    assert (b"connection", b"close") in client.scopes[0]["headers"]
+    client.transport.close.assert_called_once_with()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("request_", [b"nonsense", b"CONNECT / HTTP/1.1"])
+async def test_what_cannot_be_served_is_refused(request_: bytes) -> None:
+    client = Client()
+
+    received = await client.send(request_ + b"\r\nHost: x\r\n\r\n")
+
+    assert received.startswith(b"HTTP/1.1 400 ")
+    client.transport.close.assert_called_once_with()
+
+
+@pytest.mark.anyio
+async def test_handshake_of_a_websocket_is_one() -> None:
+    client = Client(websocket := Mock())
+
+    await client.send(b"GET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n")
+
+    client.transport.set_protocol.assert_called_once_with(websocket.return_value)
+    assert not client.scopes
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + WEBSOCKET + LENGTH,
+        b"GET / HTTP/1.0\r\n" + WEBSOCKET + b"\r\n",
+        b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
+    ],
+)
+async def test_what_is_no_handshake_is_answered(request_: bytes) -> None:
+    client = Client(Mock())
+
+    received = await client.send(request_)
+
+    assert received.count(b"200 OK") == len(client.scopes) > 0
+    client.transport.set_protocol.assert_not_called()
+
+
+@pytest.mark.anyio
+async def test_client_that_sends_nothing_more_is_answered() -> None:
+    client = Client()
+    client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * 2)
+
+    assert client.protocol.eof_received()
+
+    assert (await client.received()).count(b"200 OK") == 2
+    client.transport.close.assert_called_once_with()
+    assert not client.protocol.eof_received()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sent", [b"", b"GET", b"POST / HTTP/1.1\r\n" + LENGTH[:-1]])
+async def test_client_that_ends_before_its_request_is_gone(sent: bytes) -> None:
+    client = Client()
+    client.protocol.data_received(sent)
+
+    assert not client.protocol.eof_received()
+
+    client.protocol.connection_lost(None)
+    await client.received()
