@@ -427,6 +427,50 @@ def patient(full: Project, serve: Serve, tmp_path: Path) -> Callable[..., Servic
     return patient
 
 
+def test_stream_of_events_does_not_hold_a_stop(
+    patient: Callable[..., Service], capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = patient()
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)) as connection:
+        connection.request("GET", "/api/planets/events")
+        response = connection.getresponse()
+        assert response.readline() == b"data: planet\n"
+
+        assert service.stop() == 0
+
+        # An end that is missing raises here.
+        assert response.read().endswith(b"data: planet\n\n")
+    output = capfd.readouterr()
+    assert "stream ends" in output.out
+    assert "Traceback" not in output.err
+
+
+def test_websocket_does_not_hold_a_stop(
+    patient: Callable[..., Service], capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = patient()
+    with websocket(service) as connection, connection.makefile("rb") as stream:
+        assert service.stop() == 0
+
+        # The frame of an end with the code 1012: the service restarts.
+        assert stream.read() == b"\x88\x02\x03\xf4"
+    output = capfd.readouterr()
+    assert "socket ends" in output.out
+    assert "Traceback" not in output.err
+
+
+def test_download_goes_on_during_a_stop(patient: Callable[..., Service]) -> None:
+    service = patient(FASTAPI_DRAIN_TIMEOUT="0")
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)) as connection:
+        connection.request("GET", "/api/planets/download")
+        response = connection.getresponse()
+        service.process.send_signal(signal.SIGTERM)
+
+        assert response.read() == b"x" * 3000
+
+    assert service.process.wait(SECONDS) == 0
+
+
 @pytest.mark.parametrize("path", ["slow?seconds=300", "slower", "upload"])
 def test_answer_that_takes_longer_than_a_stop_has_the_shape_of_errors(
     patient: Callable[..., Service], capfd: pytest.CaptureFixture[str], path: str

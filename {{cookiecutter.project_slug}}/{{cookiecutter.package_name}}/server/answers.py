@@ -9,6 +9,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CLOSE = (b"connection", b"close")
+# In the scope of a request whose answer is a stream of events.
+EVENT_STREAM = "event_stream"
 # How long, and how many bytes of it, a body is read after an early answer.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 256 * 1024 * 1024
@@ -88,10 +90,13 @@ class Answer:
 
     def _begin(self, message: Message) -> Message:
         self._is_begun = True
+        headers = message["headers"]
+        if dict(headers).get(b"content-type", b"").startswith(b"text/event-stream"):
+            self._scope[EVENT_STREAM] = True
         if not self._waits:
             return message
         self.is_early = False
-        return {**message, "headers": [*message["headers"], CLOSE]}
+        return {**message, "headers": [*headers, CLOSE]}
 
     async def _discard_body(self) -> None:
         left = LINGER_BYTES

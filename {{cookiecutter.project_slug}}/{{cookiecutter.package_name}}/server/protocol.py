@@ -1,12 +1,13 @@
-"""HTTP/1.1 as uvicorn speaks it, with what some clients need besides."""
+"""HTTP/1.1 as uvicorn speaks it, with what some clients and a stop need besides."""
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .answers import has_body
+from .answers import EVENT_STREAM, has_body
 
 # The headers that offer another protocol, and their names in `Connection`.
 OFFER = {b"upgrade", b"http2-settings"}
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Protocol(HttpToolsProtocol):
@@ -98,3 +99,22 @@ class Protocol(HttpToolsProtocol):
             return False
         cycle.keep_alive = False
         return not cycle.chunked_encoding
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether it is busy with an answer that may never end."""
+        cycle = self.cycle
+        return bool(
+            cycle and not cycle.response_complete and EVENT_STREAM in cycle.scope
+        )
+
+    def shutdown(self) -> None:
+        """Close the connection after its answer; a stream of events ends here."""
+        super().shutdown()
+        if self.is_event_stream:
+            if self.cycle.chunked_encoding:
+                self.transport.write(LAST_CHUNK)
+            # The application sees a client that has gone.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.close()

@@ -62,8 +62,8 @@ class DrainingServer(Server):
         if self._stopped is None:
             self._stopped = time.monotonic()
             await self._announce_end()
-        drained = not self.server_state.connections
-        return drained or self._since_stop() >= self._drain_timeout
+        waiting = any(map(_ends_by_itself, self.server_state.connections))
+        return not waiting or self._since_stop() >= self._drain_timeout
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Wait for what is under way, but leave time for the clients to be closed."""
@@ -84,6 +84,11 @@ class DrainingServer(Server):
         # Each second uvicorn rebuilds the second list from the first.
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
+
+
+def _ends_by_itself(connection: object) -> bool:
+    """Return whether a connection is neither a WebSocket nor a stream of events."""
+    return isinstance(connection, Protocol) and not connection.is_event_stream
 
 
 class Worker(UvicornWorker):

@@ -2,11 +2,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from {{ cookiecutter.package_name }}.server import answers
 from {{ cookiecutter.package_name }}.server.answers import (
+    EVENT_STREAM,
     Answers,
 )
 
@@ -140,6 +141,20 @@ async def test_client_that_is_gone_is_not_waited_for() -> None:
     await client.ask(Response(b"too long"))
 
     assert client.unread_at_the_end == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("media_type", "expected"), [("text/event-stream", True), ("text/csv", False)]
+)
+async def test_stream_of_events_is_known_as_one(
+    media_type: str, expected: bool
+) -> None:
+    client = Client()
+
+    await client.ask(StreamingResponse(iter(["data"]), media_type=media_type))
+
+    assert (EVENT_STREAM in client.scope) is expected
 
 
 @pytest.mark.anyio

@@ -4,10 +4,11 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from {{ cookiecutter.package_name }}.server.answers import EVENT_STREAM
 from {{ cookiecutter.package_name }}.server.protocol import Protocol
 
 BODY = b"GET /smuggled HTTP/1.1\r\n\r\n"
@@ -20,9 +21,9 @@ WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 class Client:
     """The other side of a connection; a request is answered with its body."""
 
-    def __init__(self, websocket: object = "none") -> None:
+    def __init__(self, websocket: object = "none", app: ASGIApp | None = None) -> None:
         kind: Any = {"interface": "asgi3", "ws": websocket}
-        config = Config(self.echo, log_config=None, **kind)
+        config = Config(app or self.echo, log_config=None, **kind)
         self.state = ServerState()
         self.protocol = Protocol(config, self.state, {})
         self.transport: Any = Mock(spec=asyncio.Transport)
@@ -152,3 +153,60 @@ async def test_client_that_ends_before_its_request_is_gone(sent: bytes) -> None:
 
     client.protocol.connection_lost(None)
     await client.received()
+
+
+class Stream:
+    """An answer that goes on until the client is gone."""
+
+    def __init__(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+        self.scope, self.headers = scope, headers
+        self.client = Client(app=self)
+        self.is_over = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.update(self.scope)
+        start = {"type": "http.response.start", "status": 200, "headers": self.headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": b"event", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.is_over = True
+
+    async def begin(self) -> None:
+        self.client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "end"),
+    [([], b"\r\n0\r\n\r\n"), ([(b"content-length", b"9")], b"event")],
+)
+async def test_stream_of_events_ends_with_the_server(
+    headers: list[tuple[bytes, bytes]], end: bytes
+) -> None:
+    stream = Stream({EVENT_STREAM: True}, headers)
+    assert not stream.client.protocol.is_event_stream
+    await stream.begin()
+    assert stream.client.protocol.is_event_stream
+
+    stream.client.protocol.shutdown()
+
+    assert (await stream.client.received()).endswith(end)
+    assert stream.is_over
+    stream.client.transport.close.assert_called_once_with()
+
+
+@pytest.mark.anyio
+async def test_download_goes_on_but_not_for_a_client_that_ends() -> None:
+    download = Stream({}, [])
+    await download.begin()
+
+    download.client.protocol.shutdown()
+    assert not download.client.protocol.is_event_stream
+    download.client.transport.close.assert_not_called()
+
+    assert not download.client.protocol.eof_received()
+    download.client.protocol.connection_lost(None)
+    await download.client.received()
+    assert download.is_over

@@ -29,7 +29,7 @@ def draining_server(
     config.load()
     server = DrainingServer(config, drain_timeout, graceful_timeout)
     server.servers = [Mock(spec=asyncio.Server)]
-    server.server_state.connections.add(Mock())
+    server.server_state.connections.add(Mock(spec=Protocol, is_event_stream=False))
     return server
 
 
@@ -82,6 +82,25 @@ async def test_client_that_stays_is_not_waited_for_longer_than_the_timeout() -> 
     server.handle_exit(signal.SIGTERM, None)
 
     assert await server.on_tick(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "connection",
+    [
+        pytest.param(Mock(spec=Protocol, is_event_stream=True), id="event stream"),
+        pytest.param(Mock(), id="WebSocket"),
+    ],
+)
+async def test_what_never_ends_is_not_waited_for(connection: Mock) -> None:
+    server = draining_server()
+    server.server_state.connections.add(connection)
+    server.handle_exit(signal.SIGTERM, None)
+    assert not await server.on_tick(0)
+
+    server.server_state.connections &= {connection}
+
+    assert await server.on_tick(1)
 
 
 @pytest.mark.anyio
