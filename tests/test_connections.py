@@ -122,13 +122,13 @@ def with_websockets(full: Project, folder: Path) -> dict[str, str]:
     return with_controller(full, folder, CONTROLLER)
 
 
-def connect(service: Service) -> socket.socket:
+def connect(service: Server) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", service.port), SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
-def converse(service: Service, *parts: bytes) -> bytes:
+def converse(service: Server, *parts: bytes) -> bytes:
     """Send the parts one by one; return all that comes until the other side closes."""
     with closing(connect(service)) as connection, connection.makefile("rb") as stream:
         for part in parts:
@@ -333,6 +333,23 @@ def test_early_answer_passes_nginx_each_time(
     found = [proxy.request("POST", f"/api/planets{path}", body)[0] for _ in range(100)]
 
     assert found == [status] * 100
+
+
+# Both pass nginx.
+@pytest.mark.parametrize(
+    "head",
+    ["POST /é HTTP/1.1\r\n", "POST /api/planets HTTP/1.1\r\nX: \x01\r\n"],
+    ids=["path", "header"],
+)
+def test_refusal_passes_nginx_each_time(service: Service, nginx: Nginx, head: str) -> None:
+    location = f"location / {{ proxy_pass http://127.0.0.1:{service.port}; }}"
+    proxy = Server(nginx(f"client_max_body_size 0; {location}"))
+    content = b"x" * 17 * MEGABYTE
+    length = f"Host: x\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+
+    found = [converse(proxy, (head + length).encode() + content)[:12] for _ in range(20)]
+
+    assert found == [b"HTTP/1.1 400"] * 20
 
 
 def test_offers_that_nginx_forwards_are_ignored(service: Service, nginx: Nginx) -> None:

@@ -1,9 +1,9 @@
 """HTTP/1.1 as uvicorn speaks it, with what some clients and a stop need besides."""
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .answers import EVENT_STREAM, has_body
+from .answers import CLOSE, EVENT_STREAM, LINGER_BYTES, LINGER_SECONDS, has_body
 
 # The headers that offer another protocol, and their names in `Connection`.
 OFFER = {b"upgrade", b"http2-settings"}
@@ -19,9 +19,14 @@ class Protocol(HttpToolsProtocol):
     """
 
     _ignores_offer = False
+    _is_refused = False
+    _discarded = 0
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client has sent."""
+        if self._is_refused:
+            self._discard(data)
+            return
         self._unset_keepalive_if_required()
         try:
             self._parse(memoryview(data))
@@ -57,6 +62,30 @@ class Protocol(HttpToolsProtocol):
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, and linger as after any early answer."""
+        if self.cycle and not self.cycle.response_complete:
+            super().send_400_response(msg)
+            return
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(msg)).encode()),
+            CLOSE,
+        ]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(
+            b"".join([STATUS_LINE[400], *lines, b"\r\n", msg.encode()])
+        )
+        self.transport.write_eof()
+        self._is_refused = True
+        self.loop.call_later(LINGER_SECONDS, self.timeout_keep_alive_handler)
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > LINGER_BYTES:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Begin to answer, unless the request is to be parsed again."""

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from {{ cookiecutter.package_name }}.server import protocol
 from {{ cookiecutter.package_name }}.server.answers import EVENT_STREAM
 from {{ cookiecutter.package_name }}.server.protocol import Protocol
 
@@ -99,7 +100,35 @@ async def test_what_cannot_be_served_is_refused(request_: bytes) -> None:
     received = await client.send(request_ + b"\r\nHost: x\r\n\r\n")
 
     assert received.startswith(b"HTTP/1.1 400 ")
+    client.transport.write_eof.assert_called_once_with()
+    client.transport.close.assert_not_called()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("limit", "value"), [("BYTES", 8), ("SECONDS", 0)])
+async def test_what_follows_a_refusal_is_discarded_up_to_the_limits(
+    settings: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    settings.setattr(protocol, f"LINGER_{limit}", value)
+    client = Client()
+    closed = asyncio.Event()
+    client.transport.close.side_effect = closed.set
+
+    await client.send(b"nonsense\r\n\r\n", b"12345678", *[b"9"] * (limit == "BYTES"))
+
+    await closed.wait()
+    assert not client.scopes
+
+
+@pytest.mark.anyio
+async def test_refusal_does_not_wait_for_an_earlier_answer() -> None:
+    client = Client()
+
+    client.protocol.data_received(b"POST / HTTP/1.1\r\n" + CHUNKS[:-5] + b"nonsense")
+
     client.transport.close.assert_called_once_with()
+    client.protocol.connection_lost(None)
+    await client.received()
 
 
 @pytest.mark.anyio
