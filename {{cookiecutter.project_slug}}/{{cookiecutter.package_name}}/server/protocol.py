@@ -44,6 +44,9 @@ class Protocol(HttpToolsProtocol):
             except HttpParserUpgrade as upgrade:
                 if not self._ignores_offer:
                     raise
+                if self._get_upgrade() == b"websocket":
+                    # It names the library that is missing.
+                    self._unsupported_upgrade_warning()
                 data = data[upgrade.args[0] :]
                 self._parse_without_offer()
             else:

@@ -81,6 +81,16 @@ async def test_offer_of_another_protocol_is_ignored(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("offer", "hinted"), [(H2C, False), (WEBSOCKET, True)])
+async def test_library_that_is_missing_is_named(
+    caplog: pytest.LogCaptureFixture, offer: bytes, hinted: bool
+) -> None:
+    await Client().send(b"GET / HTTP/1.1\r\n" + offer + b"\r\n")
+
+    assert ("'websockets'" in caplog.text) is hinted
+
+
+@pytest.mark.anyio
 async def test_connection_ends_although_the_offer_is_ignored() -> None:
     client = Client()
 
