@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from fcntl import LOCK_EX, flock
 from functools import cache
 from hashlib import sha256
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,16 @@ from support import (
     MVC,
     QUESTIONS,
     ROOT,
-    SECONDS,
     Baked,
     Project,
     RedisServer,
+    Server,
     Service,
     combinations,
     commit_template,
     environment,
     free_port,
     label,
-    listens,
     remember,
     run,
     wait_until,
@@ -237,29 +235,6 @@ def serve() -> Iterator[Callable[..., Service]]:
 
 
 @pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Nginx]:
-    """Start nginx with a location; return its port."""
-    # Where Debian installs it is not in everybody's path.
-    tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not tool:
-        pytest.skip("nginx is not installed")
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def nginx(location: str) -> int:
-        port = free_port()
-        file = tmp_path / "nginx.conf"
-        file.write_text(NGINX % (port, location))
-        processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
-        wait_until(lambda: listens(HTTPConnection("127.0.0.1", port, SECONDS)))
-        return port
-
-    yield nginx
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
     """Start Redis servers and Sentinels; whatever still runs is killed after the test."""
     if not shutil.which("redis-server"):
@@ -276,6 +251,29 @@ def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
     yield redis_server
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    """Start nginx with a location; return its port."""
+    # Where Debian installs it is not in everybody's path.
+    tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not tool:
+        pytest.skip("nginx is not installed")
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def nginx(location: str) -> int:
+        port = free_port()
+        file = tmp_path / "nginx.conf"
+        file.write_text(NGINX % (port, location))
+        processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
+        wait_until(Server(port).listens)
+        return port
+
+    yield nginx
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

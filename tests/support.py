@@ -220,6 +220,12 @@ class Server:
         """Ask at ``port`` of 127.0.0.1."""
         self.port = port
 
+    def listens(self) -> bool:
+        """Return whether it accepts connections."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), SECONDS):
+            return True
+        return False
+
     def get(self, path: str, timeout: float = SECONDS) -> tuple[int, str]:
         """Return the status code and the body."""
         return self.request("GET", path, timeout=timeout)[:2]

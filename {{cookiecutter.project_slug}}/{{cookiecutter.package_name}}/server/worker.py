@@ -7,16 +7,17 @@ import sys
 import time
 from socket import socket
 from types import FrameType
+from typing import cast
 
 from gunicorn.arbiter import Arbiter
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
-from .answers import Answers
-from .protocol import HttpProtocol
+from .answers import CLOSE, Answers
+from .protocol import Protocol
 from .settings import get_server_settings
 
-CLOSE = (b"connection", b"close")
 # Seconds in which the clients of a worker are closed before gunicorn kills it.
 CLOSING = 1.0
 # Seconds between two signs of life.
@@ -74,9 +75,8 @@ class DrainingServer(Server):
             # Also where not a signal but the number of requests says stop.
             self.should_exit = True
             await self._announce_end()
-        self._end_streams()
-        drained = not self.server_state.connections
-        return drained or self._since_stop() >= self._drain_timeout
+        waiting = any(map(_ends_by_itself, self.server_state.connections))
+        return not waiting or self._since_stop() >= self._drain_timeout
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Wait for what is under way, but leave time for the clients to be closed."""
@@ -113,19 +113,16 @@ class DrainingServer(Server):
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
 
-    def _end_streams(self) -> None:
-        """End what has no end of its own; its clients connect to another worker."""
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, HttpProtocol):
-                connection.end_event_stream()
-            else:  # A WebSocket, which closes with 1012.
-                connection.shutdown()
+
+def _ends_by_itself(connection: object) -> bool:
+    """Return whether a connection is neither a WebSocket nor a stream of events."""
+    return isinstance(connection, Protocol) and not connection.is_event_stream
 
 
 class Worker(UvicornWorker):
     """A uvicorn worker whose server drains."""
 
-    CONFIG_KWARGS = {"loop": "auto", "http": HttpProtocol}  # noqa: RUF012
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"http": Protocol}
 
     def run(self) -> None:
         """Serve until gunicorn says stop."""
@@ -133,7 +130,8 @@ class Worker(UvicornWorker):
         graceful = settings.graceful_timeout
         # Requests that take long must have time left when clients have had theirs.
         drain = min(settings.drain_timeout, graceful / 2)
-        self.config.app = Answers(self.wsgi)  # type: ignore[arg-type]
+        # gunicorn, which loads it, knows the type of WSGI alone.
+        self.config.app = Answers(cast(ASGIApp, self.wsgi))
         # What the master loads begins with its own.
         self.config.proxy_headers = False
         server = DrainingServer(self.config, drain, graceful, self.ppid)

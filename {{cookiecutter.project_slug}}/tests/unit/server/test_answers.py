@@ -1,158 +1,207 @@
 import asyncio
-import json
 from typing import Any
 
 import pytest
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from {{ cookiecutter.package_name }}.server import answers
-from {{ cookiecutter.package_name }}.server.answers import EVENT_STREAM, Answers
+from {{ cookiecutter.package_name }}.server.answers import (
+    EVENT_STREAM,
+    Answers,
+)
 
-pytestmark = pytest.mark.anyio
-
-LENGTH = (b"content-length", b"6")
+LENGTH = (b"content-length", b"9")
 CHUNKED = (b"transfer-encoding", b"chunked")
-EXPECT = (b"expect", b"100-continue")
+EXPECT = (b"expect", b"100-Continue")
+CLOSE = (b"connection", b"close")
 
 
 class Client:
-    """Sends a body in parts, and keeps the answer and the order of things."""
+    """A client that sends a body in parts, of which the last may not be the end."""
 
-    def __init__(self, *parts: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Take the parts; the last one ends the body, unless it is empty."""
-        self.parts = list(parts)
-        self.scope: Scope = {"type": "http", "headers": headers}
-        self.events: list[Any] = []
+    def __init__(
+        self, *headers: tuple[bytes, bytes], parts: int = 3, is_endless: bool = False
+    ) -> None:
+        self.scope: dict[str, Any] = {"type": "http", "headers": [*headers]}
+        self.scope["method"] = "POST"
+        self.left, self.is_endless = parts, is_endless
+        self.sent: list[Message] = []
+        self.unread_at_the_end: int | None = None
 
     async def receive(self) -> Message:
-        """Give the next part."""
-        if not self.parts:
+        if not self.left:
             await asyncio.Event().wait()
-        part = self.parts.pop(0)
-        self.events.append(part)
-        more = bool(self.parts) or not part
-        return {"type": "http.request", "body": part, "more_body": more}
+        self.left -= 1
+        more = self.left > 0 or self.is_endless
+        return {"type": "http.request", "body": b"123", "more_body": more}
 
     async def send(self, message: Message) -> None:
-        """Keep a part of the answer."""
-        kind = message["type"].removeprefix("http.response.")
-        self.events.append((kind, message.get("more_body", False)))
-        self.headers = message.get("headers", getattr(self, "headers", []))
-        self.body = message.get("body", getattr(self, "body", b""))
+        self.sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self.unread_at_the_end = self.left
 
-    async def ask(self, app: ASGIApp) -> list[Any]:
-        """Return what happened, in order."""
+    async def ask(self, app: ASGIApp) -> None:
         await Answers(app)(self.scope, self.receive, self.send)
-        return self.events
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
 
 
-def refusing(*, read: int = 0, kind: bytes = b"text/plain") -> ASGIApp:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        for _ in range(read):
-            await receive()
-        start = {"type": "http.response.start", "status": 413}
-        await send({**start, "headers": [(b"content-type", kind)]})
-        await send({"type": "http.response.body", "body": b"No"})
-
-    return app
+async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive())["more_body"]:
+        pass
+    await Response(b"all of it")(scope, receive, send)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("header", [LENGTH, CHUNKED])
-@pytest.mark.parametrize("read", [0, 1])
-async def test_body_that_was_not_asked_for_is_read_before_the_answer_ends(
-    header: tuple[bytes, bytes], read: int
+@pytest.mark.parametrize("status", [204, 413])
+async def test_early_answer_ends_when_the_body_was_read(
+    header: tuple[bytes, bytes], status: int
 ) -> None:
-    client = Client(b"abc", b"def", headers=[header])
+    client = Client(header)
 
-    events = await client.ask(refusing(read=read))
+    await client.ask(Response(b"too long", status))
 
-    told = [("start", False), ("body", True)]
-    rest = [b"abc", b"def"]
-    assert events == [*rest[:read], *told, *rest[read:], ("body", False)]
-
-
-async def test_answer_to_a_body_that_was_read_ends_at_once() -> None:
-    client = Client(b"abcdef", headers=[LENGTH])
-
-    events = await client.ask(refusing(read=1))
-
-    assert events == [b"abcdef", ("start", False), ("body", False)]
+    assert client.body == b"too long"
+    assert [message.get("more_body") for message in client.sent] == [None, True, None]
+    assert client.unread_at_the_end == 0
 
 
-async def test_request_without_a_body_is_not_asked_for_one() -> None:
-    client = Client(headers=[])
+@pytest.mark.anyio
+async def test_answer_after_the_body_is_left_alone() -> None:
+    client = Client(LENGTH)
 
-    assert await client.ask(refusing()) == [("start", False), ("body", False)]
+    await client.ask(reading)
+
+    assert [message["type"] for message in client.sent] == [
+        "http.response.start",
+        "http.response.body",
+    ]
 
 
-async def test_no_more_is_read_than_is_worth_the_wait(
-    settings: pytest.MonkeyPatch,
+@pytest.mark.anyio
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")]])
+async def test_request_without_a_body_is_not_read(
+    headers: list[tuple[bytes, bytes]],
 ) -> None:
-    settings.setattr(answers, "DISCARD_BYTES", 4)
-    client = Client(b"abc", b"def", b"ghi", headers=[LENGTH])
+    client = Client(*headers)
 
-    events = await client.ask(refusing())
+    await client.ask(Response(b"ok"))
 
-    assert events[2:] == [b"abc", b"def", ("body", False)]
+    assert client.unread_at_the_end == 3
 
 
-async def test_client_that_stalls_is_not_waited_for(
-    settings: pytest.MonkeyPatch,
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("limit", "value", "parts", "unread"),
+    [("LINGER_BYTES", 6, 9, 7), ("LINGER_SECONDS", 0.01, 1, 0)],
+)
+async def test_no_more_is_read_than_the_limits(
+    settings: pytest.MonkeyPatch, limit: str, value: float, parts: int, unread: int
 ) -> None:
-    settings.setattr(answers, "DISCARD_SECONDS", 0.01)
-    client = Client(b"", headers=[LENGTH])
+    settings.setattr(answers, limit, value)
+    client = Client(LENGTH, parts=parts, is_endless=True)
 
-    events = await client.ask(refusing())
+    await client.ask(Response(b"too long"))
 
-    assert events[2:] == [b"", ("body", False)]
-
-
-async def test_client_that_was_not_told_to_continue_is_not_waited_for() -> None:
-    client = Client(headers=[LENGTH, EXPECT])
-
-    events = await client.ask(refusing())
-
-    assert events == [("start", False), ("body", False)]
-    assert (b"connection", b"close") in client.headers
+    assert client.unread_at_the_end == unread
 
 
-@pytest.mark.parametrize("is_one", [True, False])
-async def test_event_streams_are_marked(is_one: bool) -> None:
-    client = Client(headers=[])
-    kind = b"text/event-stream; charset=utf-8" if is_one else b"text/plain"
+@pytest.mark.anyio
+async def test_client_that_is_not_told_to_continue_sends_nothing() -> None:
+    client = Client(LENGTH, EXPECT)
 
-    await client.ask(refusing(kind=kind))
+    await client.ask(Response(b"no", 417))
 
-    assert client.scope.get(EVENT_STREAM, False) == is_one
+    assert client.unread_at_the_end == 3
+    assert CLOSE in client.sent[0]["headers"]
 
 
-@pytest.mark.parametrize("has_begun", [True, False])
-async def test_answer_that_takes_too_long_at_a_stop_is_an_error(
-    has_begun: bool,
+@pytest.mark.anyio
+async def test_client_that_is_told_to_continue_may_go_on() -> None:
+    client = Client(LENGTH, EXPECT)
+
+    await client.ask(reading)
+
+    assert CLOSE not in client.sent[0]["headers"]
+
+
+@pytest.mark.anyio
+async def test_client_that_is_gone_is_not_waited_for() -> None:
+    client = Client(LENGTH)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    client.receive = receive  # type: ignore[method-assign]
+
+    await client.ask(Response(b"too long"))
+
+    assert client.unread_at_the_end == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("media_type", "expected"), [("text/event-stream", True), ("text/csv", False)]
+)
+async def test_stream_of_events_is_known_as_one(
+    media_type: str, expected: bool
 ) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if has_begun:
-            await send({"type": "http.response.start", "status": 200})
+    client = Client()
+
+    await client.ask(StreamingResponse(iter(["data"]), media_type=media_type))
+
+    assert (EVENT_STREAM in client.scope) is expected
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_request_without_time_left_is_refused(is_begun: bool) -> None:
+    client = Client()
+    waits = asyncio.Event()
+
+    async def hanging(scope: Scope, receive: Receive, send: Send) -> None:
+        if is_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        waits.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(client.ask(hanging))
+    await waits.wait()
+    task.cancel()
+    await task
+
+    assert [message.get("status") for message in client.sent] == (
+        [200] if is_begun else [503, None]
+    )
+    assert client.body == (
+        b""
+        if is_begun
+        else b'{"error":{"code":503,"message":"Service Unavailable",'
+        b'"status":"SERVICE_UNAVAILABLE"}}'
+    )
+
+
+@pytest.mark.anyio
+async def test_application_that_cancels_itself_has_failed() -> None:
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         raise asyncio.CancelledError
 
-    client = Client(headers=[])
-
-    events = await client.ask(app)
-
-    if has_begun:
-        assert events == [("start", False)]
-    else:
-        assert events == [("start", False), ("body", False)]
-        assert json.loads(client.body)["error"]["status"] == "SERVICE_UNAVAILABLE"
+    with pytest.raises(asyncio.CancelledError):
+        await Client().ask(failing)
 
 
-async def test_lifespan_passes() -> None:
-    seen: list[str] = []
+@pytest.mark.anyio
+async def test_what_is_no_request_passes_unchanged() -> None:
+    passed: list[Any] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["type"])
+    async def app(*arguments: Any) -> None:
+        passed.extend(arguments)
 
-    client = Client(headers=[])
-    await Answers(app)({"type": "lifespan"}, client.receive, client.send)
+    arguments = ({"type": "lifespan"}, Client().receive, Client().send)
+    await Answers(app)(*arguments)
 
-    assert seen == ["lifespan"]
+    assert passed == [*arguments]

@@ -1,178 +1,251 @@
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from {{ cookiecutter.package_name }}.server import protocol
 from {{ cookiecutter.package_name }}.server.answers import EVENT_STREAM
-from {{ cookiecutter.package_name }}.server.protocol import HttpProtocol
+from {{ cookiecutter.package_name }}.server.protocol import Protocol
 
-pytestmark = pytest.mark.anyio
-
-H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
-WEBSOCKET = b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket"
-NONE = b"X-Upgrade: none"
-
-
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the method, the headers that say how to go on, and the body."""
-    request = Request(scope, receive)
-    body = await request.body()
-    await asyncio.sleep(0)
-    how = request.headers.get("connection", "")
-    await PlainTextResponse(f"<{scope['method']} {how} {body.decode()}>")(
-        scope, receive, send
-    )
+BODY = b"GET /smuggled HTTP/1.1\r\n\r\n"
+LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
-class WebSocket(asyncio.Protocol):
-    """What uvicorn hands a WebSocket over to."""
+class Client:
+    """The other side of a connection; a request is answered with its body."""
 
-    def __init__(self, **_options: Any) -> None:
-        """Take no options."""
+    def __init__(self, websocket: object = "none", app: ASGIApp | None = None) -> None:
+        kind: Any = {"interface": "asgi3", "ws": websocket}
+        config = Config(app or self.echo, log_config=None, **kind)
+        self.state = ServerState()
+        self.protocol = Protocol(config, self.state, {})
+        self.transport: Any = Mock(spec=asyncio.Transport)
+        self.transport.get_extra_info.return_value = None
+        self.transport.is_closing.return_value = False
+        self.protocol.connection_made(self.transport)
+        self.scopes: list[Scope] = []
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self.transport = transport
+    async def echo(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        message: Message = {"more_body": True}
+        body = b""
+        while message.get("more_body"):
+            message = await receive()
+            body += message.get("body", b"")
+        length = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": body})
 
-    def data_received(self, data: bytes) -> None:
-        """Answer with what was handed over."""
-        assert isinstance(self.transport, asyncio.Transport)
-        self.transport.write(b"HTTP/1.1 101 \r\n\r\n<" + data.split(b" ")[0] + b">")
-        self.transport.close()
-
-
-class Observed(HttpProtocol):
-    """Tells the application which protocol speaks with its client."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
-        super().connection_made(transport)
-        self.app_state = {"protocol": self}
-        self.has_ended = asyncio.Event()
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Tell that the client sends no more."""
-        self.has_ended.set()
-        return super().eof_received()
-
-
-@asynccontextmanager
-async def serving(app: Any = echo) -> AsyncIterator[tuple[str, int]]:
-    config = Config(app, log_config=None, interface="asgi3")
-    config.load()
-    config.ws_protocol_class = WebSocket
-    state = ServerState()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Observed(config=config, server_state=state, app_state={}),
-        "127.0.0.1",
-        0,
-    )
-    async with server:
-        yield server.sockets[0].getsockname()
-
-
-async def exchange(*parts: bytes, app: Any = echo, shut_down: bool = False) -> bytes:
-    """Send in parts; return all until the server closes."""
-    async with serving(app) as address:
-        reader, writer = await asyncio.open_connection(*address)
+    async def send(self, *parts: bytes) -> bytes:
+        """Return all that is answered."""
         for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(0.001)
-        if shut_down:
-            writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), 30)
-        writer.close()
-        return answer
+            self.protocol.data_received(part)
+            await asyncio.sleep(0)
+        return await self.received()
+
+    async def received(self) -> bytes:
+        while self.state.tasks:
+            await asyncio.gather(*self.state.tasks)
+        return b"".join(call.args[0] for call in self.transport.write.mock_calls)
 
 
-def bodies(answer: bytes) -> list[bytes]:
-    return [part.split(b">")[0] for part in answer.split(b"<")[1:]]
-
-
-def post(upgrade: bytes, *more: bytes) -> bytes:
-    return b"\r\n".join([b"POST / HTTP/1.1", b"Host: x", upgrade, *more, b"", b""])
-
-
-LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-
-@pytest.mark.parametrize("upgrade", [H2C, WEBSOCKET, NONE])
+@pytest.mark.anyio
 @pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_body_of_a_request_that_asks_for_an_upgrade_is_read(
-    upgrade: bytes, size: int
+@pytest.mark.parametrize("framed", [LENGTH, CHUNKS])
+@pytest.mark.parametrize("offer", [H2C, WEBSOCKET])
+async def test_offer_of_another_protocol_is_ignored(
+    offer: bytes, framed: bytes, size: int
 ) -> None:
-    fixed = post(upgrade, b"Content-Length: 5") + b"fixed"
-    chunked = post(upgrade, b"Transfer-Encoding: chunked") + b"3\r\nchu\r\n0\r\n\r\n"
-    sent = fixed + chunked + fixed + LAST
-    parts = [sent[start : start + size] for start in range(0, len(sent), size)]
+    request = b"POST / HTTP/1.1\r\nHost: x\r\n" + offer + framed
+    sent = request + b"GET / HTTP/1.1\r\n\r\n" + request
+    client = Client()
 
-    answer = await exchange(*parts)
+    received = await client.send(
+        *(sent[at : at + size] for at in range(0, len(sent), size))
+    )
 
-    how = b"keep-alive" if upgrade is WEBSOCKET else b""
-    expected = [b"POST " + how + b" fixed", b"POST " + how + b" chu"]
-    assert bodies(answer) == [*expected, expected[0], b"GET close "]
-
-
-async def test_get_asks_for_a_websocket() -> None:
-    answer = await exchange(b"GET / HTTP/1.1\r\nHost: x\r\n" + WEBSOCKET + b"\r\n\r\n")
-
-    assert answer == b"HTTP/1.1 101 \r\n\r\n<GET>"
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 3
+    assert received.count(BODY) == 2
+    assert [scope["method"] for scope in client.scopes] == ["POST", "GET", "POST"]
+    headers = {name for name, _ in client.scopes[0]["headers"]}
+    assert not headers & {b"upgrade", b"http2-settings"}
+    client.transport.close.assert_not_called()
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(("offer", "hinted"), [(H2C, False), (WEBSOCKET, True)])
+async def test_library_that_is_missing_is_named(
+    caplog: pytest.LogCaptureFixture, offer: bytes, hinted: bool
+) -> None:
+    await Client().send(b"GET / HTTP/1.1\r\n" + offer + b"\r\n")
+
+    assert ("'websockets'" in caplog.text) is hinted
+
+
+@pytest.mark.anyio
+async def test_connection_ends_although_the_offer_is_ignored() -> None:
+    client = Client()
+
+    await client.send(
+        b"POST / HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n" + LENGTH
+    )
+
+    assert (b"connection", b"close") in client.scopes[0]["headers"]
+    client.transport.close.assert_called_once_with()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("request_", [b"nonsense", b"CONNECT / HTTP/1.1"])
+async def test_what_cannot_be_served_is_refused(request_: bytes) -> None:
+    client = Client()
+
+    received = await client.send(request_ + b"\r\nHost: x\r\n\r\n")
+
+    assert received.startswith(b"HTTP/1.1 400 ")
+    client.transport.write_eof.assert_called_once_with()
+    client.transport.close.assert_not_called()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("limit", "value"), [("BYTES", 8), ("SECONDS", 0)])
+async def test_what_follows_a_refusal_is_discarded_up_to_the_limits(
+    settings: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    settings.setattr(protocol, f"LINGER_{limit}", value)
+    client = Client()
+    closed = asyncio.Event()
+    client.transport.close.side_effect = closed.set
+
+    await client.send(b"nonsense\r\n\r\n", b"12345678", *[b"9"] * (limit == "BYTES"))
+
+    await closed.wait()
+    assert not client.scopes
+
+
+@pytest.mark.anyio
+async def test_refusal_does_not_wait_for_an_earlier_answer() -> None:
+    client = Client()
+
+    client.protocol.data_received(b"POST / HTTP/1.1\r\n" + CHUNKS[:-5] + b"nonsense")
+
+    client.transport.close.assert_called_once_with()
+    client.protocol.connection_lost(None)
+    await client.received()
+
+
+@pytest.mark.anyio
+async def test_handshake_of_a_websocket_is_one() -> None:
+    client = Client(websocket := Mock())
+
+    await client.send(b"GET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n")
+
+    client.transport.set_protocol.assert_called_once_with(websocket.return_value)
+    assert not client.scopes
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
-    "sent", [b"CONNECT x:443 HTTP/1.1\r\n\r\n", b"no HTTP\r\n\r\n"]
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + WEBSOCKET + LENGTH,
+        b"GET / HTTP/1.0\r\n" + WEBSOCKET + b"\r\n",
+        b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
+    ],
 )
-async def test_what_cannot_be_answered_is_refused(sent: bytes) -> None:
-    answer = await exchange(sent)
+async def test_what_is_no_handshake_is_answered(request_: bytes) -> None:
+    client = Client(Mock())
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    received = await client.send(request_)
 
-
-async def test_client_that_sends_no_more_is_answered() -> None:
-    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
-        await scope["state"]["protocol"].has_ended.wait()
-        await echo(scope, receive, send)
-
-    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer = await exchange(request, app=wait, shut_down=True)
-
-    assert bodies(answer) == [b"GET  "]
-    assert b"connection: close" in answer
+    assert received.count(b"200 OK") == len(client.scopes) > 0
+    client.transport.set_protocol.assert_not_called()
 
 
+@pytest.mark.anyio
+async def test_client_that_sends_nothing_more_is_answered() -> None:
+    client = Client()
+    client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * 2)
+
+    assert client.protocol.eof_received()
+
+    assert (await client.received()).count(b"200 OK") == 2
+    client.transport.close.assert_called_once_with()
+    assert not client.protocol.eof_received()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sent", [b"", b"GET", b"POST / HTTP/1.1\r\n" + LENGTH[:-1]])
+async def test_client_that_ends_before_its_request_is_gone(sent: bytes) -> None:
+    client = Client()
+    client.protocol.data_received(sent)
+
+    assert not client.protocol.eof_received()
+
+    client.protocol.connection_lost(None)
+    await client.received()
+
+
+class Stream:
+    """An answer that goes on until the client is gone."""
+
+    def __init__(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+        self.scope, self.headers = scope, headers
+        self.client = Client(app=self)
+        self.is_over = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.update(self.scope)
+        start = {"type": "http.response.start", "status": 200, "headers": self.headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": b"event", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.is_over = True
+
+    async def begin(self) -> None:
+        self.client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
-    "sent", [b"", b"GET /", post(NONE, b"Content-Length: 5") + b"half"]
+    ("headers", "end"),
+    [([], b"\r\n0\r\n\r\n"), ([(b"content-length", b"9")], b"event")],
 )
-async def test_client_that_gives_up_is_not_answered(sent: bytes) -> None:
-    assert await exchange(sent, shut_down=True) == b""
+async def test_stream_of_events_ends_with_the_server(
+    headers: list[tuple[bytes, bytes]], end: bytes
+) -> None:
+    stream = Stream({EVENT_STREAM: True}, headers)
+    assert not stream.client.protocol.is_event_stream
+    await stream.begin()
+    assert stream.client.protocol.is_event_stream
+
+    stream.client.protocol.shutdown()
+
+    assert (await stream.client.received()).endswith(end)
+    assert stream.is_over
+    stream.client.transport.close.assert_called_once_with()
 
 
-@pytest.mark.parametrize("is_event_stream", [True, False])
-async def test_event_stream_is_ended(is_event_stream: bool) -> None:
-    ended = asyncio.Event()
+@pytest.mark.anyio
+async def test_download_goes_on_but_not_for_a_client_that_ends() -> None:
+    download = Stream({}, [])
+    await download.begin()
 
-    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[EVENT_STREAM] = is_event_stream
-        await send({"type": "http.response.start", "status": 200})
-        await receive()
-        body = {"type": "http.response.body", "body": b"<event>"}
-        await send({**body, "more_body": True})
-        scope["state"]["protocol"].end_event_stream()
-        if is_event_stream:
-            assert await receive() == {"type": "http.disconnect"}
-        await send({"type": "http.response.body"})
-        ended.set()
+    download.client.protocol.shutdown()
+    assert not download.client.protocol.is_event_stream
+    download.client.transport.close.assert_not_called()
 
-    answer = await exchange(LAST, app=stream)
-
-    assert bodies(answer) == [b"event"]
-    await asyncio.wait_for(ended.wait(), 30)
+    assert not download.client.protocol.eof_received()
+    download.client.protocol.connection_lost(None)
+    await download.client.received()
+    assert download.is_over

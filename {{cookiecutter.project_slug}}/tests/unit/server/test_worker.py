@@ -10,7 +10,7 @@ from uvicorn import Config, Server
 
 from {{ cookiecutter.package_name }}.server import master
 from {{ cookiecutter.package_name }}.server.answers import Answers
-from {{ cookiecutter.package_name }}.server.protocol import HttpProtocol
+from {{ cookiecutter.package_name }}.server.protocol import Protocol
 from {{ cookiecutter.package_name }}.server.settings import (
     get_server_settings,
 )
@@ -36,7 +36,7 @@ def draining_server(
     config.load()
     server = DrainingServer(config, drain_timeout, graceful_timeout, MASTER)
     server.servers = [Mock(spec=asyncio.Server)]
-    server.server_state.connections.add(Mock())
+    server.server_state.connections.add(Mock(spec=Protocol, is_event_stream=False))
     return server
 
 
@@ -135,27 +135,30 @@ async def test_request_that_was_begun_before_is_told(counter: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_streams_and_websockets_are_ended() -> None:
-    server = draining_server()
-    [websocket] = server.server_state.connections
-    server.server_state.connections.add(stream := Mock(spec=HttpProtocol))
-    await server.on_tick(0)
-    stream.end_event_stream.assert_not_called()
-
-    server.handle_exit(signal.SIGTERM, None)
-    await server.on_tick(1)
-
-    stream.end_event_stream.assert_called_once_with()
-    stream.shutdown.assert_not_called()
-    websocket.shutdown.assert_called_once_with()  # type: ignore[attr-defined]
-
-
-@pytest.mark.anyio
 async def test_client_that_stays_is_not_waited_for_longer_than_the_timeout() -> None:
     server = draining_server(drain_timeout=0)
     server.handle_exit(signal.SIGTERM, None)
 
     assert await server.on_tick(0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "connection",
+    [
+        pytest.param(Mock(spec=Protocol, is_event_stream=True), id="event stream"),
+        pytest.param(Mock(), id="WebSocket"),
+    ],
+)
+async def test_what_never_ends_is_not_waited_for(connection: Mock) -> None:
+    server = draining_server()
+    server.server_state.connections.add(connection)
+    server.handle_exit(signal.SIGTERM, None)
+    assert not await server.on_tick(0)
+
+    server.server_state.connections &= {connection}
+
+    assert await server.on_tick(1)
 
 
 @pytest.mark.anyio
@@ -235,11 +238,10 @@ def test_worker_serves_with_the_settings(
     settings.setenv("FASTAPI_GRACEFUL_TIMEOUT", graceful)
     get_server_settings.cache_clear()
     handler = signal.getsignal(signal.SIGQUIT)
-    served: list[tuple[float, float, Any, Any]] = []
+    served: list[tuple[float, float]] = []
 
     def run(server: DrainingServer, sockets: Any) -> None:
-        timeouts = server._drain_timeout, server._graceful_timeout
-        served.append((*timeouts, server.config.app, server.config.http))
+        served.append((server._drain_timeout, server._graceful_timeout))
         assert server.config.proxy_headers is False
         assert server._master == MASTER
         assert sockets == [SOCKET]
@@ -253,10 +255,9 @@ def test_worker_serves_with_the_settings(
     finally:
         signal.signal(signal.SIGQUIT, handler)
 
-    [(*timeouts, app, http)] = served
-    assert timeouts == [expected, 30]
-    assert isinstance(app, Answers)
-    assert http is HttpProtocol
+    assert served == [(expected, 30)]
+    assert isinstance(worker.config.app, Answers)
+    assert worker.config.http is Protocol
     assert handled != handler
 
 
