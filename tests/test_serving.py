@@ -522,7 +522,7 @@ def test_errors_and_redirects_pass_nginx(
     assert body == {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}}
 
     response, body = ask(client(port), "/empire/api/live", "POST")
-    assert (response.status, response.headers["Allow"]) == (405, "GET")
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
     assert body["error"]["status"] == "METHOD_NOT_ALLOWED"
 
     response, _ = ask(client(port), "/empire/api/live/")
