@@ -198,7 +198,7 @@ def test_details_and_headers_of_a_controller_are_kept(
 
 
 def test_wrong_method_names_the_right_ones(api: Service) -> None:
-    assert api.request("POST", "/api/live")[2]["Allow"] == "GET"
+    assert api.request("POST", "/api/live")[2]["Allow"] == "GET, HEAD"
     assert api.request("POST", "/api/planets/endor")[2]["Allow"] == "GET, PUT"
 
 
