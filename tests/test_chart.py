@@ -512,8 +512,22 @@ def test_deployment_is_what_the_values_say(chart: Chart) -> None:
     assert spec["priorityClassName"] == "high"
     assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
     assert container(resources)["readinessProbe"]["httpGet"]["path"] == "/api/live"
+    [test] = find(resources, "Pod")
+    assert test["spec"]["containers"][0]["command"][-1] == "http://own:80/api/live"
     for constraint in spec["topologySpreadConstraints"]:
         assert constraint["matchLabelKeys"] == ["pod-template-hash"]
+
+
+def test_pods_ask_for_the_memory_that_is_their_limit(chart: Chart) -> None:
+    resources = chart.render()
+    [replication] = find(resources, "RedisReplication")
+    spec = replication["spec"]
+
+    for one in (container(resources), spec["kubernetesConfig"], spec["sentinel"]):
+        assert one["resources"]["requests"]["memory"] == one["resources"]["limits"]["memory"]
+    limit = container(resources)["resources"]["limits"]["memory"]
+    page = (chart.project.path / "docs/deployment/kubernetes.md").read_text("utf-8")
+    assert f"the default of {limit.replace('Mi', ' MiB')} does" in " ".join(page.split())
 
 
 def test_test_that_passed_leaves_no_pod(chart: Chart) -> None:
@@ -998,6 +1012,8 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., list[Resource]]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     config = tmp_path / "kubeconfig"
+    (tmp_path / "releases").write_text("[]")
+    releases = {"HELM_DRIVER": "memory", "HELM_MEMORY_DRIVER_DATA": str(tmp_path / "releases")}
     where = {"server": f"http://127.0.0.1:{server.server_port}"}
     config.write_text(
         yaml.safe_dump(
