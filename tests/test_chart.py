@@ -1047,15 +1047,17 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., list[Resource]]]:
             Cluster.objects[f"{place}/secrets/{name}"] = {**secret, "data": data}
         done = subprocess.run(
             [
-                *(ROOT / ".tools/bin" / engine, "template", "prod", chart.path),
+                *(ROOT / ".tools/bin" / engine, "install", "prod", chart.path),
                 *("--dry-run=server", "--disable-openapi-validation", "--namespace", "empire"),
             ],
             capture_output=True,
             text=True,
-            env={**os.environ, "KUBECONFIG": str(config)},
+            env={**os.environ, "KUBECONFIG": str(config), **releases},
         )
         assert done.returncode == 0, done.stderr
-        return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
+        manifest, notes = done.stdout.split("\nMANIFEST:\n")[1].split("\nNOTES:\n")
+        assert "The pods wait" not in notes
+        return [resource for resource in yaml.safe_load_all(manifest) if resource]
 
     yield render
     server.shutdown()
@@ -1105,6 +1107,19 @@ def test_another_password_is_other_pods(
 
     assert before[0] != after[0]
     assert before[1] != after[1]
+
+
+def test_documented_command_replaces_all_pods_of_redis_and_no_others(chart: Chart) -> None:
+    page = (chart.project.path / "docs/deployment/redis.md").read_text("utf-8")
+    resources = chart.render()
+    [replication] = find(resources, "RedisReplication")
+
+    [words] = re.findall(r"^kubectl delete pods --selector (\S+)$", page, re.M)
+    selector = dict(word.split("=") for word in words.replace("RELEASE", "prod").split(","))
+
+    # The operator puts them on the servers and on the Sentinels.
+    assert matches(selector, replication["metadata"]["labels"])
+    assert not matches(selector, pod(resources)["metadata"]["labels"])
 
 
 def test_without_a_cluster_no_password_is_made(chart: Chart) -> None:
@@ -1176,6 +1191,9 @@ def test_notes_say_how_to_reach_the_service(charts: Callable[..., Chart], redis:
     assert "port-forward service/prod-galactic-empire 8000:80\n" in notes
     assert "The Ingress publishes it as empire.example, *.empire.example." in notes
     assert "The HTTPRoute publishes it as empire.example." in notes
+    wait = "The pods wait for the Secret prod-galactic-empire-redis. Make it:"
+    assert (wait in notes) == redis
+    assert ("secret generic prod-galactic-empire-redis --from-file=password=" in notes) == redis
 
 
 # What is refused -----------------------------------------------------------------------

@@ -22,6 +22,7 @@ MANIFESTS = {
     "Makefile",
     "README.md",
     "Vagrantfile",
+    "charts/{{cookiecutter.project_slug}}/README.md",
     "charts/{{cookiecutter.project_slug}}/values.schema.json",
     "charts/{{cookiecutter.project_slug}}/values.yaml",
     "compose.yaml",

@@ -79,7 +79,7 @@ true
 
 {{/*
 Variables of the service that are in the Secret of another part, as JSON: its name, the key,
-and a checksum of the text. Files in settings/ say which.
+and a checksum of the text where that is known. Files in settings/ say which.
 */}}
 {{- define "app.secretVariables" -}}
 {{- $variables := dict }}
