@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 ENGINES = ("helm3", "helm4")
-KUBERNETES = ("1.32", "1.34", "1.35", "1.36", "1.37")
+KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 CHECKOV = "checkov==3.3.30"
 # Resources that extend Kubernetes: its own schemas know nothing of them.
 EXTENSIONS = {"HTTPRoute", "RedisReplication"}

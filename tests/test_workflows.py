@@ -147,12 +147,20 @@ def test_tools_have_the_versions_of_the_virtual_machine(bake: Bake) -> None:
             assert re.findall(rf": {re.findall(pattern, machine)[0]}$", text, re.M), place
 
 
-def test_redis_is_that_of_compose(bake: Bake) -> None:
+def test_redis_is_of_one_minor_version(bake: Bake) -> None:
     workflow = yaml.safe_load((bake().path / ".github/workflows/redis.yml").read_text("utf-8"))
     compose = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))
 
+    [values] = bake().path.glob("charts/*/values.yaml")
+    operator = yaml.safe_load(values.read_text("utf-8"))["redis"]["operator"]
+
     service = workflow["jobs"]["integration"]["services"]["redis"]
     assert service["image"] == compose["services"]["redis"]["image"]
+    images = (service["image"], operator["image"], operator["sentinelImage"])
+    versions = [re.findall(r":v?(\d+\.\d+)\.\d+", image) for image in images]
+    # The oldest without CVE-2025-49844, which runs code of whoever may run scripts.
+    assert versions == [versions[0]] * 3
+    assert tuple(map(int, versions[0][0].split("."))) > (8, 2)
 
 
 def test_workflows_check_every_python_that_is_supported(bake: Bake) -> None:
