@@ -492,11 +492,26 @@ def test_pods_of_redis_have_no_token(chart: Chart) -> None:
         assert not accounts[spec["serviceAccountName"]]["automountServiceAccountToken"]
 
 
+def test_deployment_is_complete_without_values(chart: Chart) -> None:
+    resources = chart.render()
+
+    [deployment] = find(resources, "Deployment")
+    spec = pod(resources)["spec"]
+    assert deployment["metadata"]["name"] == "prod-galactic-empire"
+    assert deployment["spec"]["revisionHistoryLimit"] == 10
+    assert deployment["spec"]["progressDeadlineSeconds"] == 600
+    # More than many uploads at once take, since a pod beyond it is evicted.
+    assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
+    [replication] = find(resources, "RedisReplication")
+    for placed in (spec, replication["spec"], replication["spec"]["sentinel"]):
+        assert not {"priorityClassName", "nodeSelector", "tolerations"} & placed.keys()
+
+
 def test_deployment_is_what_the_values_say(chart: Chart) -> None:
     values = {
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 60,
-        "tmpSizeLimit": "1Gi",
+        "tmpSizeLimit": "2Gi",
         "priorityClassName": "high",
         "fullnameOverride": "own",
         "probes": {"readiness": {"path": "/api/live"}},
@@ -510,7 +525,7 @@ def test_deployment_is_what_the_values_say(chart: Chart) -> None:
     assert deployment["spec"]["revisionHistoryLimit"] == 3
     assert deployment["spec"]["progressDeadlineSeconds"] == 60
     assert spec["priorityClassName"] == "high"
-    assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
+    assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}]
     assert container(resources)["readinessProbe"]["httpGet"]["path"] == "/api/live"
     [test] = find(resources, "Pod")
     assert test["spec"]["containers"][0]["command"][-1] == "http://own:80/api/live"
