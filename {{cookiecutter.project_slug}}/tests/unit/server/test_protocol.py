@@ -54,6 +54,8 @@ class Client:
     async def received(self) -> bytes:
         while self.state.tasks:
             await asyncio.gather(*self.state.tasks)
+            # One that has ended is a task until the loop has been there again.
+            await asyncio.sleep(0)
         return b"".join(call.args[0] for call in self.transport.write.mock_calls)
 
 
