@@ -206,6 +206,23 @@ def test_closed_pull_request_is_not_opened_again(
     assert branches(project) == ["main"]
 
 
+def test_proposal_replaces_no_other_branch_or_tag(
+    propose: Propose, project: Path, template: Path, tmp_path: Path
+) -> None:
+    """Whatever the template, which runs code where the proposal is made, makes of it."""
+    with (project / SCRIPTS[0]).open("a") as script:
+        script.write("git tag v9\necho refs/tags/v9 >proposal/branch\n")
+        script.write("git bundle create --quiet proposal/commits.bundle HEAD~1..refs/tags/v9\n")
+    commit(project, "Edit")
+    release(template, "v1.1.0", {"README.md": "Two.\n"})
+
+    done = propose(UPDATE_TOKEN="own")
+
+    assert (done.returncode, done.stderr) == (1, "`refs/tags/v9` is not the name of a proposal.\n")
+    assert calls(tmp_path) == []
+    assert git("tag", cwd=project.parent / "server.git") == ""
+
+
 def test_branch_goes_again_when_no_pull_request_can_be_made(
     propose: Propose, project: Path, template: Path, tmp_path: Path
 ) -> None:

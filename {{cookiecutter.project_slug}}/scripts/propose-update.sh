@@ -7,6 +7,11 @@ cd "$(dirname "$0")/.."
 
 title=$(cat proposal/title)
 branch=$(cat proposal/branch)
+# Code of the template has written it, and the token may push to any branch or tag.
+if ! [[ $branch =~ ^template-[A-Za-z0-9._/+-]+$ ]]; then
+    echo "\`$branch\` is not the name of a proposal." >&2
+    exit 1
+fi
 
 open_issue() {
     local titles
