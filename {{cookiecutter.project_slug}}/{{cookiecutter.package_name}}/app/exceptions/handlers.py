@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 # What Python says of text, numbers and JSON that it cannot convert.
 UNUSABLE = re.compile(
-    r"surrogates not allowed|Out of range float values|limit \(\d+ digits\)"
+    r"surrogates not allowed|ordinal not in range\(256\)"
+    r"|Out of range float values|limit \(\d+ digits\)|depth exceeded"
 )
 # RFC 9110 forbids these a body.
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -116,17 +117,22 @@ async def _disconnected(_request: Request, _exc: Exception) -> Response:
     return error_response(HTTPStatus.BAD_REQUEST, "Client disconnected")
 
 
-async def _unusable_value(request: Request, exc: Exception) -> Response:
-    """Refuse what pydantic lets pass and Python, or JSON, cannot express.
+def _is_unusable(request: Request, exc: Exception) -> bool:
+    """Return whether it is about a value that Python, or JSON, cannot express.
 
-    Half of a pair of Unicode, NaN and infinity, and an integer of very many digits.
-    Where the client sent nothing, it is a fault of the service.
+    Half of a pair of Unicode, NaN and infinity, an integer of very many digits, very
+    many levels, and text that no header can hold; pydantic lets them pass. Where the
+    client sent nothing, it is a fault of the service.
     """
     body = {"content-length", "transfer-encoding"} & {*request.headers.keys()}
     # Without an endpoint it was the path that could not be read.
     is_routed = "endpoint" in request.scope
     has_values = request.path_params or request.query_params or body
-    if not UNUSABLE.search(str(exc)) or (is_routed and not has_values):
+    return bool(UNUSABLE.search(str(exc)) and (has_values or not is_routed))
+
+
+async def _unusable_value(request: Request, exc: Exception) -> Response:
+    if not _is_unusable(request, exc):
         raise exc
     logger.warning("A value of the request cannot be used: %s", exc)
     return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request")
@@ -135,11 +141,12 @@ async def _unusable_value(request: Request, exc: Exception) -> Response:
 async def _exception_group(request: Request, exc: Exception) -> Response:
     """Answer as for the first exception of a group, unless one is unexpected."""
     leaves = [*_leaves(cast("ExceptionGroup[Exception]", exc))]
-    handlers = [_handler(request.app, leaf) for leaf in leaves]
+    handlers = [_handler(request, leaf) for leaf in leaves]
     if None in handlers:
         raise exc
     (handler, leaf), *_ = zip(handlers, leaves, strict=True)
-    if iscoroutinefunction(handler):
+    # An object with an asynchronous `__call__` may be a handler too.
+    if any(map(iscoroutinefunction, (handler, handler.__call__))):
         answer = await handler(request, leaf)
     else:
         answer = await run_in_threadpool(handler, request, leaf)
@@ -154,12 +161,15 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield each
 
 
-def _handler(app: FastAPI, exc: Exception) -> Any:
+def _handler(request: Request, exc: Exception) -> Any:
     """Return the handler of an exception; None where it is unexpected."""
     kinds = [getattr(exc, "status_code", None), *type(exc).__mro__]
     expected = kinds[: kinds.index(Exception)]
-    found = map(app.exception_handlers.get, expected)
-    return next(filter(None, found), None)
+    found = map(request.app.exception_handlers.get, expected)
+    handler = next(filter(None, found), None)
+    if handler is _unusable_value and not _is_unusable(request, exc):
+        return None
+    return handler
 
 
 async def _server_error(_request: Request, _exc: Exception) -> Response:

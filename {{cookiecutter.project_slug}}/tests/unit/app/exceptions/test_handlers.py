@@ -81,6 +81,29 @@ def test_value_that_json_cannot_express_is_refused(
     assert (response.status_code, response.json()) == (422, {"error": INVALID})
 
 
+def test_very_many_levels_are_refused(app: FastAPI, client: TestClient) -> None:
+    @app.post("/echo")
+    async def echo(value: Annotated[Any, Body()]) -> Any:
+        return value
+
+    kind = {"content-type": "application/json"}
+    response = client.post("/echo", content="[" * 500 + "]" * 500, headers=kind)
+
+    assert (response.status_code, response.json()) == (422, {"error": INVALID})
+
+
+def test_text_that_no_header_can_hold_is_refused(
+    app: FastAPI, client: TestClient
+) -> None:
+    @app.get("/echo")
+    async def echo(name: str) -> Response:
+        return Response(headers={"X-Name": name})
+
+    response = client.get("/echo", params={"name": "\N{EARTH GLOBE EUROPE-AFRICA}"})
+
+    assert (response.status_code, response.json()) == (422, {"error": INVALID})
+
+
 def test_half_of_a_pair_in_an_error_is_escaped(
     app: FastAPI, client: TestClient
 ) -> None:
@@ -122,7 +145,9 @@ def test_fault_of_the_service_is_not_that_of_the_client(
         ([HTTPException(404), DependencyError("X")], 404),
         ([ExceptionGroup("", [DependencyError("X")])], 502),
         ([LookupError()], 418),
+        ([ArithmeticError()], 418),
         ([DependencyError("X"), RuntimeError()], 500),
+        ([DependencyError("X"), ValueError()], 500),
     ],
 )
 def test_exceptions_of_tasks_are_handled(
@@ -131,7 +156,12 @@ def test_exceptions_of_tasks_are_handled(
     def teapot(_request: Request, _exc: Exception) -> Response:
         return Response(status_code=418)
 
+    class Teapot:
+        async def __call__(self, request: Request, exc: Exception) -> Response:
+            return teapot(request, exc)
+
     app.add_exception_handler(LookupError, teapot)
+    app.add_exception_handler(ArithmeticError, Teapot())
 
     @app.get("/raise")
     async def controller() -> None:
