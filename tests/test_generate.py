@@ -301,7 +301,7 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (["größe"], f"`größe` {LETTERS}"),
         (
             ["../../x"],
-            "`galactic_empire/app/controllers/../../x.py` leads to another folder.",
+            "`tests/unit/app/controllers/test_../../x.py` leads to another folder.",
         ),
         (["/etc/x"], f"`/etc/x` {LETTERS}"),
         (["a/b"], f"`a/b` {LETTERS}"),

@@ -94,7 +94,7 @@ def test_grown_project_is_green_and_answers(
     service = serve(grown)
     wait_until(service.answers)
     listed = [route for route in routes(grown) if route[1].startswith("/api/")]
-    assert len(listed) == 2 + sum(len(words[2:]) for words in GENERATED if words[0] == "controller")
+    assert len(listed) == 4 + sum(len(words[2:]) for words in GENERATED if words[0] == "controller")
     for method, path, _, name in listed:
         status, body, _ = service.request(method, sample(path))
         assert status == 200
@@ -116,7 +116,9 @@ def test_routes_of_a_fresh_project(full: Project) -> None:
         ("GET|HEAD", "/docs", "fastapi.applications", "swagger_ui_html"),
         ("GET|HEAD", "/docs/oauth2-redirect", "fastapi.applications", "swagger_ui_redirect"),
         ("GET", "/api/ready", "health", "ready"),
+        ("HEAD", "/api/ready", "health", "ready"),
         ("GET", "/api/live", "health", "live"),
+        ("HEAD", "/api/live", "health", "live"),
     ]
 
 

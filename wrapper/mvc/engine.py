@@ -124,7 +124,7 @@ def _refuse_escapes(generator: Path, context: Answers) -> None:
     environment = create_env_with_context(context)
     top = find_template(generator, environment)
     # Cookiecutter renders them relative to the top folder, and joins the results.
-    for name in (PurePath(top.name), *(path.relative_to(top) for path in top.rglob("*"))):
+    for name in (PurePath(top.name), *(path.relative_to(top) for path in sorted(top.rglob("*")))):
         with suppress(UndefinedError):  # Cookiecutter does not render what it only copies.
             rendered = PurePath(environment.from_string(name.as_posix()).render(**context))
             if rendered.anchor or ".." in rendered.parts:
