@@ -11,27 +11,30 @@ from collections.abc import Callable, Iterator
 from fcntl import LOCK_EX, flock
 from functools import cache
 from hashlib import sha256
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import (
     MVC,
+    PATIENT,
     QUESTIONS,
     ROOT,
     Baked,
     Project,
     RedisServer,
-    Server,
     Service,
     combinations,
     commit_template,
     environment,
     free_port,
     label,
+    listens,
     remember,
     run,
     wait_until,
+    with_controller,
 )
 
 Bake = Callable[..., Baked]
@@ -235,6 +238,22 @@ def serve() -> Iterator[Callable[..., Service]]:
 
 
 @pytest.fixture
+def planets(
+    request: pytest.FixtureRequest, full: Project, serve: Serve, tmp_path: Path
+) -> Callable[..., Service]:
+    """Serve the project, patiently and by one worker, with the CONTROLLER of the test module."""
+    path = with_controller(full, tmp_path, request.module.CONTROLLER)
+    defaults = {**PATIENT, "FASTAPI_WORKERS": "1"}
+
+    def planets(**variables: str) -> Service:
+        service = serve(full, **path, **defaults | variables)
+        wait_until(service.answers)
+        return service
+
+    return planets
+
+
+@pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
     """Start Redis servers and Sentinels; whatever still runs is killed after the test."""
     if not shutil.which("redis-server"):
@@ -267,7 +286,7 @@ def nginx(tmp_path: Path) -> Iterator[Nginx]:
         file = tmp_path / "nginx.conf"
         file.write_text(NGINX % (port, location))
         processes.append(subprocess.Popen([tool, "-p", tmp_path, "-e", "stderr", "-c", file]))
-        wait_until(Server(port).listens)
+        wait_until(lambda: listens(HTTPConnection("127.0.0.1", port)))
         return port
 
     yield nginx

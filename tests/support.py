@@ -48,6 +48,15 @@ KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 # An address where nothing listens: whatever would fetch something fails.
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
 
+# What `/api/ready` answers, and what it does without the Redis that it needs.
+OK = (200, '{"status":"ok"}')
+LOST = (
+    502,
+    '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
+)
+# Where a test is not about time: so long that a busy machine does not decide it.
+PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20"}
+
 # What the documentation generates first of all.
 MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
 
@@ -219,12 +228,6 @@ class Server:
     def __init__(self, port: int) -> None:
         """Ask at ``port`` of 127.0.0.1."""
         self.port = port
-
-    def listens(self) -> bool:
-        """Return whether it accepts connections."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), SECONDS):
-            return True
-        return False
 
     def get(self, path: str, timeout: float = SECONDS) -> tuple[int, str]:
         """Return the status code and the body."""

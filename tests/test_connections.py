@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
@@ -13,7 +13,18 @@ from typing import Any
 
 import pytest
 from conftest import Nginx, Serve, StartRedis
-from support import SECONDS, Project, Server, Service, free_port, uv, wait_until, with_controller
+from support import (
+    SECONDS,
+    Project,
+    Server,
+    Service,
+    UnixConnection,
+    free_port,
+    listens,
+    uv,
+    wait_until,
+    with_controller,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -379,13 +390,6 @@ def half_closed(family: int, address: Any, request: bytes) -> bytes:
         return stream.read()
 
 
-def listens(family: int, address: Any) -> bool:
-    with suppress(OSError), socket.socket(family) as connection:
-        connection.connect(address)
-        return True
-    return False
-
-
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
 def test_client_that_sends_nothing_more_is_answered(
@@ -397,15 +401,15 @@ def test_client_that_sends_nothing_more_is_answered(
     loop: str,
 ) -> None:
     tcp, path = ("127.0.0.1", free_port()), str(tmp_path / "http.sock")
-    binding, address = {
-        socket.AF_INET: ("{}:{}".format(*tcp), tcp),
-        socket.AF_UNIX: (f"unix:{path}", path),
+    binding, address, connection = {
+        socket.AF_INET: ("{}:{}".format(*tcp), tcp, HTTPConnection(*tcp)),
+        socket.AF_UNIX: (f"unix:{path}", path, UnixConnection(path)),
     }[family]
     variables = with_controller(full, tmp_path, CONTROLLER) | redis_server().variables
     if loop == "asyncio":
         (tmp_path / "uvloop.py").write_text("raise ImportError")
     serve(full, "--bind", binding, **variables)
-    wait_until(lambda: listens(family, address))
+    wait_until(lambda: listens(connection))
 
     for request, expected in {
         b"GET /api/ready HTTP/1.1\r\nHost: x\r\n\r\n": [LIVE],

@@ -14,6 +14,7 @@ import pytest
 from conftest import Serve
 from stress.outage import with_mounts
 from support import (
+    OK,
     SECONDS,
     Project,
     Service,
@@ -27,7 +28,6 @@ from support import (
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., Service]
-ANSWERED = (200, '{"status":"ok"}')
 SLOW = """
 import asyncio
 import os
@@ -110,7 +110,7 @@ def test_socket_on_which_another_answers_is_refused(
     line = refusal(full, "--bind", f"unix:{path}", *options)
 
     assert line.startswith(f"Error: FASTAPI_BIND='unix:{path}': another process answers there")
-    assert get(UnixConnection(path)) == ANSWERED
+    assert get(UnixConnection(path)) == OK
     assert service.stop() == 0
     assert not path.exists()
 
@@ -136,7 +136,7 @@ def test_socket_that_is_stale_is_replaced(start: Start, tmp_path: Path) -> None:
     second = start("--bind", f"unix:{path}")
 
     wait_until(lambda: listens(UnixConnection(path)))
-    assert get(UnixConnection(path)) == ANSWERED
+    assert get(UnixConnection(path)) == OK
     assert second.stop() == 0
     assert not path.exists()
 
@@ -155,7 +155,7 @@ def test_stop_leaves_the_socket_of_another(
     first.process.send_signal(last)
     assert first.process.wait(SECONDS) == 0
 
-    assert get(UnixConnection(path)) == ANSWERED
+    assert get(UnixConnection(path)) == OK
     assert second.stop() == 0
     assert not path.exists()
 
@@ -291,7 +291,7 @@ def test_master_is_replaced_on_usr2(
 
         assert service.stop() == 0
         wait_until(lambda: file.exists() and file.read_text() == f"{new}\n")
-        assert get(connection()) == ANSWERED
+        assert get(connection()) == OK
         assert len(children(new)) == 2
 
         os.kill(new, signal.SIGTERM)
@@ -400,7 +400,7 @@ def test_variables_that_are_empty_are_as_good_as_none(full: Project, serve: Serv
     service = serve(full, **dict.fromkeys(full.settings(), ""))
     wait_until(service.answers)
 
-    assert service.get("/api/ready") == ANSWERED
+    assert service.get("/api/ready") == OK
     assert len(service.workers()) == 2
     # Where empty means something.
     assert service.get("/docs")[0] == 404
@@ -413,5 +413,5 @@ def test_host_without_a_port_is_served_at_port_8000(start: Start) -> None:
 
     wait_until(lambda: listens(HTTPConnection("127.88.99.111", 8000)))
 
-    assert get(HTTPConnection("127.88.99.111", 8000)) == ANSWERED
+    assert get(HTTPConnection("127.88.99.111", 8000)) == OK
     assert service.stop() == 0

@@ -20,19 +20,12 @@ from stress.outage import (
     with_mounts,
     written,
 )
-from support import Project, Service, wait_until, with_controller
+from support import LOST, PATIENT, Project, Service, wait_until, with_controller
 
 pytestmark = pytest.mark.slow
 
 UnderLoad = Callable[..., AbstractContextManager[Load]]
 
-LOST = (
-    502,
-    '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
-)
-
-# Where a test is not about time: so long that a busy machine does not decide it.
-PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20"}
 LONG, SHORT = 600, 1
 
 

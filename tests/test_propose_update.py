@@ -51,9 +51,9 @@ def propose(project: Path, tmp_path: Path) -> Propose:
     (tmp_path / "known").touch()
     path = os.pathsep.join([str(tmp_path / "bin"), str(MVC.parent), os.environ["PATH"]])
 
-    def script(path_: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    def script(file: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["bash", path_],
+            ["bash", file],
             cwd=cwd,
             env={**os.environ, "PATH": path, **variables},
             stdin=subprocess.DEVNULL,

@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Serve, StartRedis
-from support import Project, RedisServer, Service, wait_until, with_controller
+from support import LOST, OK, PATIENT, Project, RedisServer, Service, wait_until, with_controller
 
 pytestmark = pytest.mark.slow
 
-OK = (200, '{"status":"ok"}')
-LOST = (
-    502,
-    '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
-)
-
-# Where a test is not about time: so long that a busy machine does not decide it.
-PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20"}
 
 CONTROLLER = """
 from typing import Any

@@ -6,21 +6,14 @@ from pathlib import Path
 
 import pytest
 import trustme
-from conftest import Serve, StartRedis
-from support import SECONDS, Project, RedisServer, Service, wait_until, with_controller
+from conftest import StartRedis
+from support import LOST, OK, SECONDS, Project, RedisServer, Service, wait_until
 
 pytestmark = pytest.mark.slow
 
-OK = (200, '{"status":"ok"}')
-LOST = (
-    502,
-    '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
-)
 WARNING = "Could not connect to Redis: "
 HOST = "127.0.0.1"
 TLS = {"FASTAPI_REDIS_TLS": "true"}
-# Where a test is not about time: so long that a busy machine does not decide it.
-PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20", "FASTAPI_WORKERS": "1"}
 
 CONTROLLER = """
 from fastapi import APIRouter
@@ -35,19 +28,6 @@ async def index() -> str | None:
     await RedisClient.set("planet", "Hoth")
     return await RedisClient.get("planet")
 """
-
-
-@pytest.fixture
-def planets(full: Project, serve: Serve, tmp_path: Path) -> Callable[..., Service]:
-    """Serve the project with a controller that writes and reads."""
-    path = with_controller(full, tmp_path, CONTROLLER)
-
-    def planets(**variables: str) -> Service:
-        service = serve(full, **path, **PATIENT | variables)
-        wait_until(service.answers)
-        return service
-
-    return planets
 
 
 @pytest.fixture(scope="session")

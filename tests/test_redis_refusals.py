@@ -8,19 +8,12 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from conftest import Serve, StartRedis
-from support import SECONDS, Project, RedisServer, Service, wait_until, with_controller
+from conftest import StartRedis
+from support import LOST, OK, SECONDS, RedisServer, Service, wait_until
 
 pytestmark = pytest.mark.slow
 
-OK = (200, '{"status":"ok"}')
-LOST = (
-    502,
-    '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
-)
 WARNING = "Could not connect to Redis: "
-# No test is about time: so long that a busy machine does not decide it.
-PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20", "FASTAPI_WORKERS": "1"}
 
 CONTROLLER = """
 from fastapi import APIRouter
@@ -62,19 +55,6 @@ WRITES = ("write", "pipeline", "transaction", "script")
 
 # A master is expected; this one has never been one, and its own is away.
 REPLICA = "replicaof 127.0.0.1 1"
-
-
-@pytest.fixture
-def planets(full: Project, serve: Serve, tmp_path: Path) -> Callable[..., Service]:
-    """Serve the project with a controller that reads and writes."""
-    path = with_controller(full, tmp_path, CONTROLLER)
-
-    def planets(**variables: str) -> Service:
-        service = serve(full, **path, **PATIENT, **variables)
-        wait_until(service.answers)
-        return service
-
-    return planets
 
 
 def fail_to_save(redis: RedisServer) -> None:

@@ -24,9 +24,9 @@ class Generator:
     """A folder with a cookiecutter template of a few files.
 
     ``origin`` says for people where it was found, ``fault`` is a sentence that says why it
-    cannot be used, if so. The other fields are what its manifest says: ``arguments`` names
-    variables, of which ``...`` takes many values; ``route`` has the templates of what is
-    registered, if anything, as ``file``, ``import`` and ``call``.
+    cannot be used, if so. The other fields are what its manifest says: ``arguments`` has the
+    variables that are arguments, in order, and whether each takes many values; ``route`` has
+    the templates of what is registered, if anything, as ``file``, ``import`` and ``call``.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Generator:
     prompts: dict[str, Any] = field(default_factory=dict)
     help: str = ""
     alias: str = ""
-    arguments: list[str] = field(default_factory=list)
+    arguments: dict[str, bool] = field(default_factory=dict)
     route: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
@@ -50,10 +50,6 @@ class Generator:
         path = f"{LOCAL}/{self.name}" if self.origin == LOCAL else self.path
         return f"Generator `{path}`: {fault}"
 
-    def takes_many(self) -> dict[str, bool]:
-        """Return the variables that are arguments, in order, and whether each takes many."""
-        return {word.removesuffix(MANY): word.endswith(MANY) for word in self.arguments}
-
     def options(self, answers: Container[str]) -> dict[str, Any]:
         """Return the defaults of all other variables, but for what the project answers.
 
@@ -64,7 +60,7 @@ class Generator:
             key: value
             for key, value in self.variables.items()
             if not key.startswith("_")
-            and key not in self.takes_many()
+            and key not in self.arguments
             and (key not in answers or key in self.prompts)
             and not isinstance(value, dict | None)
         }
@@ -117,7 +113,10 @@ def _read(path: Path, origin: str) -> Generator:
     except (ValueError, OSError, RecursionError) as error:
         return Generator(path.name, path, origin, fault=f"`{MANIFEST}` is broken: {error}.")
     description, prompts = (variables.get(key, {}) for key in ("_generator", "__prompts__"))
-    found = Generator(path.name, path, origin, variables, prompts, **description)
+    words = description.get("arguments", [])
+    arguments = {word.removesuffix(MANY): word.endswith(MANY) for word in words}
+    described = {**description, "arguments": arguments}
+    found = Generator(path.name, path, origin, variables, prompts, **described)
     if any(_is_top(entry) for entry in _entries(path)):
         return found
     fault = "there is no folder such as `{{cookiecutter.project_slug}}`."

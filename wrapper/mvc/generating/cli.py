@@ -71,7 +71,7 @@ def _parameters(
 ) -> list[inspect.Parameter]:
     force = typer.Option("--force", help=force_help)
     return [
-        *(_argument(one, key, many) for key, many in one.takes_many().items()),
+        *(_argument(one, key, many) for key, many in one.arguments.items()),
         *(_option(one, key, value) for key, value in one.options(answers).items()),
         _parameter("pretend", annotation=Pretend, default=False),
         _parameter("force", annotation=Annotated[bool, force], default=False),

@@ -45,7 +45,7 @@ def render(generator: Generator, answers: Answers, values: dict[str, Any]) -> Re
 def _rendered(
     generator: Generator, answers: Answers, values: dict[str, Any], folder: Path
 ) -> Rendering:
-    taken = [key for key in generator.takes_many() if key in answers]
+    taken = [key for key in generator.arguments if key in answers]
     if taken:
         raise MvcError(f"its argument `{taken[0]}` is an answer of the project.")
     options = generator.options(answers)
@@ -54,7 +54,7 @@ def _rendered(
         for key, value in values.items()
         if value is not None
     }
-    many = [key for key, takes_many in generator.takes_many().items() if takes_many]
+    many = [key for key, takes_many in generator.arguments.items() if takes_many]
     engine.use_extensions(generator.path)
     of_project = {key: value for key, value in answers.items() if key not in options}
     context = fill_in(generator.variables, {**of_project, **given}, many=many)

@@ -242,18 +242,18 @@ def _call(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
-def _module(node: ast.stmt) -> str:
-    """Return the module of an import, with its dots."""
+def _origin(node: ast.stmt) -> str:
+    """Return the module that is imported, or from which, with its dots."""
     return ast.unparse(node).split()[1]
 
 
 def _section(node: ast.stmt) -> str:
     """Return what keeps imports together: the package, which is empty for relative ones."""
-    return _module(node).partition(".")[0]
+    return _origin(node).partition(".")[0]
 
 
 def _rank(node: ast.stmt) -> tuple[object, ...]:
     """Return what imports are sorted by, as isort and ruff do: numbers by their value."""
-    parts = re.split(r"(\d+)", _module(node))
+    parts = re.split(r"(\d+)", _origin(node))
     numbers = [int(part) if part.isdigit() else part for part in parts]
-    return isinstance(node, ast.ImportFrom), numbers, _module(node)
+    return isinstance(node, ast.ImportFrom), numbers, _origin(node)

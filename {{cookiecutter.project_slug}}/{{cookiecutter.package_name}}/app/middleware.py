@@ -45,14 +45,16 @@ class _Limited:
         self, max_bytes: int, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._left = max_bytes
+        announced = int(Headers(scope=scope).get("content-length", 0))
+        self._is_too_long = announced > max_bytes
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._has_begun = self._is_asked = False
-        self.is_refused = False
+        self._has_begun = self.is_refused = False
 
     async def receive(self) -> Message:
-        if not self.is_refused and not self._announces_too_much():
+        # What is announced as too long is not asked for.
+        if not self.is_refused and not self._is_too_long:
             message = await self._receive()
             self._left -= len(message.get("body", b""))
             if self._left >= 0:
@@ -64,13 +66,6 @@ class _Limited:
         if not self.is_refused:
             self._has_begun = True
             await self._send(message)
-
-    def _announces_too_much(self) -> bool:
-        """Return whether the length is too long; what is so is not asked for."""
-        if self._is_asked:
-            return False
-        self._is_asked = True
-        return int(Headers(scope=self._scope).get("content-length", 0)) > self._left
 
     async def _refuse(self) -> None:
         if not self.is_refused:

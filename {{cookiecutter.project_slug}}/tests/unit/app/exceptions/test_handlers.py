@@ -123,9 +123,9 @@ def test_integer_of_many_digits_is_refused(app: FastAPI, client: TestClient) -> 
     assert (response.status_code, response.json()) == (422, {"error": INVALID})
 
 
-@pytest.mark.parametrize(("path", "code"), [("/nan", 500), ("/bad?x=1", 500)])
+@pytest.mark.parametrize("path", ["/nan", "/bad?x=1"])
 def test_fault_of_the_service_is_not_that_of_the_client(
-    app: FastAPI, client: TestClient, path: str, code: int
+    app: FastAPI, client: TestClient, path: str
 ) -> None:
     @app.get("/nan")
     async def nan():  # type: ignore[no-untyped-def]
@@ -135,7 +135,7 @@ def test_fault_of_the_service_is_not_that_of_the_client(
     async def bad() -> None:
         raise ValueError("of another kind")
 
-    assert client.get(path).status_code == code
+    assert client.get(path).status_code == 500
 
 
 @pytest.mark.parametrize(
