@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.command import command
 from bench.creation import creation
 from bench.measuring import Workshop, circumstances, table
-from bench.profile import profile
+from bench.profiling import profile
 from bench.service import servers, service
 from support import ROOT
 

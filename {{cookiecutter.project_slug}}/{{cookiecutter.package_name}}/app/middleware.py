@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .exceptions.handlers import error_response
@@ -41,11 +40,22 @@ class _Limited:
     has gone.
     """
 
+    # There is one for each request.
+    __slots__ = (
+        "_has_begun",
+        "_is_too_long",
+        "_left",
+        "_receive",
+        "_scope",
+        "_send",
+        "is_refused",
+    )
+
     def __init__(
         self, max_bytes: int, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._left = max_bytes
-        announced = int(Headers(scope=scope).get("content-length", 0))
+        announced = int(dict(scope["headers"]).get(b"content-length", 0))
         self._is_too_long = announced > max_bytes
         self._scope = scope
         self._receive = receive

@@ -9,6 +9,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 # IPv4 addresses, as a socket shows them that serves IPv4 and IPv6.
 MAPPED = IPv6Network("::ffff:0:0/96")
+FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 
 
 class ProxyHeaders:
@@ -28,16 +29,23 @@ class ProxyHeaders:
         if peers != "*":
             named = [peer.strip() for peer in peers.split(",")]
             trusted = [self.UNIX, *map(_network_as_ipv4, named)]
+        self._app = app
         # Starlette and uvicorn write down the types of ASGI in two ways.
-        self._app: Any = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
+        self._forwarded: Any = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write the addresses as uvicorn compares them, and pass the request on."""
+        app = self._app
         if scope["type"] != "lifespan":
             scope["client"] = client = self._client(scope)
-            if client and client[0] in self._app.trusted_hosts:
+            if (
+                not FORWARDED.isdisjoint(dict(scope["headers"]))
+                and client
+                and client[0] in self._forwarded.trusted_hosts
+            ):
                 scope["headers"] = [*map(_header_as_ipv4, scope["headers"])]
-        await self._app(scope, receive, send)
+                app = self._forwarded
+        await app(scope, receive, send)
 
     def _client(self, scope: Scope) -> tuple[str, int] | None:
         """Return the peer, told by the listener of the connection to be TCP or UNIX.

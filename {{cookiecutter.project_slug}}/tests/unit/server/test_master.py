@@ -41,7 +41,7 @@ def test_server_knows_its_prefix() -> None:
     loaded = server("/empire").load()
 
     assert isinstance(loaded, ProxyHeaders)
-    assert isinstance(loaded._app.app, RootPath)
+    assert isinstance(loaded._app, RootPath)
 
 
 @pytest.mark.parametrize("daemon", [True, False])
