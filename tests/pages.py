@@ -6,8 +6,8 @@ for anything, on a line of its own for any number of lines. A command fails only
 next one is ``echo $?``. A block with a caption is a file, which is written where the reader
 is. All other blocks are only read.
 
-Something else may listen on port 8000 of this machine: where the variables of a reader name
-another ``PORT``, which ``make run`` heeds, that is typed.
+Something else may listen on port 8000 of this machine: where the ``MAKEFLAGS`` of a reader
+are ``PORT=...``, which ``make run`` heeds, that port is typed.
 """
 
 import os
@@ -127,7 +127,7 @@ def lines(text: str) -> str:
 def follow(page: Path, folder: Path, **variables: str) -> int:
     """Do what a page says; return how many commands were typed."""
     terminal, typed = Terminal(folder, variables), 0
-    port = variables.get("PORT", PORT)
+    port = variables.get("MAKEFLAGS", PORT).removeprefix("PORT=")
     with ExitStack() as terminals:
         for block in blocks(page):
             if block.caption:

@@ -22,6 +22,19 @@ from support import (
 
 SERVERS = {"run", "serve"}
 # See test_image.py, test_deployment.py and, for the chart, test_workflows.py.
+# Where a user's own settings lead; braces hold the path of a folder that must not appear.
+HOSTILE = {
+    "VIRTUAL_ENV": "{}",
+    "HOST": "x86_64-conda-linux-gnu",
+    "PORT": "1",
+    "PIP_USER": "1",
+    "PIP_TARGET": "{}",
+    "POETRY_VIRTUALENVS_CREATE": "false",
+    "POETRY_VIRTUALENVS_IN_PROJECT": "false",
+    "UV_PROJECT_ENVIRONMENT": "{}",
+    "UV_NO_DEV": "1",
+    "UV_NO_INSTALL_PROJECT": "1",
+}
 DEPLOYMENT = {"image", "up", "down", "chart", "dev-env"}
 
 
@@ -36,8 +49,9 @@ def test_every_verb_works_on_a_machine_without_package_manager(
 ) -> None:
     program(tmp_path / "bin", manager, "exit 127")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
-    # What is active in the shell must not matter.
-    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "elsewhere"))
+    # What is active in the shell must not matter, nor what the user has set.
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value.format(tmp_path / "elsewhere"))
     run(
         *(MVC, "new", "galactic-empire", "-n", "--template", repository),
         *("--package-manager", manager),
@@ -47,6 +61,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     answers = {"package_manager": manager, "by": "make install"}
     executed(answers, "new")
 
+    assert not (tmp_path / "elsewhere").exists()
     tracked = run("git", "ls-files", cwd=project.path).split()
     assert f"{manager}.lock" in tracked
     assert not [path for path in tracked if path.startswith((".venv", ".tools"))]
@@ -62,8 +77,8 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     assert run(project.python, "-V", cwd=tmp_path) == run(python, "-V", cwd=tmp_path)
     for verb in [*SERVERS, "mvc run"]:
         port = free_port()
-        binding = {"PORT": str(port), "FASTAPI_BIND": f"127.0.0.1:{port}"}
-        command: list[str | Path] = ["make", verb]
+        binding = {"FASTAPI_BIND": f"127.0.0.1:{port}"}
+        command: list[str | Path] = ["make", verb, f"PORT={port}"]
         if verb == "mvc run":
             # Anywhere inside the project will do.
             command = [MVC, "-C", project.path / "docs", "run", "--port", str(port)]
@@ -97,6 +112,7 @@ def test_package_manager_that_is_there_is_used_as_it_is(
     program(tmp_path / "bin", manager, f'echo "$@ $POETRY_PYPI_MIRROR_URL" >> {calls}')
     (tmp_path / ".venv").mkdir()
     baked = bake(package_manager=manager)
+    shutil.copy(baked.path / "pyproject.toml", tmp_path)
     # Its folder is shared with other tests: only the script is called, and writes nothing.
     path = f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"
 

@@ -45,7 +45,7 @@ def newcomer(tmp_path: Path, repository: Path) -> Reader:
         "utf-8",
     )
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    variables = {"PATH": path, "PIP_INDEX_URL": package_index(), "PORT": str(free_port())}
+    variables = {"PATH": path, "PIP_INDEX_URL": package_index(), "MAKEFLAGS": f"PORT={free_port()}"}
     return Reader(work, {"HOME": str(home), **variables})
 
 

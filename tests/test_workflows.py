@@ -20,7 +20,7 @@ HELM = ROOT / ".tools/bin/helm4"
 
 # What the steps need that is not here, and the steps.
 ELSEWHERE = {
-    "a cluster": ["make dev-env", "scripts/dev-env.sh test", "scripts/dev-env.sh show"],
+    "a cluster": ["make dev-env", "bash scripts/dev-env.sh test", "bash scripts/dev-env.sh show"],
     "an image registry": [
         'make image ARGS="--tag localhost/scanned:latest"',
         "make up",

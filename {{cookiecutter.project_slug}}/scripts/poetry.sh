@@ -2,30 +2,22 @@
 # Run Poetry: the one on PATH as it is, or else a private one in .tools/poetry, which
 # resolves through the package index that pip is configured for.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=environment.sh
+. "$(dirname "$0")/environment.sh"
 
-python=${PYTHON:-python3}
-poetry=poetry
-
-if ! poetry --version >/dev/null 2>&1; then
-    home=.tools/poetry
-    if [ ! -e "$home/.complete" ]; then
-        rm -rf "$home"
-        "$python" -m venv "$home"
-        "$home/bin/python" -m pip install --quiet \
-            "poetry>=2.2,<3" "poetry-plugin-pypi-mirror<1"
-        touch "$home/.complete"
-    fi
-    poetry=$home/bin/poetry
-    # Poetry reads no pip settings. Many mirrors serve only the simple index, which
-    # Poetry asks when it is told of a mirror.
-    : "${POETRY_PYPI_MIRROR_URL:=$("$home/bin/python" -c \
-        'from pip._internal.commands import create_command as command
-print(command("install").parse_args([])[0].index_url)')}"
+check_python
+find_tool poetry 2.2 "poetry>=2.2,<3" "poetry-plugin-pypi-mirror<1"
+if [ "$tool" != poetry ]; then
+    # Many mirrors serve only the simple index, which Poetry asks when it is told of a
+    # mirror.
+    : "${POETRY_PYPI_MIRROR_URL:=$(index poetry)}"
     export POETRY_PYPI_MIRROR_URL
 fi
 
-export POETRY_VIRTUALENVS_IN_PROJECT=true
+# Whatever the user's settings say: without an environment, Poetry would remove what the
+# project does not need from the interpreter itself.
+export POETRY_VIRTUALENVS_CREATE=true POETRY_VIRTUALENVS_IN_PROJECT=true
 if [ ! -d .venv ]; then
-    "$poetry" env use "$python"
+    "$tool" env use "$python"
 fi
-exec "$poetry" "$@"
+exec "$tool" "$@"

@@ -2,25 +2,20 @@
 # Run uv: the one on PATH as it is, or else a private one in .tools/uv, which resolves
 # through the package index that pip is configured for.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=environment.sh
+. "$(dirname "$0")/environment.sh"
 
-python=${PYTHON:-python3}
-uv=uv
-
-if ! uv --version >/dev/null 2>&1; then
-    home=.tools/uv
-    if [ ! -e "$home/.complete" ]; then
-        rm -rf "$home"
-        "$python" -m venv "$home"
-        "$home/bin/python" -m pip install --quiet "uv>=0.8"
-        touch "$home/.complete"
-    fi
-    uv=$home/bin/uv
-    # uv reads no pip settings.
-    : "${UV_DEFAULT_INDEX:=$("$home/bin/python" -c \
-        'from pip._internal.commands import create_command as command
-print(command("install").parse_args([])[0].index_url)')}"
+check_python
+find_tool uv 0.8 "uv>=0.8"
+if [ "$tool" != uv ]; then
+    : "${UV_DEFAULT_INDEX:=$(index uv)}"
     export UV_DEFAULT_INDEX
 fi
 
-export UV_PYTHON="$python"
-exec "$uv" "$@"
+# Whatever the user's settings say: the environment is .venv, with the project and the
+# development tools in it.
+export UV_PYTHON="$python" UV_PROJECT_ENVIRONMENT=.venv
+unset UV_DEV UV_ISOLATED UV_PROJECT UV_SYSTEM_PYTHON \
+    "${!UV_NO_DE@}" "${!UV_NO_EDITABLE@}" "${!UV_NO_GROUP@}" "${!UV_NO_INSTALL_@}" \
+    "${!UV_NO_PROJECT@}" "${!UV_NO_SYNC@}" "${!UV_ONLY_INSTALL_@}" "${!UV_WORKING_DIR@}"
+exec "$tool" "$@"
