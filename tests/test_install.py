@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,3 +122,44 @@ def test_package_manager_that_is_there_is_used_as_it_is(
 
     assert calls.read_text().split() == ["--version", "lock"]
     assert not (tmp_path / ".tools").exists()
+
+
+PRINTS_3_10 = 'case "$*" in *version_info*) echo 3.10 ;; *) exec {} "$@" ;; esac'
+HAS_NO_VENV = 'case "$*" in *ensurepip*) exit 1 ;; *) exec {} "$@" ;; esac'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("poetry", 'echo "Poetry (version 1.8.3)"', "poetry 2.2, and the one on PATH is 1.8.3."),
+        ("uv", 'echo "uv 0.4.30 (61ed2a236)"', "uv 0.8, and the one on PATH is 0.4.30."),
+        ("old", PRINTS_3_10, "needs Python 3.11, and `old` is 3.10."),
+        ("bare", HAS_NO_VENV, "`bare` cannot make virtual environments."),
+        ("none", "exit 127", "Python was not found as `none`."),
+    ],
+)
+def test_tool_that_will_not_do_is_refused_in_a_sentence(
+    bake: Callable[..., Project], tmp_path: Path, name: str, text: str, reason: str
+) -> None:
+    manager = name if name in QUESTIONS["package_manager"] else "poetry"
+    if manager != name:
+        program(tmp_path / "bin", manager, "exit 127")
+    program(tmp_path / "bin", name, text.format(sys.executable))
+    baked = bake(package_manager=manager)
+    shutil.copy(baked.path / "pyproject.toml", tmp_path)
+    environ = {**os.environ, "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"}
+    environ["PYTHON"] = sys.executable if manager == name else name
+
+    done = subprocess.run(
+        ["bash", baked.path / f"scripts/{manager}.sh", "lock"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / ".tools").exists()
+    assert not (tmp_path / ".venv").exists()
