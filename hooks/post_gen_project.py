@@ -17,6 +17,7 @@ FEATURES = {
         "charts/{project_slug}/settings/redis.secret",
         "charts/{project_slug}/settings/redis.yaml",
         "charts/{project_slug}/templates/redis.yaml",
+        "compose.services.yaml",
         "docs/_static/redis.svg",
         "docs/deployment/redis.md",
         "docs/redis.md",

@@ -15,6 +15,7 @@ from conftest import Bake
 from support import COMPOSED, QUESTIONS, ROOT, Baked, Project, label, program, representatives, run
 
 BIN = Path(sys.executable).parent
+COMPOSE_SPEC = ("check-jsonschema", "--builtin-schema", "compose-spec")
 TOOLS = ("docker", "kind", "kubectl", "helm")
 
 # Writes down what it was called with, and lives as long as a cluster would.
@@ -40,6 +41,8 @@ def deploy(bake: Bake, tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
         if not project.path.exists():
             shutil.copytree(baked.path, project.path)
             (project.path / "poetry.lock").touch()
+            (project.path / ".venv").mkdir()
+            (project.path / ".venv/.complete").touch()
         for tool in TOOLS:
             program(tmp_path / "bin", tool, RECORDING.format(folder=tmp_path))
         path = f"{tmp_path}/bin{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}"
@@ -163,7 +166,8 @@ def test_image_without_an_engine_is_refused(bake: Bake, tmp_path: Path) -> None:
 def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_path: Path) -> None:
     linters = {
         "Dockerfile": ("hadolint",),
-        "compose.yaml": ("check-jsonschema", "--builtin-schema", "compose-spec"),
+        "compose.yaml": COMPOSE_SPEC,
+        "compose.services.yaml": COMPOSE_SPEC,
         ".sh": ("shellcheck", "--external-sources"),
     }
     # One script sources another.
@@ -201,6 +205,21 @@ def test_up_and_down_call_compose(deploy: Callable[..., tuple[str, list[str]]]) 
     assert up == ["docker compose up --build --detach --wait", "PORT=8123"]
     assert "http://127.0.0.1:8123/docs" in printed
     assert down == ["docker compose down"]
+
+
+def test_services_are_published_on_this_machine_alone(
+    bake: Bake, deploy: Callable[..., tuple[str, list[str]]]
+) -> None:
+    _, calls = deploy("services")
+    services = yaml.safe_load((bake().path / "compose.services.yaml").read_text("utf-8"))
+
+    composed = "docker compose --file compose.services.yaml up --detach --wait"
+    assert calls == [composed]
+    whole = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))
+    assert services["services"].keys() == whole["services"].keys() - {"service"}
+    for name, service in services["services"].items():
+        assert service["extends"] == {"file": "compose.yaml", "service": name}
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
 def test_container_has_what_the_image_needs(bake: Bake) -> None:

@@ -37,7 +37,7 @@ HOSTILE = {
     "UV_NO_DEV": "1",
     "UV_NO_INSTALL_PROJECT": "1",
 }
-DEPLOYMENT = {"image", "up", "down", "chart", "dev-env"}
+DEPLOYMENT = {"image", "up", "down", "services", "chart", "dev-env"}
 
 
 @pytest.mark.slow
@@ -69,11 +69,14 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     assert not [path for path in tracked if path.startswith((".venv", ".tools"))]
 
     verbs = [line.split()[0] for line in project.make("help").splitlines()]
+    makefile = (project.path / "Makefile").read_text("utf-8")
+    checked = re.findall("^check: (.*?) ##", makefile, re.M)[0].split()
     for verb in verbs:
-        if verb in SERVERS | DEPLOYMENT | {"clean"}:
-            continue
-        project.make(verb, PYTEST_ADDOPTS="-W error")
-        executed(answers, verb)
+        # What `check` does is done by it.
+        if verb not in SERVERS | DEPLOYMENT | {"clean", *checked}:
+            project.make(verb, PYTEST_ADDOPTS="-W error")
+        if verb not in SERVERS | DEPLOYMENT | {"clean"}:
+            executed(answers, verb)
     assert project.make("show-version") == "0.1.0\n"
     python = os.environ.get("PYTHON", "python3")
     assert run(project.python, "-V", cwd=tmp_path) == run(python, "-V", cwd=tmp_path)

@@ -16,6 +16,7 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 # Only these may hold an if. What else is optional is a file of its own.
 MANIFESTS = {
     "pyproject.toml",
+    ".env.example",
     ".github/dependabot.yml",
     ".gitignore",
     "Dockerfile",
@@ -31,7 +32,8 @@ MANIFESTS = {
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
     "{{cookiecutter.package_name}}/config/__init__.py",
 }
-MAX_IFS = 40
+# About forty; each shared manifest that a feature touches takes one.
+MAX_IFS = 45
 # A block, the filter of a loop, or an expression.
 IF = re.compile(r"\{%-? *if\b|\{%-? *for\b[^%]*\bif\b|\{\{ *[^{}\s-][^{}]* if ")
 # What every command passes through, in lines of code.

@@ -1,5 +1,6 @@
 """A setting that a user adds is one field; everything else follows, and keeps secrets."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -132,6 +133,28 @@ def test_run_warns_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -
         service.kill()
 
     assert log.read_text("utf-8").count(WARNING) == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "serve"])
+def test_variables_of_the_machine_are_read_by_what_starts_the_service(
+    own: Project, verb: str
+) -> None:
+    text = "FASTAPI_PROJECT_NAME='The (own) $name'\nFASTAPI_VERSION=1\nFASTAPI_BIND=127.0.0.1:1\n"
+    (own.path / ".env").write_text(text)
+    port = free_port()
+    shell = {"FASTAPI_VERSION": "2", "FASTAPI_BIND": f"127.0.0.1:{port}"}
+    service = Service(["make", verb, f"PORT={port}"], port, shell, cwd=own.path)
+    try:
+        wait_until(service.answers)
+        status, body, _ = service.request("GET", "/openapi.json")
+    finally:
+        service.kill()
+
+    assert status == 200
+    # What is set in the shell wins.
+    assert json.loads(body)["info"] == {"title": "The (own) $name", "version": "2"}
+    asking = "from galactic_empire.config import get_settings; print(get_settings().project_name)"
+    assert run(own.python, "-c", asking, cwd=own.path) == "galactic-empire\n"
 
 
 MISUSED = """

@@ -89,16 +89,10 @@ def read_chart(text: str) -> dict[str, str]:
     }
 
 
-def read_readme(text: str) -> dict[str, str]:
+def read_page(text: str) -> dict[str, str]:
     (heading, name), (paragraph, description) = blocks(text)[:2]
     assert (heading, paragraph) == ("h1", "p")
     return {"project_name": name, "project_description": description}
-
-
-def read_index(text: str) -> dict[str, str]:
-    [(heading, name)] = blocks(text)
-    assert heading == "h1"
-    return {"project_name": name}
 
 
 def read_license(text: str) -> dict[str, str]:
@@ -109,9 +103,9 @@ def read_license(text: str) -> dict[str, str]:
 # Every file that carries text, and how its readers read it.
 READERS: dict[str, Callable[[str], dict[str, str]]] = {
     "LICENSE": read_license,
-    "README.md": read_readme,
+    "README.md": read_page,
     "charts/galactic-empire/Chart.yaml": read_chart,
-    "docs/index.md": read_index,
+    "docs/index.md": read_page,
     "pyproject.toml": read_manifest,
 }
 

@@ -37,7 +37,7 @@ STEPS = 12
 
 CONTENTS, PACKAGE = "{{cookiecutter.project_slug}}", "{{cookiecutter.package_name}}"
 # What releases move and drop, and people remove; nothing in a project needs it.
-SPARE = ("README*.md", "compose*.yaml", "docs/architecture*.md")
+SPARE = ("README*.md", "compose.yaml", "docs/architecture*.md")
 SHARED = (
     *SPARE,
     "pyproject.toml",
