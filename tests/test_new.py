@@ -70,6 +70,14 @@ def test_short_options_decline(mvc: Mvc, home: Path) -> None:
     assert [answers[flag] for flag in short] == [False] * 5
 
 
+def test_minimal_declines_every_feature_that_is_not_named(mvc: Mvc, home: Path) -> None:
+    done = mvc("new", "empire", "-n", "-I", "--minimal", "--nix", "--set", "aiohttp=yes")
+
+    assert done.returncode == 0, done.stderr
+    answers = answers_of(home / "empire")
+    assert [flag for flag in FLAGS if answers[flag]] == ["aiohttp", "nix"]
+
+
 def test_options_and_assignments_are_answers(mvc: Mvc, home: Path) -> None:
     done = mvc(
         *("new", "empire", "-n", "-I", "--package-manager", "uv", "--license", "none"),
@@ -223,8 +231,8 @@ def test_user_configuration_of_cookiecutter_is_not_read(mvc: Mvc, home: Path) ->
 
 
 REFUSALS = [
-    (["new"], 2, "Missing argument 'PATH'"),
-    (["new", ""], 2, "PATH must not be empty."),
+    (["new"], 2, "Name the directory to create: `mvc new PATH`."),
+    (["new", ""], 2, "Name the directory to create: `mvc new PATH`."),
     (["new", "full"], 1, "Directory `full` is not empty."),
     (["new", "file"], 1, "`file` is not a directory."),
     (["new", "missing/empire"], 1, "does not exist"),
@@ -329,6 +337,7 @@ PROMPTS = [
     for text in json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["__prompts__"].values()
 ]
 
+PATH_ASKED = "Directory to create; gives the name: "
 # The default, in colours, and a place to type.
 ASKED = r"\(\S.*\)(\x1b\[0m)?: "
 
@@ -351,6 +360,82 @@ def test_every_question_is_asked_with_its_default(home: Path) -> None:
 
     assert terminal.exitstatus == 0
     assert answers_of(home / "empire")["redis"] is False
+
+
+def test_path_is_asked_for_until_it_can_be_used(home: Path) -> None:
+    (home / "full").mkdir()
+    (home / "full/kept.txt").touch()
+    terminal = spawn("-I", "--minimal")
+
+    for path in ("", "full"):
+        terminal.expect(PATH_ASKED)
+        terminal.sendline(path)
+    terminal.expect("Directory `full` is not empty")
+    terminal.expect(PATH_ASKED)
+    terminal.sendline("star-destroyer")
+    terminal.expect(r"\[1/\d+\].*Star Destroyer")
+    for _ in QUESTIONS.keys() - set(FLAGS):
+        terminal.sendline("")
+    terminal.expect("Created .* in star-destroyer")
+    terminal.expect(pexpect.EOF)
+
+
+def test_interrupt_where_the_path_is_asked_for_leaves_nothing(home: Path) -> None:
+    terminal = spawn("-I")
+    terminal.expect(PATH_ASKED)
+    terminal.sendintr()
+    terminal.expect("Interrupted")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 130
+    assert not list(home.iterdir())
+
+
+BAD_ANSWERS = {
+    "project_name": ("{{ 7 }}", "a brace before a brace"),
+    "project_slug": ("class", "`class`, which is a keyword"),
+    "package_name": ("a-b", "must be lower-case letters, digits and underscores"),
+    "author": ("A <a@b.c>", "must not hold < or >"),
+    "email": ("vader", "must look like name@example.com"),
+    "version": ("one", "must be a version such as"),
+    "repo_url": ("example.com", "must be an http or https URL"),
+    "copyright_year": ("soon", "must be a year of four digits"),
+}
+
+
+def test_bad_answer_is_refused_at_its_question(home: Path) -> None:
+    terminal = spawn("empire", "-I", "--minimal")
+
+    for key in [key for key in QUESTIONS if key not in FLAGS]:
+        terminal.expect(ASKED)
+        if key in BAD_ANSWERS:
+            answer, fault = BAD_ANSWERS[key]
+            terminal.sendline(answer)
+            terminal.expect(f"`{key}` .*{fault}")
+            terminal.expect(ASKED)
+        terminal.sendline("")
+    terminal.expect("Created .* in empire")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 0
+    assert answers_of(home / "empire")["project_slug"] == "empire"
+
+
+def test_copyright_year_is_not_asked_without_a_license(home: Path) -> None:
+    terminal = spawn("empire", "-I", "--license", "none")
+
+    for prompt in PROMPTS:
+        if prompt in (r"Copyright\ year", "License"):
+            continue
+        terminal.expect(prompt)
+        terminal.expect(ASKED)
+        terminal.sendline("")
+    terminal.expect("Created .* in empire")
+    terminal.expect(pexpect.EOF)
+
+    assert re.fullmatch(r"\d{4}", str(answers_of(home / "empire")["copyright_year"]))
 
 
 def test_answered_questions_are_not_asked_again(home: Path) -> None:

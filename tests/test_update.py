@@ -167,7 +167,7 @@ def test_result_is_staged_and_the_commit_stays(mvc: Mvc, home: Path, moving: Pat
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "New questions, and their answers: taste=sweet\n"
+        "New question: taste=sweet. `--set taste=...` answers it.\n"
         "Update to v3.0.0:\n"
         "  change    .cruft.json\n"
         "  change    README.md\n"
@@ -194,7 +194,7 @@ def test_recorded_answers_stay_and_new_questions_are_told(
 
     told = update(mvc, project)
 
-    assert "New questions, and their answers: taste=sweet\n" in told
+    assert "New question: taste=sweet. `--set taste=...` answers it.\n" in told
     assert answers_of(project) == {
         "project_slug": "empire",
         "colour": "blue",
@@ -208,9 +208,44 @@ def test_new_question_can_be_answered_on_the_command_line(
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
 
-    update(mvc, project, "--set", "taste=sour")
+    told = update(mvc, project, "--set", "taste=sour")
 
+    assert "New question" not in told
     assert (project / "taste.txt").read_text() == "sour\n"
+
+
+@pytest.fixture
+def gaining(mvc: Mvc, home: Path, small: Path) -> Path:
+    """A project whose template has a new feature, on by default."""
+    project = create(mvc, home, small, "v1.0.0")
+    questions = {"colour": ["red", "blue"], "size": "1", "redis": True}
+    release(small, "v2.0.0", {"redis.txt": "{{ cookiecutter.redis }}\n"}, questions)
+    return project
+
+
+def test_new_feature_is_off_and_told_with_its_option(mvc: Mvc, gaining: Path) -> None:
+    told = update(mvc, gaining)
+
+    assert "New question: redis=False. `--redis` answers it.\n" in told
+    assert answers_of(gaining)["redis"] is False
+
+
+def test_new_feature_is_taken_by_its_option(mvc: Mvc, gaining: Path) -> None:
+    assert "New question" not in update(mvc, gaining, "--redis")
+
+    assert answers_of(gaining)["redis"] is True
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("", False), ("y", True)])
+def test_new_feature_is_asked_with_default_no(gaining: Path, typed: str, answer: bool) -> None:
+    terminal = spawn(gaining)
+
+    terminal.expect(r"redis.*\(n\)")
+    terminal.sendline(typed)
+    terminal.expect("The update is staged")
+    terminal.expect(pexpect.EOF)
+
+    assert answers_of(gaining)["redis"] is answer
 
 
 def spawn(project: Path) -> "pexpect.spawn[str]":

@@ -1,7 +1,7 @@
 """Answers to the questions of a template, from wherever they come."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,16 @@ from mvc import console, engine, git
 from mvc.errors import MvcError, UsageError
 from mvc.state import Answers, State
 
+# Says why a set of answers cannot be used; empty where it can.
+Refusal = Callable[[Answers], str]
+
 
 @dataclass(frozen=True)
 class Options:
     """What the command line said.
 
     ``chosen`` holds the answers of options such as ``--no-redis``, ``assignments`` the
-    texts of ``--set``.
+    texts of ``--set``. With ``minimal``, every feature that neither names is declined.
     """
 
     chosen: dict[str, Any]
@@ -24,6 +27,7 @@ class Options:
     template: str | None
     checkout: str | None
     no_input: bool
+    minimal: bool = False
 
     @property
     def interactive(self) -> bool:
@@ -47,10 +51,10 @@ class Options:
             answer = parse(key, value, questions)
             if answers.setdefault(key, answer) != answer:
                 raise UsageError(f"`--set {key}={value}` contradicts another option.")
-        return answers
+        return dict.fromkeys(_features(questions) if self.minimal else (), False) | answers
 
 
-def answers_of_new(path: Path, options: Options, questions: Answers) -> Answers:
+def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Refusal) -> Answers:
     """Return an answer to every question, for a project that is created at ``path``.
 
     Raises:
@@ -66,7 +70,8 @@ def answers_of_new(path: Path, options: Options, questions: Answers) -> Answers:
     }
     known = {key: value for key, value in defaults.items() if key in questions and value}
     _refuse_jinja({**known, **chosen})
-    answers = _answer({**questions, **known}, chosen, options.interactive)
+    judge = refusal if options.interactive else None
+    answers = _answer({**questions, **known}, chosen, judge)
     # Cookiecutter makes the folder before the template's hook sees the answer.
     if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", answers.get("project_slug", "x")):
         raise MvcError("`project_slug` must be the name of a folder, in 1 to 100 characters.")
@@ -76,8 +81,12 @@ def answers_of_new(path: Path, options: Options, questions: Answers) -> Answers:
     return answers
 
 
-def answers_of_update(options: Options, state: State, questions: Answers) -> Answers:
+def answers_of_update(
+    options: Options, state: State, questions: Answers, refusal: Refusal
+) -> Answers:
     """Return an answer to every question: recorded, unless the user gives another now.
+
+    Features that are new in the template are declined unless the user says otherwise.
 
     Raises:
         UsageError: when options contradict each other, or answer what is not asked.
@@ -92,10 +101,12 @@ def answers_of_update(options: Options, state: State, questions: Answers) -> Ans
         for key, value in state.answers.items()
         if key in questions and key not in chosen
     }
-    answers = _answer(questions, {**recorded, **chosen}, options.interactive)
-    fresh = {key: value for key, value in answers.items() if key not in state.answers}
-    if fresh:
-        console.say(f"New questions, and their answers: {format_answers(fresh)}")
+    declined = {key: False for key in _features(questions) if key not in state.answers}
+    judge = refusal if options.interactive else None
+    answers = _answer({**questions, **declined}, {**recorded, **chosen}, judge)
+    for key in [key for key in answers if key not in {**recorded, **chosen}]:
+        option = f"--{key.replace('_', '-')}" if key in options.chosen else f"--set {key}=..."
+        console.say(f"New question: {key}={answers[key]}. `{option}` answers it.")
     return answers
 
 
@@ -122,18 +133,17 @@ def fill_in(
     given: Answers,
     *,
     many: Container[str] = (),
-    interactive: bool = False,
+    ask: Callable[[str, Any, Answers], Any] | None = None,
 ) -> Answers:
     """Return ``given`` and the values of all other variables, as cookiecutter reads them.
 
-    Those in ``many`` are split into words. Public ones are asked for if ``interactive``.
+    Those in ``many`` are split into words. ``ask`` takes a public variable, its default and
+    the values before it, and returns the value.
 
     Raises:
         MvcError: when a default cannot be rendered.
     """
     render = engine.renderer(variables)
-    prompts = variables.get("__prompts__", {})
-    asked = [key for key in variables if key not in given and not key.startswith("_")]
     values = dict(given)
     for key, raw in variables.items():
         if key in given or key == "__prompts__":
@@ -142,9 +152,8 @@ def fill_in(
         value = raw if is_constant else render(raw, values)
         if value == [] and not is_constant:
             raise MvcError(f"The template is broken: `{key}` has no choices.")
-        if interactive and key in asked:
-            place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
-            value = engine.prompt(key, value, prompts, place)
+        if ask and not key.startswith("_"):
+            value = ask(key, value, values)
         elif isinstance(value, list) and not is_constant:
             value = value[0]
         values[key] = value.split() if key in many else value
@@ -156,11 +165,36 @@ def format_answers(answers: Answers) -> str:
     return ", ".join(f"{key}={value}" for key, value in answers.items())
 
 
-def _answer(questions: Answers, given: Answers, interactive: bool) -> Answers:
-    values = fill_in(questions, given, interactive=interactive)
+def _features(questions: Answers) -> list[str]:
+    return [key for key, raw in questions.items() if isinstance(raw, bool)]
+
+
+def _answer(questions: Answers, given: Answers, refusal: Refusal | None) -> Answers:
+    values = fill_in(questions, given, ask=refusal and _asker(questions, given, refusal))
     answers = {key: values[key] for key in questions if not key.startswith("_")}
     _refuse_jinja(answers)
     return answers
+
+
+def _asker(
+    questions: Answers, given: Answers, refusal: Refusal
+) -> Callable[[str, Any, Answers], Any]:
+    """Return what asks the user, and asks again when the answer is refused."""
+    asked = [key for key in questions if key not in given and not key.startswith("_")]
+
+    def ask(key: str, default: Any, before: Answers) -> Any:
+        if key == "copyright_year" and before.get("license") == "none":
+            return default
+        place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
+        while True:
+            answer = engine.prompt(key, default, questions.get("__prompts__", {}), place)
+            # What is asked later may have another answer than its default.
+            fault = refusal(fill_in(questions, {**before, key: answer}))
+            if f"`{key}`" not in fault:
+                return answer
+            console.say(fault, style="red")
+
+    return ask
 
 
 def _carried(key: str, value: Any, questions: Answers) -> Any:

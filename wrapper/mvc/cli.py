@@ -139,8 +139,12 @@ def options(
 @feature_options
 def new(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="Directory to create; gives the name.")
-    ],
+        str | None,
+        typer.Argument(metavar="[PATH]", help="Directory to create; gives the name."),
+    ] = None,
+    minimal: Annotated[
+        bool, typer.Option("--minimal", help="Decline every feature that is not named.")
+    ] = False,
     package_manager: Annotated[
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
     ] = None,
@@ -165,14 +169,15 @@ def new(
     **features: bool | None,
 ) -> None:
     """Create a project."""
-    if not path:
-        raise UsageError("PATH must not be empty.")
     from mvc.answers import Options
-    from mvc.new import create_project
+    from mvc.new import ask_path, create_project
 
     others = {"package_manager": package_manager, "license": license_, "repo_url": repo_url}
-    options = Options(features | others, assignments, template, checkout, no_input)
-    create_project(Path(path), options, install=not skip_install, version_control=not no_git)
+    options = Options(features | others, assignments, template, checkout, no_input, minimal)
+    if not path and not options.interactive:
+        raise UsageError("Name the directory to create: `mvc new PATH`.")
+    target = Path(path) if path else ask_path()
+    create_project(target, options, install=not skip_install, version_control=not no_git)
 
 
 @app.command()

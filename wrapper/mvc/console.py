@@ -24,6 +24,13 @@ def say(text: str, style: str = "") -> None:
     _console.print(text, style=style, markup=False)
 
 
+def ask(question: str) -> str:
+    """Ask until the user types something."""
+    while not (answer := Prompt.ask(escape(question), console=_console).strip()):
+        pass
+    return answer
+
+
 def choose(question: str, answers: list[str], default: str) -> str:
     """Ask until the user gives one of the answers."""
     return Prompt.ask(escape(question), console=_console, choices=answers, default=default)

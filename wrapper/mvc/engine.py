@@ -18,6 +18,7 @@ from cookiecutter.config import BUILTIN_ABBREVIATIONS
 from cookiecutter.exceptions import FailedHookException, UndefinedVariableInTemplate
 from cookiecutter.find import find_template
 from cookiecutter.generate import apply_overwrites_to_context, generate_files
+from cookiecutter.hooks import run_script_with_context
 from cookiecutter.prompt import (
     read_user_choice,
     read_user_variable,
@@ -78,6 +79,19 @@ def prompt(key: str, default: Any, prompts: Answers, place: str) -> Any:
         return read_user_choice(key, default, prompts, place)
     ask = read_user_yes_no if isinstance(default, bool) else read_user_variable
     return ask(key, default, prompts, place)
+
+
+def refusal(hook: str, answers: Answers) -> str:
+    """Return why a hook of a template refuses ``answers``; empty where it takes them."""
+    with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
+        script = Path(folder, "pre_gen_project.py")
+        script.write_text(hook, "utf-8")
+        try:
+            with _rendering(Path(folder)):
+                run_script_with_context(script, folder, {"cookiecutter": answers})
+        except MvcError as error:
+            return str(error)
+    return ""
 
 
 def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:

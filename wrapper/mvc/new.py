@@ -49,10 +49,12 @@ def _render(target: Path, path: Path, options: Options) -> Answers:
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         source = template.fetch(options.template, Path(folder, "template.git"))
         revision = source.resolve(options.checkout)
-        answers = answers_of_new(path, options, source.questions(revision.commit))
+        commit = revision.commit
+        refusal = source.refusal(commit)
+        answers = answers_of_new(path, options, source.questions(commit), refusal)
         # Where the target is, so that the move is one step of the file system.
         with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as staging:
-            rendered = engine.create(source.clone, revision.commit, answers, Path(staging))
+            rendered = engine.create(source.clone, commit, answers, Path(staging))
             state = State.read(rendered).following(source.url, revision.name)
             (rendered / STATE).write_text(state.text, "utf-8", newline="\n")
             _move(rendered, target)
@@ -79,6 +81,18 @@ def _commit(target: Path, path: Path, answers: Answers) -> None:
     except MvcError as error:
         advice = f"The project is created, but not committed. Run `git commit` in `{path}`."
         raise MvcError(f"{advice} What failed: {error}") from error
+
+
+def ask_path() -> Path:
+    """Ask for a path until a project can be created there."""
+    while True:
+        path = Path(console.ask("Directory to create; gives the name"))
+        try:
+            _vacant(path)
+        except MvcError as error:
+            console.say(str(error), style="red")
+        else:
+            return path
 
 
 def _vacant(path: Path) -> Path:

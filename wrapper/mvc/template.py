@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,14 @@ class Template:
         if not isinstance(content, dict):
             raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
         return content
+
+    def refusal(self, commit: str) -> Callable[[Answers], str]:
+        """Return what says why the hook of a commit refuses answers, empty if it does not."""
+        try:
+            hook = self._git("show", f"{commit}:hooks/pre_gen_project.py")
+        except MvcError:
+            return lambda _: ""
+        return partial(engine.refusal, hook)
 
     def _git(self, *arguments: str) -> str:
         return git.git(f"--git-dir={self.clone}", *arguments)

@@ -99,8 +99,10 @@ def make_plan(
     target = status.recorded if status.is_current else status.latest
     if options.checkout is not None:
         target = status.template.resolve(options.checkout)
-    answers = answers_of_update(options, state, status.template.questions(target.commit))
-    clone = status.template.clone
+    source, commit = status.template, target.commit
+    refusal = source.refusal(commit)
+    answers = answers_of_update(options, state, source.questions(commit), refusal)
+    clone = source.clone
     old = engine.create(clone, status.recorded.commit, state.answers, folder / "old")
     new = engine.create(clone, target.commit, answers, folder / "new")
 
