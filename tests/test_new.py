@@ -557,6 +557,25 @@ def test_interrupted_installation_leaves_the_project(home: Path) -> None:
     assert git("log", "--format=%s", cwd=home / "empire") == "Create the project from its template"
 
 
+def test_progress_shows_one_line_at_a_time(home: Path, tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    (template / "{{cookiecutter.a}}").mkdir(parents=True)
+    (template / "cookiecutter.json").write_text('{"a": "empire"}')
+    waiting = "install:\n\t@echo Downloading; until [ -e ../shown ]; do sleep 0.1; done\n"
+    (template / "{{cookiecutter.a}}/Makefile").write_text(waiting)
+    git("init", "-q", cwd=template)
+    commit(template, "Wait")
+
+    terminal = spawn("empire", "--set", "a=empire", "--template", str(template))
+    terminal.expect("Downloading")
+    line = (terminal.before or "").splitlines()[-1]
+    (home / "shown").touch()
+    terminal.expect("Created")
+    terminal.expect(pexpect.EOF)
+
+    assert "Installing" not in line
+
+
 def test_failed_installation_leaves_the_project_and_says_why(mvc: Mvc, home: Path) -> None:
     done = mvc("new", "empire", "-n", PYTHON="/nowhere/python")
 

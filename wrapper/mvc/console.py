@@ -52,13 +52,13 @@ def warn(text: str) -> None:
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Show that something goes on, and the latest line of what it prints."""
+    """Show that something goes on: its title, then the latest line of what it prints."""
     if not _console.is_terminal:
         say(f"{title} ...")  # The status prints nothing then.
     with _console.status(title) as status:
 
         def show(line: str) -> None:
-            room = max(_console.width - len(title) - 6, 0)
-            status.update(f"{title} [dim]{escape(line[:room])}[/]")
+            # Beside the spinner; a line that does not fit would be shown again each time.
+            status.update(escape(line.strip()[: _console.width - 2] or title))
 
         yield show
