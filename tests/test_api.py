@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from conftest import Serve, StartRedis
-from support import Project, Service, fuzz, wait_until, with_controller
+from support import PATIENT, Project, Service, fuzz, wait_until, with_controller
 
 SECRET = "the-plans-of-the-death-star"
 
@@ -95,7 +95,7 @@ def test_fuzzer_finds_nothing(full: Project, serve: Serve, tmp_path: Path) -> No
 def test_fuzzer_finds_nothing_beside_redis(
     full: Project, serve: Serve, redis_server: StartRedis, tmp_path: Path
 ) -> None:
-    service = serve(full, **redis_server().variables, FASTAPI_REDIS_TIMEOUT="20")
+    service = serve(full, **redis_server().variables, **PATIENT)
     wait_until(service.answers)
 
     fuzz(service, tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import Nginx, Serve, StartRedis
 from support import (
+    PATIENT,
     SECONDS,
     Project,
     Server,
@@ -405,7 +406,7 @@ def test_client_that_sends_nothing_more_is_answered(
         socket.AF_INET: ("{}:{}".format(*tcp), tcp, HTTPConnection(*tcp)),
         socket.AF_UNIX: (f"unix:{path}", path, UnixConnection(path)),
     }[family]
-    variables = with_controller(full, tmp_path, CONTROLLER) | redis_server().variables
+    variables = with_controller(full, tmp_path, CONTROLLER) | redis_server().variables | PATIENT
     if loop == "asyncio":
         (tmp_path / "uvloop.py").write_text("raise ImportError")
     serve(full, "--bind", binding, **variables)

@@ -217,7 +217,8 @@ def test_commands_of_a_controller(
     full: Project, serve: Serve, redis_server: StartRedis, tmp_path: Path
 ) -> None:
     redis = redis_server()
-    service = serve(full, **redis.variables, **with_controller(full, tmp_path, CONTROLLER))
+    variables = redis.variables | with_controller(full, tmp_path, CONTROLLER)
+    service = serve(full, **variables, FASTAPI_REDIS_TIMEOUT="5")
     wait_until(is_ready(service))
     expected = [True, "Tatooine", None, 2, ["Hoth", "4"], 2, 2]
 
@@ -225,7 +226,7 @@ def test_commands_of_a_controller(
     assert (status, json.loads(body)) == (200, expected)
 
     redis.hang()
-    assert service.get("/api/planets", timeout=20) == LOST
+    assert service.get("/api/planets", timeout=60) == LOST
     redis.resume()
     # The answer to the command that was given up must not become that of another.
     wait_until(lambda: service.answers("/api/planets"))

@@ -24,7 +24,7 @@ from stress.soak import (
     kill_worker,
     renew_workers,
 )
-from support import Project, free_port, wait_until
+from support import PATIENT, Project, free_port, wait_until
 
 VICTIM, OTHER = 11, 12
 KILL = Incident("worker killed", RESET, 10, 11, 15, frozenset({VICTIM}), sudden=True)
@@ -103,7 +103,7 @@ def test_short_soak_explains_every_failure(
     full: Project, service: Path, serve: Serve, redis_server: StartRedis
 ) -> None:
     add_controllers(service)
-    running = serve(full, "--workers", "2", **redis_server().variables)
+    running = serve(full, "--workers", "2", **redis_server().variables, **PATIENT)
     wait_until(lambda: running.answers("/api/ready"))
     soak = Soak(running, seconds=20)
     soak.run([(0.05, crowd), (0.2, kill_worker), (0.4, renew_workers)])
