@@ -214,6 +214,42 @@ def test_new_question_can_be_answered_on_the_command_line(
     assert (project / "taste.txt").read_text() == "sour\n"
 
 
+INDEXES = {
+    "poetry": '[[tool.poetry.source]]\nname = "company"\nurl = "https://packages.example.com"\n',
+    "uv": '[[tool.uv.index]]\nname = "company"\nurl = "https://packages.example.com"\n',
+}
+
+
+@pytest.mark.parametrize(("old", "new"), [("poetry", "uv"), ("uv", "poetry")])
+@pytest.mark.parametrize("private", [True, False])
+def test_private_indexes_of_the_other_package_manager_are_named(
+    mvc: Mvc, home: Path, small: Path, old: str, new: str, private: bool
+) -> None:
+    files = {
+        "Makefile": "lock:\n\ttouch {{ cookiecutter.package_manager }}.lock\n",
+        "pyproject.toml": '[project]\nname = "empire"\n\n[build-system]\nrequires = []\n',
+    }
+    release(small, "v2.0.0", files, {"package_manager": ["poetry", "uv"]})
+    project = create(mvc, home, small, "v2.0.0", "--set", f"package_manager={old}")
+    with (project / "pyproject.toml").open("a") as manifest:
+        manifest.write(INDEXES[old] * private)
+    (project / f"{old}.lock").touch()
+    commit(project, "Use an index of the company")
+
+    done = mvc("-C", str(project), "update", "--set", f"package_manager={new}")
+
+    assert done.returncode == 0, done.stderr
+    tables = {name: index.splitlines()[0] for name, index in INDEXES.items()}
+    sentence = (
+        f"The package indexes of {old} (`{tables[old]}`) are not carried over. "
+        f"Write them as `{tables[new]}` before you run `make lock`.\n"
+    )
+    assert (sentence in done.stdout) == private
+    # The public index is not asked for private packages.
+    assert (project / f"{new}.lock").exists() == (not private)
+    assert (f"Run `make lock` and `git add {new}.lock`." in done.stdout) == private
+
+
 @pytest.fixture
 def gaining(mvc: Mvc, home: Path, small: Path) -> Path:
     """A project whose template has a new feature, on by default."""

@@ -1,15 +1,24 @@
 """The lock file of a project: whether an update makes it obsolete, and a new one."""
 
+import tomllib
 from pathlib import Path
 
 from mvc import console, git
 from mvc.errors import MvcError
 from mvc.run import run_verb
 from mvc.state import Answers
-from mvc.updating.merge import Files
+from mvc.updating.merge import Files, Scratch
 
 LOCKS = ("poetry.lock", "uv.lock")
 MANIFEST = "pyproject.toml"
+# Where a package manager has the indexes of a project, and its settings that name some.
+INDEXES = {
+    "poetry": ("[[tool.poetry.source]]", {"source"}),
+    "uv": (
+        "[[tool.uv.index]]",
+        {"index", "index-url", "extra-index-url", "find-links", "sources"},
+    ),
+}
 
 
 def stale_lock(before: Files, after: Files, answers: Answers) -> str | None:
@@ -23,6 +32,28 @@ def stale_lock(before: Files, after: Files, answers: Answers) -> str | None:
         return None
     changed = before.get(MANIFEST) != after.get(MANIFEST)
     return lock if changed or lock not in tracked else None
+
+
+def unread_indexes(scratch: Scratch, files: Files, old: Answers, new: Answers) -> str | None:
+    """Return what to do about package indexes that the new package manager does not read.
+
+    It would ask the public index for private packages, where others may have the names.
+    """
+    before, after = (answers.get("package_manager") for answers in (old, new))
+    if before == after or not {before, after} <= INDEXES.keys() or MANIFEST not in files:
+        return None
+    try:
+        manifest = tomllib.loads(scratch.content(files[MANIFEST]))
+    except tomllib.TOMLDecodeError:
+        return None
+    settings = manifest.get("tool", {}).get(before, {})
+    (table, names), (target, _) = INDEXES[str(before)], INDEXES[str(after)]
+    if not names & settings.keys():
+        return None
+    return (
+        f"The package indexes of {before} (`{table}`) are not carried over. "
+        f"Write them as `{target}` before you run `make lock`."
+    )
 
 
 def refresh_lock(project: Path, lock: str) -> None:

@@ -12,7 +12,7 @@ from mvc.git import Repository
 from mvc.state import STATE, State
 from mvc.template import Revision, Template
 from mvc.updating import rename_package
-from mvc.updating.lockfile import stale_lock
+from mvc.updating.lockfile import stale_lock, unread_indexes
 from mvc.updating.merge import Blob, Conflicts, Files, Scratch
 
 
@@ -51,7 +51,8 @@ class Plan:
 
     ``tree`` has them all, for the top of the repository; ``deleted`` are what the template
     changed and the project has deleted; ``lock`` is the lock file that will be out of step,
-    ``mentions`` are the places that still name a package which has moved.
+    ``indexes`` says what to do about package indexes before, ``mentions`` are the places that
+    still name a package which has moved.
     """
 
     target: Revision
@@ -61,6 +62,7 @@ class Plan:
     conflicts: Conflicts
     deleted: list[str]
     lock: str | None
+    indexes: str | None
     mentions: list[str]
 
     @property
@@ -127,7 +129,8 @@ def make_plan(
     others = {path: blob for path, blob in top.items() if not path.startswith(prefix)}
     tree = scratch.tree(others | {prefix + path: blob for path, blob in after.items()})
     lock = stale_lock(before, after, answers)
-    return Plan(target, before, after, tree, conflicts, deleted, lock, mentions)
+    indexes = unread_indexes(scratch, before, state.answers, answers)
+    return Plan(target, before, after, tree, conflicts, deleted, lock, indexes, mentions)
 
 
 def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:

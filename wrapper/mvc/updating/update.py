@@ -71,7 +71,7 @@ def update_project(project: Path, options: Options, *, pretend: bool, refresh: b
         if pretend:
             return [*plan.conflicts]
         transaction.apply(scratch, plan.tree, plan.changed, plan.conflicts)
-    refresh = refresh and not plan.conflicts
+    refresh = refresh and not plan.conflicts and not plan.indexes
     if plan.lock and refresh:
         refresh_lock(project, plan.lock)
     _advise(plan, refresh)
@@ -107,6 +107,8 @@ def _report(repository: git.Repository, scratch: Scratch, plan: Plan) -> None:
     for lock in LOCKS:
         if lock in plan.before and plan.lock not in (None, lock):
             console.say(f"\n`{lock}` is obsolete: `git rm {lock}`.")
+    if plan.indexes:
+        console.say(f"\n{plan.indexes}")
 
 
 def _advise(plan: Plan, refreshed: bool) -> None:
