@@ -69,6 +69,16 @@ def empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
+def test_sample_texts_suit_a_company(bake: Bake) -> None:
+    project = bake(project_name="Orders", author="Ada", email="ada@example.com")
+    joke = re.compile(r"empire|emperor|galactic|planet|death ?star|tarkin|vader|alderaan", re.I)
+
+    texts = {
+        path: file.read_bytes().decode(errors="ignore") for path, file in project.files().items()
+    }
+    assert {path: found for path, text in texts.items() if (found := joke.findall(text))} == {}
+
+
 @pytest.mark.parametrize("paths", [PYTHON, CODE, COMPOSED])
 def test_representatives_stand_for_every_combination(bake: Bake, paths: str) -> None:
     def contents(answers: dict[str, Any]) -> dict[str, bytes]:

@@ -433,7 +433,7 @@ def publish(
     location, lines = re.subn(r"proxy_pass .+;", f"proxy_pass http://{address}{end};", match[1])
     assert lines == 1
     # nginx compares decoded paths.
-    location = location.replace("/empire/", f'"{unquote(prefix)}/"')
+    location = location.replace("/shop/", f'"{unquote(prefix)}/"')
     # Tests have no certificate; nginx says what it would say if it had one.
     return nginx(location.replace("$scheme", "https"))
 

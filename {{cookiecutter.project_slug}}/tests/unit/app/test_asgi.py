@@ -6,13 +6,13 @@ from {{ cookiecutter.package_name }}.app.asgi import get_application
 
 
 def test_settings_reach_the_application(settings: pytest.MonkeyPatch) -> None:
-    settings.setenv("FASTAPI_PROJECT_NAME", "Deathstar")
+    settings.setenv("FASTAPI_PROJECT_NAME", "Payments")
     settings.setenv("FASTAPI_VERSION", "1.2.3")
     settings.setenv("FASTAPI_DEBUG", "true")
 
     app = get_application()
 
-    assert (app.title, app.version) == ("Deathstar", "1.2.3")
+    assert (app.title, app.version) == ("Payments", "1.2.3")
     assert app.debug
 
 

@@ -47,10 +47,10 @@ def test_options_win(started: list[dict[str, Any]]) -> None:
 
 
 def test_env_sets_variables(started: list[dict[str, Any]]) -> None:
-    serve("-e", "FASTAPI_KEEPALIVE=7", "--env", "EMPIRE=a=b")
+    serve("-e", "FASTAPI_KEEPALIVE=7", "--env", "SHOP=a=b")
 
     assert started[0]["keepalive"] == 7
-    assert os.environ["EMPIRE"] == "a=b"
+    assert os.environ["SHOP"] == "a=b"
 
 
 @pytest.mark.parametrize("pair", ["FASTAPI_WORKERS", "=3"])

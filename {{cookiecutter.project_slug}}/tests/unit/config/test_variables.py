@@ -26,21 +26,21 @@ from {{ cookiecutter.package_name }}.server.settings import SETTINGS
 
 
 class Login(BaseModel):
-    password: str = "tarkin"
+    password: str = "sesame"
 
 
 class Grown(Settings, title="Grown"):
     """Settings of one's own."""
 
-    planets: list[str] = Field(default=["Hoth", "Endor"], description="Where to go.")
+    cities: list[str] = Field(default=["Oslo", "Lima"], description="Where to go.")
     moons: tuple[str, ...] = ()
     plans: SecretStr = Field(
-        default=SecretStr("tarkin"), min_length=6, description="Hide."
+        default=SecretStr("sesame"), min_length=6, description="Hide."
     )
     code: SecretStr = SecretStr("")
     login: Login | None = None
     dsn: SecretBytes = Field(
-        default=SecretBytes(b"tarkin"), validation_alias="DEATHSTAR_DSN"
+        default=SecretBytes(b"sesame"), validation_alias="PAYMENTS_DSN"
     )
     retries: int = Field(
         default=3, validation_alias=AliasChoices("RETRIES", "FASTAPI_TRIES")
@@ -65,12 +65,12 @@ def test_settings_are_described_by_title() -> None:
         "Answer unexpected errors with a traceback. Never in production.",
     )
     assert described["Grown"] == [
-        Setting("FASTAPI_PLANETS", "`Hoth,Endor`", "Where to go."),
+        Setting("FASTAPI_CITIES", "`Oslo,Lima`", "Where to go."),
         Setting("FASTAPI_MOONS", "empty", ""),
         Setting("FASTAPI_PLANS", "secret", "Hide."),
         Setting("FASTAPI_CODE", "empty", ""),
         Setting("FASTAPI_LOGIN", "empty", ""),
-        Setting("DEATHSTAR_DSN", "secret", ""),
+        Setting("PAYMENTS_DSN", "secret", ""),
         Setting("RETRIES", "`3`", ""),
         Setting("FASTAPI_SHIELDS", "`true`", ""),
         Setting("FASTAPI_CAPTAIN", "empty", ""),
@@ -82,9 +82,9 @@ def test_settings_are_described_by_title() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("FASTAPI_PLANS", "tark", "FASTAPI_PLANS: Value should have"),
-        ("FASTAPI_LOGIN", '{"password": ["tark"]}', "FASTAPI_LOGIN: Input should be"),
-        ("FASTAPI_PLANETS", "tark", 'error parsing value for field "planets"'),
+        ("FASTAPI_PLANS", "sesa", "FASTAPI_PLANS: Value should have"),
+        ("FASTAPI_LOGIN", '{"password": ["sesa"]}', "FASTAPI_LOGIN: Input should be"),
+        ("FASTAPI_CITIES", "sesa", 'error parsing value for field "cities"'),
         ("RETRIES", "many", "RETRIES='many': Input should be a valid integer"),
         ("FASTAPI_TRIES", "many", "RETRIES='many': Input should be a valid integer"),
     ],
@@ -98,7 +98,7 @@ def test_value_is_refused_without_showing_secrets(
         read(Grown)
 
     assert str(error.value).startswith(sentence)
-    assert "tark" not in str(error.value)
+    assert "sesa" not in str(error.value)
 
 
 def test_missing_value_is_named() -> None:

@@ -38,7 +38,7 @@ def test_server_takes_the_settings(settings: pytest.MonkeyPatch) -> None:
 
 
 def test_server_knows_its_prefix() -> None:
-    loaded = server("/empire").load()
+    loaded = server("/shop").load()
 
     assert isinstance(loaded, ProxyHeaders)
     assert isinstance(loaded._app, RootPath)
@@ -64,11 +64,11 @@ def test_server_is_checked_before_it_leaves_the_terminal(
 def test_successor_is_started_by_the_same_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "empire", "serve"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "shop", "serve"])
 
     started = Master(server()).START_CTX["args"]
 
-    assert started == [sys.executable, "-m", "empire", "serve"]
+    assert started == [sys.executable, "-m", "shop", "serve"]
 
 
 @pytest.fixture

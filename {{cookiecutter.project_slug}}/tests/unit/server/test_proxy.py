@@ -39,7 +39,7 @@ def request(
     server: Any, client: tuple[str, int] | None, forwarded: str = "203.0.113.7"
 ) -> dict[str, Any]:
     headers = [
-        (b"host", b"empire.example"),
+        (b"host", b"shop.example"),
         (b"x-forwarded-for", forwarded.encode()),
         (b"x-forwarded-proto", b"https"),
     ]
@@ -135,14 +135,14 @@ async def test_port_of_a_forwarded_address_is_kept(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["/api/live", "/empire/api/live"])
+@pytest.mark.parametrize("path", ["/api/live", "/shop/api/live"])
 async def test_path_has_its_prefix_whether_stripped_or_not(
     app: ASGIApp, seen: list[Scope], path: str
 ) -> None:
-    await call(RootPath(app, "/empire"), {"type": "http", "path": path})
+    await call(RootPath(app, "/shop"), {"type": "http", "path": path})
 
-    assert seen[0]["path"] == "/empire/api/live"
-    assert seen[0]["root_path"] == "/empire"
+    assert seen[0]["path"] == "/shop/api/live"
+    assert seen[0]["root_path"] == "/shop"
 
 
 @pytest.mark.anyio
@@ -159,6 +159,6 @@ async def test_prefix_is_percent_encoded(
 
 @pytest.mark.anyio
 async def test_lifespan_passes_unchanged(app: ASGIApp, seen: list[Scope]) -> None:
-    await call(RootPath(ProxyHeaders(app, LOCAL), "/empire"), {"type": "lifespan"})
+    await call(RootPath(ProxyHeaders(app, LOCAL), "/shop"), {"type": "lifespan"})
 
     assert seen == [{"type": "lifespan"}]

@@ -24,7 +24,7 @@ def test_bind_takes_every_kind_of_address(
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0", "localhost", "empire-1.example", "my_service", "[::]", "[::1]"]
+    "host", ["0.0.0.0", "localhost", "shop-1.example", "my_service", "[::]", "[::1]"]
 )
 def test_bind_without_a_port_is_port_8000(
     settings: pytest.MonkeyPatch, host: str
@@ -121,10 +121,10 @@ def test_application_logs_like_gunicorn(settings: pytest.MonkeyPatch) -> None:
         ("BIND", "/run/http.sock", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", ":65536", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", "unix:/", "exists, and is no socket"),
-        ("ROOT_PATH", "empire/", "must be empty, or begin with a slash"),
-        ("ROOT_PATH", "//empire", "must be empty, or begin with a slash"),
+        ("ROOT_PATH", "shop/", "must be empty, or begin with a slash"),
+        ("ROOT_PATH", "//shop", "must be empty, or begin with a slash"),
         ("ROOT_PATH", "/100%", "must be empty, or begin with a slash"),
-        ("ROOT_PATH", "/empire?a=b", "must be empty, or begin with a slash"),
+        ("ROOT_PATH", "/shop?a=b", "must be empty, or begin with a slash"),
         ("WORKER_CLASS", "nonsense", "must be a worker class that speaks ASGI"),
         ("WORKER_CLASS", "sync", "must be a worker class that speaks ASGI"),
         ("WORKER_CLASS", "os.path.join", "must be a worker class that speaks ASGI"),

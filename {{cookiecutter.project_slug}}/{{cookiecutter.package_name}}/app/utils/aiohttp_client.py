@@ -22,8 +22,8 @@ class AiohttpClient:
 
     ::
 
-        response = await AiohttpClient.get("https://example.com/planets")
-        planets = await response.json()
+        response = await AiohttpClient.get("https://example.com/cities")
+        cities = await response.json()
 
     The methods take aiohttp's own request options, such as ``params``, ``json``,
     ``headers`` and ``raise_for_status``, and raise aiohttp's own errors. A request

@@ -22,7 +22,7 @@ class RedisClient:
 
     Keys and values are text::
 
-        await RedisClient.set("planet", "Alderaan", ex=60)
+        await RedisClient.set("city", "Lisbon", ex=60)
         visitors = await RedisClient.call(lambda redis: redis.incr("visitors"))
 
     Each method raises :class:`.DependencyError` when Redis does not answer within

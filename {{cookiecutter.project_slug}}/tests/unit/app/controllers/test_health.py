@@ -10,7 +10,7 @@ OK = {"status": "ok"}
 
 
 async def fail() -> None:
-    raise DependencyError("Deathstar")
+    raise DependencyError("Payments")
 
 
 async def answer() -> None: ...
@@ -51,7 +51,7 @@ def test_ready_only_while_every_dependency_answers(
         assert response.json() == {
             "error": {
                 "code": 502,
-                "message": "Could not connect to Deathstar",
+                "message": "Could not connect to Payments",
                 "status": "BAD_GATEWAY",
             }
         }

@@ -15,7 +15,7 @@ from {{ cookiecutter.package_name }}.app.exceptions import (
 @pytest.mark.parametrize(
     ("error", "code", "message", "status", "details"),
     [
-        (HTTPException(404, "No planet"), 404, "No planet", "NOT_FOUND", None),
+        (HTTPException(404, "No city"), 404, "No city", "NOT_FOUND", None),
         (HTTPException(409, "Taken", ["x"]), 409, "Taken", "CONFLICT", ["x"]),
         (HTTPException(409, "Taken", []), 409, "Taken", "CONFLICT", None),
         (fastapi.HTTPException(403), 403, "Forbidden", "FORBIDDEN", None),
@@ -109,16 +109,16 @@ def test_half_of_a_pair_in_an_error_is_escaped(
 ) -> None:
     @app.get("/raise")
     async def controller() -> None:
-        raise HTTPException(404, "No such planet", ["\ud800"])
+        raise HTTPException(404, "No such city", ["\ud800"])
 
     assert client.get("/raise").json()["error"]["details"] == ["\ud800"]
 
 
 def test_integer_of_many_digits_is_refused(app: FastAPI, client: TestClient) -> None:
-    @app.get("/planets/{number:int}")
+    @app.get("/cities/{number:int}")
     async def controller(number: int) -> None: ...
 
-    response = client.get("/planets/" + "9" * 5000)
+    response = client.get("/cities/" + "9" * 5000)
 
     assert (response.status_code, response.json()) == (422, {"error": INVALID})
 
@@ -204,13 +204,13 @@ def test_wrong_method_names_the_right_one(client: TestClient) -> None:
 def test_wrong_method_names_those_of_all_routes(
     app: FastAPI, client: TestClient
 ) -> None:
-    @app.put("/planets")
+    @app.put("/cities")
     async def put() -> None: ...
 
-    @app.get("/planets")
+    @app.get("/cities")
     async def get() -> None: ...
 
-    assert client.post("/planets").headers["Allow"] == "GET, PUT"
+    assert client.post("/cities").headers["Allow"] == "GET, PUT"
 
 
 def test_controller_may_refuse_its_own_method(app: FastAPI, client: TestClient) -> None:
@@ -224,10 +224,10 @@ def test_controller_may_refuse_its_own_method(app: FastAPI, client: TestClient) 
 def test_invalid_request_tells_where_but_not_what(
     app: FastAPI, client: TestClient
 ) -> None:
-    @app.get("/planets")
+    @app.get("/cities")
     async def controller(page: int) -> None: ...
 
-    response = client.get("/planets", params={"page": "secret"})
+    response = client.get("/cities", params={"page": "secret"})
 
     assert response.status_code == 422
     error = response.json()["error"]

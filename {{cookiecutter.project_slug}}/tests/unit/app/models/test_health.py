@@ -25,7 +25,7 @@ async def test_ready_asks_every_check() -> None:
 @pytest.mark.anyio
 async def test_ready_names_what_failed() -> None:
     async def fail() -> None:
-        raise DependencyError("Deathstar")
+        raise DependencyError("Payments")
 
-    with pytest.raises(DependencyError, match="Could not connect to Deathstar"):
+    with pytest.raises(DependencyError, match="Could not connect to Payments"):
         await Health.ready([fail])

@@ -45,14 +45,14 @@ async def test_closing_twice_does_nothing() -> None:
 
 
 async def test_commands(redis: FakeServer) -> None:
-    assert await RedisClient.get("planet") is None
-    assert await RedisClient.set("planet", "Älderaan", ex=60) is True
-    assert await RedisClient.get("planet") == "Älderaan"
-    assert await RedisClient.call(lambda redis: redis.ttl("planet")) == 60
-    assert await RedisClient.rpush("planets", "a", 2, "c") == 3
-    assert await RedisClient.lrange("planets") == ["a", "2", "c"]
-    assert await RedisClient.lrange("planets", 0, 1) == ["a", "2"]
-    assert await RedisClient.exists("planet", "planets", "moon") == 2
+    assert await RedisClient.get("city") is None
+    assert await RedisClient.set("city", "Zürich", ex=60) is True
+    assert await RedisClient.get("city") == "Zürich"
+    assert await RedisClient.call(lambda redis: redis.ttl("city")) == 60
+    assert await RedisClient.rpush("cities", "a", 2, "c") == 3
+    assert await RedisClient.lrange("cities") == ["a", "2", "c"]
+    assert await RedisClient.lrange("cities", 0, 1) == ["a", "2"]
+    assert await RedisClient.exists("city", "cities", "river") == 2
 
 
 async def test_pipeline_is_one_call(redis: FakeServer) -> None:
@@ -69,7 +69,7 @@ async def test_redis_that_is_away_is_a_dependency_error(redis: FakeServer) -> No
     redis.connected = False
 
     with pytest.raises(DependencyError, match="Could not connect to Redis"):
-        await RedisClient.get("planet")
+        await RedisClient.get("city")
 
 
 async def test_redis_that_is_slow_is_a_dependency_error(redis: FakeServer) -> None:
@@ -106,7 +106,7 @@ async def test_command_is_bounded_as_a_whole(
 async def test_redis_that_cannot_serve_is_a_dependency_error(
     redis: FakeServer, refusal: ResponseError
 ) -> None:
-    await RedisClient.set("planet", "Alderaan")
+    await RedisClient.set("city", "Lisbon")
     pool = RedisClient.open_redis_client().connection_pool
     (connection,) = pool._available_connections
     assert connection.is_connected
@@ -119,14 +119,14 @@ async def test_redis_that_cannot_serve_is_a_dependency_error(
 
     assert caught.value.__cause__ is refusal
     assert not connection.is_connected
-    assert await RedisClient.get("planet") == "Alderaan"
+    assert await RedisClient.get("city") == "Lisbon"
 
 
 async def test_error_that_redis_answers_is_raised_as_it_is(redis: FakeServer) -> None:
-    await RedisClient.set("planet", "Alderaan")
+    await RedisClient.set("city", "Lisbon")
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
-        await RedisClient.rpush("planet", "Endor")
+        await RedisClient.rpush("city", "Lima")
 
 
 async def test_ping_tells_whether_redis_answers(redis: FakeServer) -> None:

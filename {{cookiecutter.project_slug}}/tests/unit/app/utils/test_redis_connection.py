@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_settings_reach_the_client(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_REDIS_HOST", "redis")
     settings.setenv("FASTAPI_REDIS_PORT", "1234")
-    settings.setenv("FASTAPI_REDIS_USERNAME", "tarkin")
+    settings.setenv("FASTAPI_REDIS_USERNAME", "service")
     settings.setenv("FASTAPI_REDIS_PASSWORD", "grand")
     settings.setenv("FASTAPI_REDIS_TIMEOUT", "0.5")
     settings.setenv("FASTAPI_REDIS_DB", "3")
@@ -26,7 +26,7 @@ async def test_settings_reach_the_client(settings: pytest.MonkeyPatch) -> None:
     options = RedisClient.open_redis_client().get_connection_kwargs()
 
     assert (options["host"], options["port"]) == ("redis", 1234)
-    assert (options["username"], options["password"]) == ("tarkin", "grand")
+    assert (options["username"], options["password"]) == ("service", "grand")
     assert options["socket_timeout"] == options["socket_connect_timeout"] == 0.5
     assert options["db"] == 3
 
@@ -49,12 +49,12 @@ async def test_one_tls_context_serves_all_connections(
 async def test_sentinels_are_asked_for_the_master(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_REDIS_USE_SENTINEL", "true")
     settings.setenv("FASTAPI_REDIS_SENTINELS", "one:1,two:2")
-    settings.setenv("FASTAPI_REDIS_SENTINEL_MASTER", "empire")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_MASTER", "shop")
 
     pool = RedisClient.open_redis_client().connection_pool
 
     assert isinstance(pool, SentinelConnectionPool)
-    assert pool.service_name == "empire"
+    assert pool.service_name == "shop"
     assert len(pool.sentinel_manager.sentinels) == 2
 
 
@@ -62,10 +62,10 @@ async def test_credentials_and_tls_reach_the_sentinels(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("FASTAPI_REDIS_USE_SENTINEL", "true")
-    settings.setenv("FASTAPI_REDIS_USERNAME", "tarkin")
+    settings.setenv("FASTAPI_REDIS_USERNAME", "service")
     settings.setenv("FASTAPI_REDIS_PASSWORD", "grand")
-    settings.setenv("FASTAPI_REDIS_SENTINEL_USERNAME", "vader")
-    settings.setenv("FASTAPI_REDIS_SENTINEL_PASSWORD", "sith")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_USERNAME", "watcher")
+    settings.setenv("FASTAPI_REDIS_SENTINEL_PASSWORD", "watch it")
     settings.setenv("FASTAPI_REDIS_DB", "3")
     settings.setenv("FASTAPI_REDIS_TLS", "true")
 
@@ -74,8 +74,8 @@ async def test_credentials_and_tls_reach_the_sentinels(
     assert isinstance(pool, SentinelConnectionPool)
     (sentinel,) = pool.sentinel_manager.sentinels
     for place, name, password, db in (
-        (pool, "tarkin", "grand", 3),
-        (sentinel.connection_pool, "vader", "sith", None),
+        (pool, "service", "grand", 3),
+        (sentinel.connection_pool, "watcher", "watch it", None),
     ):
         options = place.connection_kwargs
         assert (options["username"], options["password"]) == (name, password)
@@ -137,7 +137,7 @@ async def test_connection_that_ends_while_it_is_made_is_a_dependency_error(
     settings.setattr(ConnectionPool, "ensure_connection", end)
 
     with pytest.raises(DependencyError):
-        await RedisClient.get("planet")
+        await RedisClient.get("city")
 
 
 MASTER = b"*2\r\n+role\r\n+master\r\n"
@@ -185,8 +185,8 @@ async def server(settings: pytest.MonkeyPatch) -> AsyncIterator[Server]:
 
 
 async def test_connection_to_a_master_is_kept(server: Server) -> None:
-    await RedisClient.set("planet", "Hoth")
-    await RedisClient.set("planet", "Hoth")
+    await RedisClient.set("city", "Oslo")
+    await RedisClient.set("city", "Oslo")
 
     assert server.connections == 1
     assert server.asked[-3:] == ["HELLO", "SET", "SET"]
@@ -197,11 +197,11 @@ async def test_connection_to_a_demoted_master_is_left(
     server: Server, settings: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     settings.setattr(redis_connection, "ROLE_INTERVAL", 0)
-    await RedisClient.set("planet", "Hoth")
+    await RedisClient.set("city", "Oslo")
     assert server.connections == 1
 
     server.answers["HELLO"] = answer
-    await RedisClient.set("planet", "Hoth")
+    await RedisClient.set("city", "Oslo")
     assert server.connections == 2
 
 
@@ -216,7 +216,7 @@ async def test_each_protocol_says_what_a_server_is(fields: object) -> None:
 async def test_server_that_does_not_say_what_it_is_is_used(server: Server) -> None:
     server.answers["HELLO"] = UNKNOWN
 
-    await RedisClient.set("planet", "Hoth")
+    await RedisClient.set("city", "Oslo")
 
     assert server.connections == 1
 
@@ -228,7 +228,7 @@ async def test_database_that_does_not_exist_is_a_dependency_error(
     server.answers["SELECT"] = b"-ERR DB index is out of range\r\n"
 
     with pytest.raises(DependencyError) as caught:
-        await RedisClient.get("planet")
+        await RedisClient.get("city")
 
     assert "DB index is out of range" in str(caught.value.__cause__)
 
@@ -283,7 +283,7 @@ async def test_refusal_that_concerns_the_user_alone_keeps_the_connections(
 
     for _ in range(2):
         with pytest.raises(DependencyError):
-            await RedisClient.get("planet")
+            await RedisClient.get("city")
 
     assert server.connections == 1
 
@@ -302,19 +302,19 @@ async def test_refusal_in_other_words(server: Server, answer: bytes) -> None:
     server.answers["GET"] = answer
 
     with pytest.raises(DependencyError):
-        await RedisClient.get("planet")
+        await RedisClient.get("city")
 
 
 async def test_values_of_a_refused_pipeline_are_not_shown(server: Server) -> None:
     server.answers["SET"] = READONLY
 
-    async def set_planet(client: Redis) -> None:
+    async def set_city(client: Redis) -> None:
         pipeline = client.pipeline(transaction=False)
-        pipeline.set("planet", "secret\nvalue")
+        pipeline.set("city", "secret\nvalue")
         await pipeline.execute()
 
     with pytest.raises(DependencyError) as caught:
-        await RedisClient.call(set_planet)
+        await RedisClient.call(set_city)
 
     reason = str(caught.value.__cause__)
     assert reason == "You can't write against a read only replica."
@@ -324,4 +324,4 @@ async def test_what_is_no_redis_is_a_dependency_error(server: Server) -> None:
     server.answers["GET"] = b"HTTP/1.1 400 Bad Request\r\n"
 
     with pytest.raises(DependencyError):
-        await RedisClient.get("planet")
+        await RedisClient.get("city")
