@@ -6,14 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pexpect
 import pytest
 from conftest import Mvc
-from support import MVC, Entry, commit, git, release, run, snapshot, tree
+from support import MVC, Entry, commit, disturbing_itself, git, release, run, snapshot, tree
 
 pytestmark = pytest.mark.slow
 
@@ -453,6 +457,78 @@ def test_template_can_move_without_anything_new(
     assert git("show", "--format=", "--name-only", "HEAD", cwd=project) == ".cruft.json"
 
 
+TOKEN = "secret"
+
+
+class Guarded(SimpleHTTPRequestHandler):
+    """Serves files to those who know the token."""
+
+    def do_GET(self) -> None:
+        expected = "Basic " + b64encode(f"{TOKEN}:x-oauth".encode()).decode()
+        if self.headers["Authorization"] == expected:
+            super().do_GET()
+        else:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="Templates"')
+            self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def private(tmp_path: Path, moving: Path) -> Iterator[str]:
+    """The address of a template that is cloned with a token."""
+    git("clone", "--quiet", "--bare", str(moving), "private.git", cwd=tmp_path)
+    git("--git-dir=private.git", "update-server-info", cwd=tmp_path)
+    handler = partial(Guarded, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_port}/private.git"
+        server.shutdown()
+
+
+def test_token_in_the_url_of_the_template_is_neither_kept_nor_printed(
+    mvc: Mvc, home: Path, private: str
+) -> None:
+    url = f"http://{TOKEN}:x-oauth@{private}"
+    done = mvc("new", "empire", "-n", "-I", "--template", url, "--checkout", "v1.0.0")
+    assert done.returncode == 0, done.stderr
+    project = home / "empire"
+    assert state_of(project)["template"] == f"http://{private}"
+    assert TOKEN not in (project / ".cruft.json").read_text() + done.stdout + done.stderr
+    # As an older command has left it.
+    write_state(project, template=url)
+
+    checked = mvc("-C", str(project), "check")
+    as_json = mvc("-C", str(project), "check", "--json")
+    updated = mvc("-C", str(project), "update")
+
+    assert (checked.returncode, updated.returncode) == (3, 0), updated.stderr
+    assert checked.stdout == f"Outdated: v1.0.0, and http://{private} is at v3.0.0.\n"
+    assert TOKEN not in as_json.stdout + updated.stdout + updated.stderr
+    assert TOKEN not in (project / ".cruft.json").read_text()
+
+
+def test_token_of_a_template_that_cannot_be_reached_is_not_printed(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    url = f"http://user:{TOKEN}@127.0.0.1:9/template.git"
+    project = create(mvc, home, moving, "v1.0.0")
+    write_state(project, template=url)
+
+    refused = [
+        mvc("new", "other", "-n", "-I", "--template", url).stderr,
+        *(refuse(mvc, project, command) for command in COMMANDS),
+    ]
+
+    for sentence in refused:
+        assert sentence.startswith(
+            "Error: Cannot clone the template `http://127.0.0.1:9/template.git`: "
+        )
+        assert TOKEN not in sentence
+
+
 @pytest.mark.parametrize("place", ["home", "environment"])
 def test_configuration_of_cookiecutter_never_leaks_into_a_project(
     mvc: Mvc, home: Path, moving: Path, tmp_path: Path, place: str
@@ -752,7 +828,12 @@ PRE, POST = "../hooks/pre_gen_project.py", "../hooks/post_gen_project.py"
 MANIFEST = "../cookiecutter.json"
 BROKEN: dict[str, tuple[Mapping[str, str | None], Mapping[str, Any], str]] = {
     "hook with words": ({POST: "import sys; sys.exit('Not here.')"}, {}, "Error: Not here."),
-    "silent hook": ({POST: "import sys; sys.exit(1)"}, {}, "A hook of the template failed."),
+    "silent hook": ({POST: "import sys; sys.exit(1)"}, {}, "hook of the template failed: it said"),
+    "hook without an interpreter": (
+        {"../hooks/post_gen_project.sh": "#!/nowhere/sh"},
+        {},
+        "A hook of the template failed: No such file or directory.",
+    ),
     "hook that raises": ({PRE: "raise ValueError('Too hot')"}, {}, "ValueError: Too hot"),
     "no JSON": ({MANIFEST: "{"}, {}, "`cookiecutter.json` is broken: Expecting"),
     "no questions": ({MANIFEST: "[]"}, {}, "The template"),
@@ -786,6 +867,70 @@ def test_new_version_that_is_broken_is_one_sentence(
     assert "Context" not in refusal
     assert words in refuse(mvc, project, "update", "--pretend")
     assert mvc("-C", str(project), "check").returncode == 3
+
+
+def commit_entries(template: Path, *entries: str) -> None:
+    """Commit what no work tree holds: mode, object and path of each."""
+    for entry in entries:
+        git("update-index", "--add", "--cacheinfo", entry, cwd=template)
+    identity = ("-c", "user.name=Developer", "-c", "user.email=developer@example.com")
+    git(*identity, "commit", "--quiet", "-m", "Entries", cwd=template)
+
+
+def too_long(template: Path) -> None:
+    """Commit files whose names no file system can hold."""
+    blob = git("rev-parse", "HEAD:cookiecutter.json", cwd=template)
+    commit_entries(template, *(f"100644,{blob},{n}{'x' * 300}" for n in range(20)))
+
+
+def without_its_filter(template: Path) -> None:
+    """Commit what git cannot check out without a program that is not there."""
+    release(template, None, {"../.gitattributes": "*.bin filter=large\n", "../logo.bin": LOGO})
+
+
+def with_a_lost_submodule(template: Path) -> None:
+    """Commit a submodule whose repository is gone."""
+    modules = '[submodule "lost"]\npath = lost\nurl = /nowhere/lost.git\n'
+    head = release(template, None, {"../.gitmodules": modules})
+    commit_entries(template, f"160000,{head},lost")
+
+
+CHECKOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "names": (too_long, r"(cannot stat '|unable to create file )0x{300}'?: File name too long"),
+    "filter": (without_its_filter, "cannot run /nowhere/large: No .*|external filter .*"),
+    "submodule": (with_a_lost_submodule, "repository '/nowhere/lost.git' does not exist"),
+}
+
+
+@pytest.mark.parametrize(("break_it", "reason"), CHECKOUTS.values(), ids=CHECKOUTS)
+def test_what_keeps_git_from_checking_out_the_template_is_one_sentence(
+    mvc: Mvc, home: Path, small: Path, tmp_path: Path, break_it: Callable[[Path], None], reason: str
+) -> None:
+    break_it(small)
+    git("config", "--global", "filter.large.smudge", "/nowhere/large", cwd=home)
+    git("config", "--global", "filter.large.required", "true", cwd=home)
+    (tmp_path / "tmp").mkdir()
+
+    done = mvc("new", "e", "-n", "-I", "--template", str(small), TMPDIR=str(tmp_path / "tmp"))
+
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf"Error: Cannot check out the template in `{tmp_path}/tmp`: ({reason})\. "
+        r"Where there is no room, set `TMPDIR`\.\n",
+        done.stderr,
+    ), done.stderr
+    assert not list(home.iterdir())
+
+
+def test_folder_that_cannot_be_made_while_rendering_is_told_with_the_cause(
+    mvc: Mvc, home: Path, small: Path, tmp_path: Path
+) -> None:
+    release(small, "v2.0.0", {"docs/deep/page.txt": "new\n"})
+    full = disturbing_itself(tmp_path, 1, "os.mkdir", "/docs'", 0)
+
+    done = mvc("new", "empire", "-n", "-I", "--template", str(small), **full)
+
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device.\n")
 
 
 @pytest.mark.parametrize("choices", [["crimson", "blue"], [1, 2]], ids=str)

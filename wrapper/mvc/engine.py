@@ -28,8 +28,8 @@ from cookiecutter.prompt import (
 from cookiecutter.utils import create_env_with_context
 from jinja2.exceptions import TemplateNotFound, UndefinedError
 
+from mvc import git
 from mvc.errors import MvcError
-from mvc.git import git
 from mvc.state import Answers
 
 # A hook that refuses says so itself; cookiecutter would log a traceback as well.
@@ -104,14 +104,25 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
         MvcError: when the template is broken, or with the words of a hook that refused.
     """
     import cruft
+    from cruft.exceptions import InvalidCookiecutterRepository
+    from git import GitError
 
     # Cruft would check out HEAD before any other commit.
-    git(f"--git-dir={template}", "update-ref", "--no-deref", "HEAD", commit)
+    git.git(f"--git-dir={template}", "update-ref", "--no-deref", "HEAD", commit)
     with _rendering(template.parent):
-        path: Path = cruft.create(
-            str(template), output_dir=folder, default_config=True, extra_context=answers
-        )
-    return path
+        options = {"output_dir": folder, "default_config": True, "extra_context": answers}
+        try:
+            return Path(cruft.create(str(template), **options))
+        except (InvalidCookiecutterRepository, GitError) as error:
+            # The template is at hand: it is this place, or what git runs there.
+            fault = f"Cannot check out the template in `{template.parent.parent}`"
+            advice = "Where there is no room, set `TMPDIR`."
+            raise MvcError(f"{fault}: {_reason(error)}. {advice}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what git said, of which GitPython makes many lines."""
+    return git.reason(str(error).partition("stderr: '")[2].removesuffix("'") or str(error))
 
 
 def use_extensions(generator: Path) -> None:
@@ -172,7 +183,9 @@ def _hooks_heard() -> Iterator[None]:
             lines = [line.strip() for line in words.read().split("\n") if line.strip()]
             if any(line.startswith("Traceback ") for line in lines):
                 lines = lines[-1:]
-            raise MvcError(" ".join(lines) or "A hook of the template failed.") from error
+            cause = getattr(error.__cause__, "strerror", "it said nothing")
+            sentence = " ".join(lines) or f"A hook of the template failed: {cause}."
+            raise MvcError(sentence) from error
         finally:
             os.dup2(usual, 2)
             os.close(usual)
@@ -191,8 +204,10 @@ def _translated(folder: Path | None = None) -> Iterator[None]:
     except TemplateNotFound as error:  # It is an OSError, too.
         raise MvcError(f"The template is broken: `{error.name}` is not there.") from error
     except OSError as error:
-        place = f": `{Path(error.filename).name}`" if error.filename else ""
-        raise MvcError(f"{error.strerror or error}{place}.") from error
+        # Cookiecutter puts one of its own, without a reason, before that of the system.
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        place = f": `{Path(cause.filename).name}`" if cause.filename else ""
+        raise MvcError(f"{cause.strerror or cause}{place}.") from error
     except UndefinedVariableInTemplate as error:
         # The exception itself would print all answers.
         raise MvcError(f"The template is broken: {error.message}: {error.error}") from error

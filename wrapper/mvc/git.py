@@ -86,13 +86,20 @@ def output(
         stream.decode("utf-8", "surrogateescape") for stream in (done.stdout, done.stderr)
     )
     if done.returncode not in ok_codes:
-        lines = (complaint.strip() or printed.strip() or "no reason given").splitlines()
-        marks = ("fatal: ", "error: ")
-        marked = (line for mark in marks for line in lines if line.startswith(mark))
-        reason = re.sub("^(fatal|error): ", "", next(marked, lines[-1]))
         verb = next(word for word in arguments if re.fullmatch("[a-z][a-z-]*", word))
-        raise MvcError(f"`git {verb}` failed: {reason}")
+        raise MvcError(f"`git {verb}` failed: {reason(complaint.strip() or printed)}")
     return printed
+
+
+def reason(complaint: str) -> str:
+    """Return what git complained of first: the rest is only what that led to.
+
+    What has no mark of git, such as the words of a hook, says last what is the matter.
+    """
+    mark = "^(?:fatal|error|warning|hint): "
+    marked = re.search(rf"^(?:fatal|error): (.+?)(?={mark}|\Z)", complaint, re.M | re.S)
+    words = marked[1] if marked else complaint.strip().rpartition("\n")[2]
+    return " ".join(words.split()) or "no reason given"
 
 
 def alternates(objects: Path) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Revision:
 class Template:
     """A bare clone of a template's repository.
 
-    ``source`` is what was cloned, ``url`` what projects remember.
+    ``source`` is what was cloned, ``url`` what projects remember: it has no credentials.
     """
 
     clone: Path
@@ -143,7 +143,8 @@ def fetch_recorded(url: str, commit: str, folder: Path) -> Template:
             template = _clone(str(BUNDLE), url, folder)
             template.resolve(commit)
             console.warn(
-                f"`{url}` cannot be reached. Taking the template that this command carries."
+                f"`{template.url}` cannot be reached. "
+                "Taking the template that this command carries."
             )
             return template
         raise
@@ -153,8 +154,15 @@ def _clone(source: str, url: str, folder: Path) -> Template:
     try:
         git.git("clone", "--quiet", "--bare", "--shared", "--", source, str(folder))
     except MvcError as error:
-        raise MvcError(f"Cannot clone the template `{source}`: {error}") from error
-    return Template(folder, source, url)
+        public = _without_credentials(source)
+        reason = str(error).replace(source, public)
+        raise MvcError(f"Cannot clone the template `{public}`: {reason}") from error
+    return Template(folder, source, _without_credentials(url))
+
+
+def _without_credentials(url: str) -> str:
+    # The user of a URL of ssh is no secret, and needed.
+    return re.sub(r"^(https?://)[^/]*@", r"\1", url)
 
 
 def _newest_release(tags: str) -> str | None:
