@@ -44,6 +44,59 @@ def test_author_comes_from_git(mvc: Mvc, home: Path) -> None:
     assert (answers["author"], answers["email"]) == ("Wilhuff Tarkin", "tarkin@example.com")
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["own repository", "inside another"])
+def test_author_is_the_one_of_the_new_repository(mvc: Mvc, home: Path, inside: bool) -> None:
+    (home / "office").mkdir()
+    settings = home.parent / "home/office"
+    settings.write_text("[user]\n\tname = Tarkin\n\temail = tarkin@example.com\n")
+    git("config", "--global", "user.name", "Wilhuff", cwd=home)
+    git("config", "--global", f"includeIf.gitdir:{home}/office/.path", str(settings), cwd=home)
+    if inside:
+        git("init", "--quiet", "office", cwd=home)
+
+    done = mvc("new", "office/empire", "-n", "-I")
+
+    answers = answers_of(home / "office/empire")
+    assert (answers["author"], answers["email"]) == ("Tarkin", "tarkin@example.com")
+    assert done.stderr == ""
+    assert [path.name for path in (home / "office").iterdir() if path.name != ".git"] == ["empire"]
+    if not inside:
+        assert git("log", "--format=%an", cwd=home / "office/empire") == "Tarkin"
+
+
+def test_author_of_the_environment_is_taken(mvc: Mvc, home: Path) -> None:
+    variables = {"GIT_AUTHOR_NAME": "Tarkin", "GIT_AUTHOR_EMAIL": "tarkin@example.com"}
+
+    done = mvc("new", "empire", "-n", "-I", **variables)
+
+    answers = answers_of(home / "empire")
+    assert (answers["author"], answers["email"]) == ("Tarkin", "tarkin@example.com")
+    assert "placeholders" not in done.stdout
+
+
+def test_placeholders_without_an_identity_are_told_and_can_be_changed(mvc: Mvc, home: Path) -> None:
+    done = mvc("new", "empire", "-n", "-I")
+
+    assert done.returncode == 0, done.stderr
+    assert (
+        "\nAuthor and commit are placeholders: git has no `user.name` or `user.email`. Set both by "
+        "`git config --global`, then type `git commit --amend --reset-author` and "
+        "`mvc update --set author=NAME --set email=EMAIL`.\n"
+    ) in done.stdout
+    project = home / "empire"
+    git("config", "--global", "user.name", "Tarkin", cwd=home)
+    git("config", "--global", "user.email", "tarkin@example.com", cwd=home)
+    git("commit", "--amend", "--reset-author", "--no-edit", cwd=project)
+    updated = mvc("-C", "empire", "update", "--set", "author=T", "--set", "email=t@example.com")
+    assert updated.returncode == 0, updated.stderr
+    assert answers_of(project)["author"] == "T"
+    assert git("log", "--format=%an", cwd=project) == "Tarkin"
+    # Whoever is known, or has said so, needs no advice.
+    chosen = ("--set", "author=T", "--set", "email=t@example.com")
+    assert "placeholders" not in mvc("new", "known", "-n", "-I").stdout
+    assert "placeholders" not in mvc("new", "told", "-n", "-I", *chosen, HOME="/nowhere").stdout
+
+
 def test_without_terminal_the_defaults_are_taken_and_told(mvc: Mvc) -> None:
     done = mvc("new", "empire", "-I", "--set", "version=2.0")
 
@@ -118,9 +171,22 @@ def test_identity_and_branch_of_git_win(mvc: Mvc, home: Path) -> None:
 def test_no_repository_inside_another(mvc: Mvc, home: Path) -> None:
     git("init", "--quiet", cwd=home)
 
+    done = mvc("new", "empire", "-n", "-I")
+
+    assert done.returncode == 0
+    assert "\n`empire` is in a repository already: commit it there.\n" in done.stdout
+    assert not (home / "empire/.git").exists()
+
+
+@pytest.mark.parametrize("rule", ["empire/", "*", "/empire/*"])
+def test_repository_of_its_own_inside_one_that_ignores_it(mvc: Mvc, home: Path, rule: str) -> None:
+    git("init", "--quiet", cwd=home)
+    (home / ".gitignore").write_text(f"{rule}\n")
+
     assert mvc("new", "empire", "-n", "-I").returncode == 0
 
-    assert not (home / "empire/.git").exists()
+    assert git("status", "--porcelain", cwd=home / "empire") == ""
+    assert git("log", "--format=%s", cwd=home / "empire") == "Create the project from its template"
 
 
 def test_git_hook_of_another_repository_is_left_alone(mvc: Mvc, home: Path) -> None:

@@ -769,6 +769,32 @@ def test_project_that_is_not_ready_is_refused(empire: Empire, script: str, sente
     assert sentence in empire.refused()
 
 
+@pytest.mark.parametrize(
+    ("script", "variables", "sentence"),
+    [
+        (":", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}, "--add safe.directory {path}\n"),
+        ("echo [ >> .git/config", {}, "bad config line"),
+        ("rm -rf .git; echo gitdir: /nowhere > .git", {}, "not a git repository: /nowhere\n"),
+    ],
+    ids=["of another user", "broken configuration", "lost"],
+)
+def test_repository_that_git_refuses_is_told_with_the_reason(
+    empire: Empire,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    variables: dict[str, str],
+    sentence: str,
+) -> None:
+    shell(script, empire.path)
+    # The template is not the one that is meant.
+    git("config", "--global", "safe.directory", str(empire.template), cwd=empire.template)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert sentence.format(path=empire.path) in empire.refused()
+    assert sentence.format(path=empire.path) in empire.refused("--abort")
+
+
 def test_change_in_another_folder_of_the_repository_is_refused(nested: Empire, home: Path) -> None:
     write(home, {"services/other/lines.txt": "changed\n"})
     release(nested.template, "v2.0.0", {"lines.txt": NEW})

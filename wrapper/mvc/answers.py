@@ -12,6 +12,11 @@ from mvc.state import Answers, State
 
 # Says why a set of answers cannot be used; empty where it can.
 Refusal = Callable[[Answers], str]
+PLACEHOLDERS = (
+    "Author and commit are placeholders: git has no `user.name` or `user.email`. Set both by "
+    "`git config --global`, then type `git commit --amend --reset-author` and "
+    "`mvc update --set author=NAME --set email=EMAIL`."
+)
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,11 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
         MvcError: when an answer cannot be used, or a default cannot be rendered.
     """
     chosen = options.answers(questions)
-    user = git.settings("user.name", "user.email")
+    user = git.identity(path.absolute())
     defaults = {
         "project_name": _human_name(path),
-        "author": user.get("user.name"),
-        "email": user.get("user.email"),
+        "author": user["name"],
+        "email": user["email"],
     }
     known = {key: value for key, value in defaults.items() if key in questions and value}
     _refuse_jinja({**known, **chosen})
@@ -78,6 +83,8 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
     assumed = {key: value for key, value in answers.items() if key not in chosen}
     if assumed and not options.interactive:
         console.say(f"Defaults: {format_answers(assumed)}")
+        if not all(defaults[key] for key in defaults.keys() & assumed.keys()):
+            console.say(PLACEHOLDERS)
     return answers
 
 

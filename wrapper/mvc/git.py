@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -139,10 +140,42 @@ def settings(*keys: str, cwd: Path | None = None) -> dict[str, str]:
     return {key: found[key.lower()] for key in keys if found.get(key.lower())}
 
 
-def is_inside_repository(folder: Path) -> bool:
-    """Return whether files in ``folder`` belong to a work tree."""
-    command = ("rev-parse", "--is-inside-work-tree")
-    return output(*command, cwd=folder, ok_codes=(0, 128)) == "true\n"
+def identity(target: Path) -> dict[str, str | None]:
+    """Return the ``name`` and ``email`` of commits in the repository that ``target`` is to have.
+
+    It may be no more than planned; where the user has configured neither they are None.
+    """
+    place = target if target.is_dir() else target.parent
+    # What the user's configuration includes may depend on where a repository is.
+    with tempfile.TemporaryDirectory(prefix=".mvc-", dir=place) as folder:
+        with suppress(MvcError):  # What needs the repository says so itself.
+            if not is_inside_repository(target):
+                git("init", "--quiet", "--template=", cwd=Path(folder))
+        known = settings("user.name", "user.email", cwd=Path(folder))
+    return {
+        key: os.environ.get(f"GIT_AUTHOR_{key.upper()}") or known.get(f"user.{key}")
+        for key in ("name", "email")
+    }
+
+
+def is_inside_repository(target: Path) -> bool:
+    """Return whether a repository around ``target``, which may be no more than planned, has it.
+
+    One that ignores it has not.
+
+    Raises:
+        MvcError: with git's own reason, when it does not trust or understand the repository.
+    """
+    place = target if target.is_dir() else target.parent
+    try:
+        # In the language that is looked for.
+        inside = output("rev-parse", "--is-inside-work-tree", cwd=place, env={"LC_ALL": "C"})
+    except MvcError as error:
+        if "not a git repository (or any" in str(error):
+            return False
+        raise
+    ignored = ("check-ignore", f"{target}{os.sep}")
+    return inside == "true\n" and not output(*ignored, cwd=place, ok_codes=(0, 1, 128))
 
 
 def repository(project: Path) -> Repository:

@@ -72,9 +72,10 @@ def _install(target: Path, path: Path, answers: Answers) -> None:
 
 
 def _commit(target: Path, path: Path, answers: Answers) -> None:
-    if git.is_inside_repository(target):
-        return
     try:
+        if git.is_inside_repository(target):
+            console.say(f"`{path}` is in a repository already: commit it there.")
+            return
         git.init(target)
         name, email = answers.get("author", "mvc"), answers.get("email", "mvc@localhost")
         git.commit_all(target, COMMIT_MESSAGE, name, email)
