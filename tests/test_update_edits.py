@@ -563,6 +563,27 @@ def test_conflict_in_a_folder_can_be_taken_back(nested: Empire, home: Path) -> N
     assert everything(home) == before
 
 
+def test_update_of_another_project_in_the_repository_is_not_taken_back(
+    nested: Empire, home: Path
+) -> None:
+    second = created(nested.mvc, nested.template, home / "services/my second")
+    commit(home, "Second")
+    conflicting(nested)
+    nested.update(3)
+    command = f"`mvc -C {nested.path} update --abort`"
+
+    for cwd in (".", "..", "../.."):
+        assert second.refused("--abort", cwd=cwd) == (
+            f"Error: The last update is of another project: {command} takes it back.\n"
+        )
+    assert second.refused().endswith(f"commit, or take it back with {command}.\n")
+    abort(nested, "docs")
+    release(second.template, "v2.1.0", {"run.sh": SCRIPT + "echo newer\n"})
+    second.change({"run.sh": SCRIPT + "echo mine\n"})
+    second.update(3)
+    assert f"`mvc -C '{second.path}' update --abort`" in nested.refused("--abort")
+
+
 def conflicting(empire: Empire) -> None:
     """Let the template change what the user has changed, and all sorts of other things."""
     user: dict[str, str | bytes | None] = {
@@ -912,7 +933,41 @@ def test_conflict_lists_the_files_and_the_ways_on(empire: Empire) -> None:
     assert re.findall(r"^  conflict  (.*)$", told, re.M) == conflicts
     assert sorted(stages(empire.path)) == conflicts
     assert "Resolve the conflicts and `git add` the files." in told
+    gone = (
+        "The template no longer has `docs/guide.txt`: `git rm` it, or `git add` it to keep yours."
+    )
+    assert gone in told
+    assert told.count("no longer has") == 1
     assert "Or take it all back: `mvc update --abort`." in told
+
+
+@pytest.mark.parametrize("words", ["rm", "add"])
+def test_file_that_the_template_deleted_is_resolved_as_the_hint_says(
+    empire: Empire, words: str
+) -> None:
+    empire.change({"lines.txt": lines(_2="mine\n")})
+    release(empire.template, "v2.0.0", {"lines.txt": None})
+
+    told = empire.update(3)
+
+    assert "`lines.txt`: `git rm` it, or `git add` it to keep yours.\n" in told
+    git(words, "lines.txt", cwd=empire.path)
+
+    assert stages(empire.path) == {}
+    shell("git commit --quiet -m Resolve", empire.path)
+    assert (empire.path / "lines.txt").exists() == (words == "add")
+
+
+def test_file_that_both_have_moved_is_resolved_as_the_hint_says(empire: Empire) -> None:
+    empire.change({"lines.txt": None, "mine.txt": LINES})
+    release(empire.template, "v2.0.0", {"lines.txt": None, "theirs.txt": LINES})
+
+    told = empire.update(3)
+
+    assert "The template no longer has `lines.txt`: `git rm` it.\n" in told
+    git("rm", "lines.txt", cwd=empire.path)
+    git("add", "mine.txt", "theirs.txt", cwd=empire.path)
+    shell("git commit --quiet -m Resolve", empire.path)
 
 
 @pytest.mark.parametrize("cwd", [".", "docs"])
@@ -1000,6 +1055,10 @@ def test_nothing_is_left_to_abort_after_an_update(empire: Empire) -> None:
     edited(empire)
     empire.update(0)
 
+    assert empire.refused("--abort") == (
+        "Error: There is no update to abort. Take back the staged one with `git reset --hard`.\n"
+    )
+    shell("git reset --quiet --hard", empire.path)
     assert empire.refused("--abort") == "Error: There is no update to abort.\n"
 
 

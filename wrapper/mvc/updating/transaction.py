@@ -7,6 +7,7 @@ with the end of the update.
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import Any
 
 from mvc import console, git
 from mvc.errors import MvcError
+from mvc.state import STATE
 from mvc.updating.merge import Conflicts, Scratch
 
 try:
@@ -48,8 +50,7 @@ class Transaction:
         """
         if not self._folder.exists():
             return False
-        staged = ("diff-index", "--cached", "--name-only", "HEAD")
-        undone = not self._index.exists() and not git.git(*staged, cwd=self._repository.top)
+        undone = not self._index.exists() and not self._staged()
         if undone or self._read()["head"] != self._repository.head:
             self._close()
             return False
@@ -64,7 +65,7 @@ class Transaction:
         if self._is_open():
             raise MvcError(
                 "The last update is not finished. Resolve its conflicts and commit, "
-                "or take it back with `mvc update --abort`."
+                f"or take it back with {self._abort_command()}."
             )
 
     def apply(self, scratch: Scratch, tree: str, changed: list[str], conflicts: Conflicts) -> None:
@@ -100,15 +101,37 @@ class Transaction:
         """Bring back what was there before the update, when nothing writes for it any more.
 
         Raises:
-            MvcError: when there is none.
+            MvcError: when there is none, or only one of another project in the repository.
         """
         if self._is_open():
+            if not self._is_own():
+                raise MvcError(
+                    f"The last update is of another project: {self._abort_command()} takes it back."
+                )
             with _exclusive_lock(self._folder):
                 # An update that was still at work may have ended since.
                 if self._folder.exists():
                     self._restore()
                     return
-        raise MvcError("There is no update to abort.")
+        staged = self._staged(f":(top,glob)**/{STATE}")
+        advice = " Take back the staged one with `git reset --hard`." if staged else ""
+        raise MvcError(f"There is no update to abort.{advice}")
+
+    def _staged(self, *paths: str) -> str:
+        listing = ("diff-index", "--cached", "--name-only", "HEAD", "--", *paths)
+        return git.git(*listing, cwd=self._repository.top)
+
+    def _is_own(self) -> bool:
+        """Return whether the open update is that of the project where the command is run."""
+        return self._repository.prefix.startswith(self._prefix())
+
+    def _prefix(self) -> str:
+        # Older commands did not note it.
+        return str(self._read().get("prefix", ""))
+
+    def _abort_command(self) -> str:
+        project = shlex.quote(str(self._repository.top / self._prefix()))
+        return "`mvc update --abort`" if self._is_own() else f"`mvc -C {project} update --abort`"
 
     def _close(self) -> None:
         """Forget the update."""
@@ -155,7 +178,8 @@ class Transaction:
                 found[path] = FOLDER if _is_folder(place) else str(number)
                 if found[path] != FOLDER:
                     shutil.copy2(place, self._staging / str(number), follow_symlinks=False)
-        note = {"head": self._repository.head, "found": found}
+        where = {"head": self._repository.head, "prefix": self._repository.prefix}
+        note = {**where, "found": found}
         (self._staging / "note.json").write_text(json.dumps(note), "utf-8")
         for copy in ("index", self._index.name):
             shutil.copy2(self._repository.folder / "index", self._staging / copy)

@@ -116,6 +116,11 @@ def _advise(plan: Plan, refreshed: bool) -> None:
     steps = ["The update is staged: see `git diff --cached`."]
     if plan.conflicts:
         steps = ["Resolve the conflicts and `git add` the files."]
+    for path, versions in plan.conflicts.items():
+        found = {version[-1] for version in versions}
+        if "1" in found and "3" not in found:
+            keep = ", or `git add` it to keep yours" if "2" in found else ""
+            steps.append(f"The template no longer has `{path}`: `git rm` it{keep}.")
     if plan.lock and not refreshed:
         steps.append(f"Run `make lock` and `git add {plan.lock}`.")
     steps.append("Run `make install test`, then commit.")
