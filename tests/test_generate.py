@@ -683,7 +683,7 @@ def test_unknown_generator_is_a_usage_error(mvc: Mvc, service: Path) -> None:
 
 @pytest.mark.parametrize("command", [("generate",), ("generate", *MARKET), ("destroy", *MARKET)])
 def test_generators_work_in_projects_only(mvc: Mvc, home: Path, command: tuple[str, ...]) -> None:
-    sentence = f"`.cruft.json` not found in `{home}`. Run `mvc new` or change directory."
+    sentence = f"`.cruft.json` not found in `{home}`. Run `mvc new`, change directory, or "
     refused(mvc(*command), 1, sentence)
 
 

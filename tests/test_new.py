@@ -279,6 +279,26 @@ def test_checkout_takes_a_tag_a_branch_or_a_commit(
         assert not (home / ref / "later.txt").exists()
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_template_that_only_this_machine_has_is_told(
+    mvc: Mvc, home: Path, repository: Path, scheme: str
+) -> None:
+    url = f"{scheme}{repository}"
+
+    done = mvc("new", "empire", "-n", "-I", "--template", url)
+
+    assert (
+        f"The project remembers the template as `{url}`, a place on this machine: "
+        "`mvc update --template URL` changes that.\n"
+    ) in done.stdout
+    assert json.loads((home / "empire/.cruft.json").read_text())["template"] == url
+    redirection = f"url.{repository}.insteadOf"
+    git("config", "--global", redirection, "https://example.com/template", cwd=home)
+    updated = mvc("-C", "empire", "update", "--template", "https://example.com/template")
+    assert (updated.returncode, updated.stderr) == (0, "")
+    assert "a place on this machine" not in updated.stdout
+
+
 def test_nothing_is_left_among_the_temporary_files(mvc: Mvc, tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
 
@@ -526,7 +546,9 @@ def test_question_without_choices_is_one_sentence(home: Path, tmp_path: Path) ->
     commit(template, "Broken")
 
     terminal = spawn("empire", "-I", "--template", str(template))
+    terminal.expect_exact("`mvc update --template URL` changes that.\r\n")
     terminal.expect_exact("Error: The template is broken: `a` has no choices.\r\n")
+    assert not terminal.before
     terminal.expect(pexpect.EOF)
     terminal.close()
 
@@ -657,7 +679,8 @@ def test_run_outside_of_a_project_is_one_sentence(mvc: Mvc, home: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: `.cruft.json` not found in `{home}`. Run `mvc new` or change directory.\n"
+        f"Error: `.cruft.json` not found in `{home}`. Run `mvc new`, change directory, "
+        "or `cruft link` a project of plain cookiecutter.\n"
     )
 
 

@@ -1134,3 +1134,26 @@ def test_project_of_plain_cruft_is_checked_compared_and_updated(
     other = create(mvc, home, moving, "v3.0.0", "--set", "size=1", name="other")
     assert tree(project) == tree(other)
     assert run(CRUFT, "diff", "--exit-code", cwd=project) == ""
+
+
+def test_project_of_plain_cookiecutter_is_linked_as_the_message_says(
+    mvc: Mvc, home: Path, moving: Path
+) -> None:
+    answers = {"colour": "blue", "size": "7"}
+    given = [f"{key}={value}" for key, value in answers.items()]
+    cookiecutter = Path(sys.executable).with_name("cookiecutter")
+    run(cookiecutter, f"git+file://{moving}", "--no-input", "-c", "v1.0.0", *given, cwd=home)
+    project = home / "empire"
+    assert "or `cruft link` a project of plain cookiecutter." in refuse(
+        mvc, home, "-C", str(project), "check"
+    )
+
+    context = ("--no-input", "--extra-context", json.dumps(answers))
+    run(CRUFT, "link", moving, "--checkout", "v1.0.0", *context, cwd=project)
+
+    git("init", "--quiet", cwd=project)
+    commit(project, "Link")
+    drift = mvc("-C", str(project), "diff", "--exit-code")
+    assert (drift.returncode, drift.stdout) == (0, "")
+    update(mvc, project)
+    assert (project / "README.md").read_text() == "# empire\n\nColour: blue.\n"

@@ -24,7 +24,8 @@ def find_project(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / STATE).is_file():
             return folder
-    raise MvcError(f"`{STATE}` not found in `{start}`. Run `mvc new` or change directory.")
+    advice = "Run `mvc new`, change directory, or `cruft link` a project of plain cookiecutter."
+    raise MvcError(f"`{STATE}` not found in `{start}`. {advice}")
 
 
 @dataclass(frozen=True)

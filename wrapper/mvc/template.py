@@ -112,19 +112,30 @@ def fetch(explicit: str | None, folder: Path) -> Template:
     Raises:
         MvcError: when it cannot be cloned, or this command carries no template of its own.
     """
+    source, url = _origin(explicit)
+    template = _clone(source, url, folder)
+    if Path(url).is_absolute() or url.startswith("file:"):
+        console.say(
+            f"The project remembers the template as `{url}`, a place on this machine: "
+            "`mvc update --template URL` changes that."
+        )
+    return template
+
+
+def _origin(explicit: str | None) -> tuple[str, str]:
+    """Return what to clone, and the URL that projects remember."""
     if explicit:
         local = Path(explicit)
         source = str(local.resolve()) if local.exists() else engine.expand(explicit)
-        return _clone(source, source, folder)
+        return source, source
     # PEP 610 says where this command was installed from.
     origin = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     checkout = _checkout(origin)
     if checkout:
-        return _clone(checkout, checkout, folder)
+        return checkout, checkout
     if not BUNDLE.exists():
         raise MvcError("This installation carries no template. Name one with `--template`.")
-    url = origin["url"] if "vcs_info" in origin else _public_url()
-    return _clone(str(BUNDLE), url, folder)
+    return str(BUNDLE), origin["url"] if "vcs_info" in origin else _public_url()
 
 
 def fetch_recorded(url: str, commit: str, folder: Path) -> Template:
