@@ -216,6 +216,20 @@ def test_hook_that_refuses_the_commit_is_told_with_the_remedy(mvc: Mvc, home: Pa
     assert mvc("new", "other", "-n", PYTHON="false").stderr.count("Run `make install` in") == 1
 
 
+def test_commit_that_cannot_be_signed_is_told_with_the_reason(mvc: Mvc, home: Path) -> None:
+    git("config", "--global", "commit.gpgSign", "true", cwd=home)
+    git("config", "--global", "gpg.program", "false", cwd=home)
+
+    done = mvc("new", "empire", "-n", "-I")
+
+    assert done.returncode == 1
+    assert re.fullmatch(
+        "Error: The project is created, but not committed. Run `git commit` in `empire`. "
+        "What failed: `git commit` failed: gpg failed to sign the data.*\n",
+        done.stderr,
+    )
+
+
 def test_files_that_the_user_ignores_elsewhere_are_committed(mvc: Mvc, home: Path) -> None:
     (home.parent / "ignore").write_text("*.md\nMakefile\n")
     git("config", "--global", "core.excludesFile", str(home.parent / "ignore"), cwd=home)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Mvc
-from support import Entry, commit, git, release, run, snapshot, tree
+from support import Entry, commit, disturbing_itself, git, release, run, snapshot, tree
 
 pytestmark = pytest.mark.slow
 
@@ -391,17 +392,73 @@ def test_what_is_not_tracked_and_not_in_the_way_is_left_alone(empire: Empire) ->
     assert contents(empire.path) == {**mine, **new}
 
 
-def test_edit_that_git_was_told_to_overlook_stays(empire: Empire) -> None:
-    git("update-index", "--assume-unchanged", "lines.txt", cwd=empire.path)
-    write(empire.path, {"lines.txt": "mine\n"})
+@pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
+def test_edit_that_git_was_told_to_overlook_stays_and_the_flag_is_told(
+    empire: Empire, flag: str
+) -> None:
+    git("update-index", f"--{flag}", SPECIAL, cwd=empire.path)
+    write(empire.path, {SPECIAL: "mine\n"})
     before = everything(empire.path)
-    release(empire.template, "v2.0.0", {"lines.txt": NEW, "new.txt": "new\n"})
+    release(empire.template, "v2.0.0", {SPECIAL: NEW, "new.txt": "new\n"})
 
     done = empire.mvc("-C", str(empire.path), "update")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: `git read-tree` failed: Entry 'lines.txt' not uptodate")
+    command = f"git update-index --no-{flag} '{SPECIAL}'"
+    assert done.stderr == (
+        f"Error: `{SPECIAL}` is marked `--{flag}`, and was edited. "
+        f"Run `{command}`, then commit or stash it.\n"
+    )
     assert everything(empire.path) == before
+    shell(f"{command}; git commit --quiet --all -m Mine", empire.path)
+    empire.update(3)
+
+
+def test_merge_that_is_left_in_the_state_is_told(empire: Empire) -> None:
+    release(empire.template, "v2.0.0", {"lines.txt": NEW})
+    release(empire.template, "v3.0.0", {"lines.txt": LINES})
+    for branch in ("v2.0.0", "v3.0.0"):
+        git("checkout", "--quiet", "-b", branch, "main", cwd=empire.path)
+        done = empire.mvc("-C", str(empire.path), "update", "--checkout", branch)
+        assert done.returncode == 0, done.stderr
+        commit(empire.path, "Update")
+    shell("git merge --quiet v2.0.0 || :", empire.path)
+
+    sentence = "Error: `.cruft.json` has conflict markers. Resolve the merge first.\n"
+    assert empire.refused() == sentence
+    for command in ("check", "diff"):
+        assert empire.mvc("-C", str(empire.path), command).stderr == sentence
+
+
+def test_objects_of_a_shared_repository_are_for_the_group(
+    empire: Empire,
+) -> None:
+    shell("git config core.sharedRepository group; chmod -R g+rws .git/objects", empire.path)
+    known = snapshot(empire.path / ".git/objects")
+    release(empire.template, "v2.0.0", {"lines.txt": NEW, "new.txt": "new\n"})
+    usual = os.umask(0o077)
+    try:
+        empire.update(0)
+    finally:
+        os.umask(usual)
+
+    fresh = {
+        path: entry
+        for path, entry in snapshot(empire.path / ".git/objects").items()
+        if path not in known
+    }
+    modes = {(entry.content is None, stat.filemode(entry.mode)[:7]) for entry in fresh.values()}
+    assert modes == {(True, "drwxrws"), (False, "-r--r--")}
+
+
+def test_file_system_without_hard_links_is_no_obstacle(empire: Empire, tmp_path: Path) -> None:
+    edited(empire)
+
+    without_links = disturbing_itself(tmp_path, 1, "os.link", "", 0)
+    done = empire.mvc("-C", str(empire.path), "update", **without_links)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (empire.path / "lines.txt").read_text() == MERGED
 
 
 def test_file_that_is_no_longer_tracked_is_left_alone(empire: Empire) -> None:

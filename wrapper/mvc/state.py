@@ -56,10 +56,13 @@ class State:
         """Return the state of a project.
 
         Raises:
-            MvcError: when its file was not written by cruft.
+            MvcError: when its file was not written by cruft, or is in conflict.
         """
+        raw = (project / STATE).read_bytes()
+        if b"\n<<<<<<< " in raw:
+            raise MvcError(f"`{STATE}` has conflict markers. Resolve the merge first.")
         try:
-            content = json.loads((project / STATE).read_text("utf-8"))
+            content = json.loads(raw.decode("utf-8"))
             texts = [content["template"], content["commit"], content.get("checkout") or "HEAD"]
             answers, skip = content["context"]["cookiecutter"], content.get("skip", [])
             sound = _are_texts(texts) and all(texts) and _are_texts(skip)

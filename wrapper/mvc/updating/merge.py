@@ -39,8 +39,11 @@ class Scratch:
         if tuple(map(int, version.split(".")[:2])) < (2, 38):
             raise MvcError(f"This is git {version}. Updates need git 2.38 or newer.")
         self._objects = git.alternates(own.objects) if own else {}
-        # Both must name objects alike, or neither finds those of the other.
-        options = [f"--object-format={own.object_format}"] if own else []
+        # Both must name objects alike, or neither finds those of the other; and whoever may
+        # use the one must be able to use what it gets from the other.
+        shared = git.settings("core.sharedRepository", cwd=project).values()
+        options = [f"--shared={value}" for value in shared]
+        options += [f"--object-format={own.object_format}"] if own else []
         git.git("init", "--quiet", "--bare", "--template=", *options, str(folder))
 
     def git(self, *arguments: str, tree: Path | None = None, **options: Any) -> str:

@@ -28,6 +28,8 @@ except ImportError:  # On Windows nothing waits for what a killed update has sta
 FOLDER = "folder"
 # What git keeps in its folder while something of its own is half done.
 UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
+# What git shows of files whose edits it was told to overlook.
+FLAGS = {"S": "skip-worktree", "s": "skip-worktree", "h": "assume-unchanged"}
 SHOWN = 5
 
 
@@ -151,7 +153,11 @@ class Transaction:
 
         # Files that were touched, or copied with the repository, look changed until then.
         run_git("update-index", "-q", "--refresh", ok_codes=(0, 1))
-        run_git("read-tree", "-m", "-u", repository.head, tree)
+        try:
+            run_git("read-tree", "-m", "-u", repository.head, tree)
+        except MvcError as error:
+            self._refuse_flags(str(error))
+            raise
         if conflicts:
             # A path has to leave the index before it can enter in several versions.
             nothing = f"0 {'0' * len(tree)}"
@@ -163,6 +169,21 @@ class Transaction:
             run_git("update-index", "-z", "--index-info", stdin="".join(lines))
         self._index.replace(repository.folder / "index")
         self._unlock()
+
+    def _refuse_flags(self, complaint: str) -> None:
+        """Name the flag of a file that git complains of, which keeps its edit from being seen.
+
+        Raises:
+            MvcError: when it has one.
+        """
+        listed = git.output("ls-files", "-v", "-z", cwd=self._repository.top).split("\0")
+        for tag, path in ((line[0], line[2:]) for line in listed if line):
+            if tag in FLAGS and f"'{path}'" in complaint:
+                command = f"git update-index --no-{FLAGS[tag]} {shlex.quote(path)}"
+                raise MvcError(
+                    f"`{path}` is marked `--{FLAGS[tag]}`, and was edited. "
+                    f"Run `{command}`, then commit or stash it."
+                )
 
     def _record(self, paths: set[str]) -> None:
         """Copy what is at the paths, and note which of the folders above them there are."""
@@ -210,16 +231,16 @@ class Transaction:
 
     def _hold_index(self) -> None:
         try:
-            os.link(self._folder / "note.json", self._index_lock)
+            # Git makes a file there: what is a folder is the lock of an update.
+            self._index_lock.mkdir()
         except FileExistsError as error:
             raise MvcError(
                 f"Another git process is at work here. Remove `{self._index_lock}` if not."
             ) from error
 
     def _unlock(self) -> None:
-        with suppress(FileNotFoundError):
-            if self._index_lock.samefile(self._folder / "note.json"):
-                self._index_lock.unlink()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._index_lock.rmdir()
 
 
 def refuse_changes(repository: git.Repository) -> None:
@@ -267,7 +288,9 @@ def _copy_objects(source: Path, target: Path) -> None:
     for file in source.glob("??/*"):
         copy = target / file.relative_to(source)
         if not copy.exists():
-            copy.parent.mkdir(exist_ok=True)
+            if not copy.parent.exists():
+                copy.parent.mkdir()
+                shutil.copymode(file.parent, copy.parent)
             # Under its name an object must never be seen unfinished.
             draft = copy.with_name(f"tmp_obj_{copy.name}")
             shutil.copy2(file, draft)
