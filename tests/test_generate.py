@@ -230,22 +230,47 @@ def test_destroy_of_what_is_not_there_changes_nothing(mvc: Mvc, service: Path) -
     assert tree(service) == before
 
 
-def test_edited_file_is_kept_and_told(mvc: Mvc, service: Path) -> None:
-    router = (service / ROUTER).read_bytes()
+@pytest.mark.parametrize("options", [[], ["--pretend"]])
+def test_destroy_of_an_edited_file_touches_nothing(
+    mvc: Mvc, service: Path, options: list[str]
+) -> None:
     mvc("generate", *MARKET)
     with (service / CONTROLLER).open("a") as controller:
         controller.write("\nMINE = 1\n")
+    before = tree(service)
 
-    done = mvc("destroy", *MARKET)
+    done = mvc("destroy", *MARKET, *options)
 
-    assert done.returncode == 0
-    assert f"     keep  {CONTROLLER} (differs; `--force` removes it)\n" in done.stdout
-    assert "MINE" in (service / CONTROLLER).read_text("utf-8")
-    assert not (service / VIEW).exists()
-    assert (service / ROUTER).read_bytes() == router
+    sentence = f"`{CONTROLLER}` differs from what these arguments generate. Nothing was removed; "
+    refused(done, 3, f"{sentence}`--force` removes it, too.")
+    assert f" conflict  {CONTROLLER}\n" in done.stdout
+    assert tree(service) == before
 
-    assert f"   remove  {CONTROLLER}\n" in mvc("destroy", *MARKET, "--force").stdout
-    assert not (service / CONTROLLER).exists()
+
+def test_destroy_of_an_edited_file_by_force(mvc: Mvc, service: Path) -> None:
+    before, places = tree(service), folders(service)
+    mvc("generate", *MARKET)
+    (service / VIEW).write_text("mine\n", "utf-8")
+
+    done = mvc("destroy", *MARKET, "--force")
+
+    lines = [("remove", path) for path in FILES]
+    assert (done.returncode, done.stdout) == (0, told(*lines, ("subtract", ROUTER)))
+    assert (tree(service), folders(service)) == (before, places)
+
+
+def test_destroy_on_a_terminal_touches_nothing_edited(service: Path, mvc: Mvc) -> None:
+    mvc("generate", *MARKET)
+    (service / VIEW).write_text("mine\n", "utf-8")
+    before = tree(service)
+    terminal = pexpect.spawn(str(MVC), ["destroy", *MARKET], encoding="utf-8", timeout=30)
+
+    terminal.expect(f"conflict  {VIEW}")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 3
+    assert tree(service) == before
 
 
 def test_folder_goes_with_its_last_file(mvc: Mvc, service: Path) -> None:
@@ -447,18 +472,36 @@ def test_router_that_is_not_understood_is_left_alone(
     assert (router.read_text("utf-8") if router.exists() else None) == source
 
 
-def test_destroy_leaves_a_router_that_is_not_understood_alone(mvc: Mvc, service: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("PREFIX = ", "PREFIX = = ", "has a syntax error in line 10"),
+        (
+            "stock_market_router, prefix=PREFIX)",
+            "stock_market_router)",
+            "uses `stock_market_router` for something else",
+        ),
+    ],
+)
+def test_destroy_with_an_edited_registration_touches_nothing(
+    mvc: Mvc, service: Path, old: str, new: str, fault: str
+) -> None:
     mvc("generate", *MARKET)
-    with (service / ROUTER).open("a") as router:
-        router.write("if\n")
-    source = (service / ROUTER).read_bytes()
+    router = service / ROUTER
+    router.write_text(router.read_text("utf-8").replace(old, new), "utf-8")
+    before = tree(service)
 
     done = mvc("destroy", *MARKET)
 
-    line = source.count(b"\n")
-    sentence = f"has a syntax error in line {line}, and was left alone. Take out of it yourself"
-    refused(done, 1, f"`{ROUTER}` {sentence}:\n{ADVICE}")
-    assert (service / ROUTER).read_bytes() == source
+    choice = "Nothing was removed; `--force` removes the files all the same"
+    refused(done, 3, f"`{ROUTER}` {fault}. {choice}. Take out of it yourself:\n{ADVICE}")
+    assert tree(service) == before
+
+    done = mvc("destroy", *MARKET, "--force")
+
+    refused(done, 1, f"`{ROUTER}` {fault}, and was left alone. Take out of it yourself:\n{ADVICE}")
+    assert done.stdout == told(*(("remove", path) for path in FILES))
+    assert router.read_bytes() == before[ROUTER].content
     assert not any((service / path).exists() for path in FILES)
 
 

@@ -30,7 +30,6 @@ class Word(StrEnum):
     SKIP = "skip"
     INSERT = "insert"
     REMOVE = "remove"
-    KEEP = "keep"
     SUBTRACT = "subtract"
     ABSENT = "absent"
 
@@ -46,46 +45,60 @@ class Step(NamedTuple):
 
     def __str__(self) -> str:
         """Return it for people."""
-        remark = " (differs; `--force` removes it)" if self.word is Word.KEEP else ""
-        return f"{self.word:>9}  {self.file.path}{remark}"
+        return f"{self.word:>9}  {self.file.path}"
 
 
 class Edit(NamedTuple):
-    """An edit of the module with the registrations, and the words for what comes of it."""
+    """An edit of the module with the registrations, and the words for what comes of it.
+
+    ``conflict`` ends the sentence that names a file with other content.
+    """
 
     function: Callable[[bytes, Registration], bytes]
     changed: Word
     unchanged: Word
     advice: str
+    conflict: str
 
 
-INSERTION = Edit(router.insert, Word.INSERT, Word.IDENTICAL, "Add to it yourself")
-REMOVAL = Edit(router.remove, Word.SUBTRACT, Word.ABSENT, "Take out of it yourself")
+INSERTION = Edit(
+    router.insert,
+    Word.INSERT,
+    Word.IDENTICAL,
+    "Add to it yourself",
+    "is there already, and is different. Nothing was written; `--force` overwrites it.",
+)
+REMOVAL = Edit(
+    router.remove,
+    Word.SUBTRACT,
+    Word.ABSENT,
+    "Take out of it yourself",
+    "differs from what these arguments generate. Nothing was removed; `--force` removes it, too.",
+)
 
 
 def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
     """Add what was rendered, and print what becomes of each file.
 
     Raises:
-        ConflictError: when a file is there with other content, and there is no terminal.
+        ConflictError: when a file is there with other content, and the user is not asked.
         MvcError: when nothing can be written, or something has to be registered by hand.
     """
     steps = [_creation(project, file, force) for file in rendering.files]
     if console.is_interactive() and not pretend:
         steps = [_decided(step) for step in steps]
-    _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend)
+    _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend, partly=True)
 
 
 def destroy(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
     """Take back what :func:`generate` added, and print what becomes of each file.
 
-    What was edited since stays unless ``force``.
-
     Raises:
+        ConflictError: when anything was edited since; ``force`` removes the files then.
         MvcError: when nothing can be removed, or a registration has to be taken out by hand.
     """
     steps = [_removal(project, file, force) for file in rendering.files]
-    _carry_out(project, steps, rendering.registration, REMOVAL, pretend=pretend)
+    _carry_out(project, steps, rendering.registration, REMOVAL, pretend=pretend, partly=force)
 
 
 def _creation(project: Path, file: File, force: bool) -> Step:
@@ -101,7 +114,7 @@ def _removal(project: Path, file: File, force: bool) -> Step:
     there = _content(project, file.path)
     if there is None:
         return Step(Word.ABSENT, file)
-    return Step(Word.REMOVE if force or there == file.content else Word.KEEP, file)
+    return Step(Word.REMOVE if force or there == file.content else Word.CONFLICT, file)
 
 
 def _edition(project: Path, wanted: Registration, edit: Edit) -> Step:
@@ -145,31 +158,41 @@ def _decided(step: Step) -> Step:
 
 
 def _carry_out(
-    project: Path, steps: list[Step], wanted: Registration | None, edit: Edit, *, pretend: bool
+    project: Path,
+    steps: list[Step],
+    wanted: Registration | None,
+    edit: Edit,
+    *,
+    pretend: bool,
+    partly: bool,
 ) -> None:
     """Print the steps and, unless they are only to be shown, do them.
 
     Raises:
-        ConflictError: when one is a conflict, and there is no terminal to decide it on.
+        ConflictError: when one is a conflict or, unless files may change ``partly`` without
+            it, when the registration has to be edited by hand.
         MvcError: after the rest, when the registration has to be edited by hand.
     """
-    complaint = ""
+    fault = remedy = ""
     if wanted:
         try:
             steps = [*steps, _edition(project, wanted, edit)]
         except ShapeError as error:
+            fault = f"`{wanted.file}` {error}"
             lines = textwrap.indent(f"{wanted.importing}\n{wanted.call}", "  ")
-            complaint = f"`{wanted.file}` {error}, and was left alone. {edit.advice}:\n{lines}"
+            remedy = f"{edit.advice}:\n{lines}"
     for step in steps:
         console.say(str(step))
-    conflicts = [step.file.path for step in steps if step.word is Word.CONFLICT]
-    if conflicts and not console.is_interactive():
-        found = f"`{conflicts[0]}` is there already, and is different"
-        raise ConflictError(f"{found}. Nothing was written; `--force` overwrites it.")
+    for step in steps:
+        if step.word is Word.CONFLICT:
+            raise ConflictError(f"`{step.file.path}` {edit.conflict}")
+    if fault and not partly:
+        choice = "Nothing was removed; `--force` removes the files all the same"
+        raise ConflictError(f"{fault}. {choice}. {remedy}")
     if not pretend:
         _change(project, steps)
-    if complaint:
-        raise MvcError(complaint)
+    if fault:
+        raise MvcError(f"{fault}, and was left alone. {remedy}")
 
 
 def _change(project: Path, steps: list[Step]) -> None:
