@@ -1,5 +1,7 @@
 """``mvc generate`` and ``mvc destroy``: what they write, refuse, keep and take back."""
 
+import ast
+import builtins
 import json
 import os
 import re
@@ -315,6 +317,74 @@ def test_name_becomes_a_module(mvc: Mvc, service: Path, name: str, module: str) 
     ).read_text("utf-8")
 
 
+def functions(controller: str) -> list[tuple[str, ...]]:
+    """Return method, path and name of each function of a controller."""
+    return re.findall(r'@router\.(\w+)\(\s*"(.*)"[^@]*async def (\w+)\(', controller)
+
+
+def test_collection_and_item_are_a_rest_controller(mvc: Mvc, service: Path) -> None:
+    endpoints = ("/", "/:post", "{sku}", "{sku}:put", "{sku}:delete")
+
+    done = mvc("generate", "controller", "items", *endpoints)
+
+    assert done.returncode == 0, done.stderr
+    controller = (service / "galactic_empire/app/controllers/items.py").read_text("utf-8")
+    assert functions(controller) == [
+        ("get", "", "index"),
+        ("post", "", "create"),
+        ("get", "/{sku}", "show"),
+        ("put", "/{sku}", "update"),
+        ("delete", "/{sku}", "delete"),
+    ]
+    assert mvc("destroy", "controller", "items", *endpoints).returncode == 0
+
+
+def test_paths_without_a_name_of_every_method_are_told_apart(mvc: Mvc, service: Path) -> None:
+    methods = ("get", "post", "put", "patch", "delete", "head", "options")
+    collection, item = ([f"{path}:{method}" for method in methods] for path in ("/", "{sku}"))
+
+    done = mvc("generate", "controller", "items", *collection, *item, "{sku}/parts", "new")
+
+    assert done.returncode == 0, done.stderr
+    controller = (service / "galactic_empire/app/controllers/items.py").read_text("utf-8")
+    assert [f"{path}:{method} {name}" for method, path, name in functions(controller)] == [
+        ":get index",
+        ":post create",
+        ":put put",
+        ":patch patch",
+        ":delete delete",
+        ":head head",
+        ":options options",
+        "/new:get new",
+        "/{sku}:get show",
+        "/{sku}:post post",
+        "/{sku}:put update_put",
+        "/{sku}:patch update_patch",
+        "/{sku}:delete delete_by_sku",
+        "/{sku}:head head_by_sku",
+        "/{sku}:options options_by_sku",
+        "/{sku}/parts:get parts",
+    ]
+
+
+def test_nothing_generated_is_named_like_a_builtin(mvc: Mvc, service: Path) -> None:
+    words = [name for name in dir(builtins) if re.fullmatch("[a-z]+", name)]
+
+    done = mvc("generate", "controller", "list", *words, "list/{id}", "id:put")
+
+    assert done.returncode == 0, done.stderr
+    bound = set()
+    for path in re.findall("create  (.+)", done.stdout):
+        for node in ast.walk(ast.parse((service / path).read_text("utf-8"))):
+            if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.alias):
+                bound.add(node.asname or node.name)
+    assert not bound & set(dir(builtins))
+    plain = {f"{word}_" for word in words if word not in ("list", "id")}
+    assert plain | {"list_", "list_by_id", "id_get", "id_put"} <= bound
+
+
 LETTERS = "must begin with a letter and hold a to z, 0 to 9, - and _."
 METHODS = "Known are: get, post, put, patch, delete, head, options."
 
@@ -341,7 +411,6 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (["a" * 31], f"`{'a' * 31}` has a name of more than 30 characters: `{'a' * 31}`."),
         (["x", "async"], "`async` has a name that cannot be used: `async`."),
         (["x", "router"], "`router` has a name that cannot be used: `router`."),
-        (["x", "str", "a/{b}"], "`str` has a name that cannot be used: `str`."),
         (["x", "l:put"], "`l:put` has a name that cannot be used: `l`."),
         (["x", "größe"], f"`größe` {LETTERS}"),
         (["x", "/a"], f"`/a` {LETTERS}"),
@@ -355,9 +424,20 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (["x", "a", "a"], "The endpoint `a` is there twice."),
         (["x", "a", "A:GET"], "The endpoint `A:GET` is there twice."),
         (["x", "a/{b}", "a/{c}"], "The endpoint `a/{c}` is there twice."),
-        (["x", "a_post", "a", "a:post"], "`a:post` would be a second function `a_post`."),
+        (
+            ["x", "a_post", "a", "a:post"],
+            "`a_post` and `a:post` would both be the function `a_post`. "
+            "Choose another path for one.",
+        ),
         (["x", "a/{b:int}", "a/{c:int}"], "The endpoint `a/{c:int}` is there twice."),
-        (["x", "{a}"], "`{a}` must begin with a name, before the parameters."),
+        (["x", "//"], f"`//` {LETTERS}"),
+        (["x", "/", "/:get"], "The endpoint `/:get` is there twice."),
+        (["x", "{a}", "{b}"], "The endpoint `{b}` is there twice."),
+        (
+            ["x", "index", "/"],
+            "`/` and `index` would both be the function `index`. Choose another path for one.",
+        ),
+        (["x", "{a:path}/b"], "`{a:path}/b` must end with the path, which takes all the rest."),
         (["x", "a/{b"], "`a/{b` has a parameter that is not closed."),
         (["x", "a/{}"], f"`a/{{}}` {LETTERS}"),
         (["x", "a/{class}"], "`a/{class}` has a name that cannot be used: `class`."),

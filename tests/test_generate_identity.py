@@ -23,7 +23,7 @@ WORDS = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}", fullmatch=True)
 NAMES = WORDS.filter(lambda word: "controller" not in word.lower())
 CONVERTORS = st.sampled_from(["", ":int", ":float", ":uuid", ":str", ":path"])
 METHODS = st.sampled_from(["", ":get", ":post", ":put", ":patch", ":delete", ":head", ":OPTIONS"])
-ENDPOINTS = st.builds(
+ENDPOINTS = st.sampled_from(["/", "/:post", "{p}", "{p}:put", "{p:int}:delete"]) | st.builds(
     lambda number, word, parameters, method: f"e{number}-{word}{parameters}{method}",
     st.integers(0, 3),
     WORDS,

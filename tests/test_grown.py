@@ -40,12 +40,19 @@ GENERATED = [
     (
         *("controller", "overlaps"),
         *("hidden/{rest:path}", "hidden/{name}", "hidden/{number:int}", "hidden/{ratio:float}"),
-        *("hidden/deep/{number:int}", "hidden/{name}/inner:put"),
+        *("hidden/deep/{number:int}", "hidden/{name}/inner:put", "hidden/{name}/{part}"),
+        *("{rest:path}", "{name}", "{name}/{rest:path}"),
     ),
     (
         *("controller", "a" * 30),
         *("b" * 33, "c" * 20 + "/{d}/{e:float}:options", "f" * 30 + ":head"),
         "/".join(["g", *(f"{{{letter}}}" for letter in "abcdefghijkmno")]) + ":options",
+    ),
+    ("controller", "items", "/", "/:post", "{sku}", "{sku}:put", "{sku}:delete"),
+    ("controller", "list", "list", "type:post", "next/{id}", "str", "int/{int:int}", "/"),
+    (
+        *("controller", "view"),
+        *(f"{path}:{method}" for path in ("/", "{item_id:uuid}") for method in METHODS),
     ),
     ("generator", "award"),
     ("award", "Golden Globe"),
@@ -55,7 +62,8 @@ SAMPLES = {
     "int": "7",
     "float": "2.5",
     "uuid": "12345678-1234-5678-1234-567812345678",
-    "path": "~/~",
+    # Two slashes are taken by nothing else.
+    "path": "/~/~",
 }
 
 
@@ -101,7 +109,9 @@ def test_grown_project_is_green_and_answers(
         if not path.startswith(("/api/live", "/api/ready")):
             assert body == ("" if method == "HEAD" else f'{{"endpoint":"{name}"}}')
     # A path that two operations answer cannot be what each of them declares.
-    fuzz(service, tmp_path, "--exclude-tag", "overlaps")
+    # What was deleted is still there, until the endpoints are written.
+    excluded = ("--exclude-tag", "overlaps", "--exclude-checks", "use_after_free")
+    fuzz(service, tmp_path, *excluded)
 
     grown.make("clean")
     for command in reversed(GENERATED):

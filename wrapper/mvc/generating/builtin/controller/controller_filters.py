@@ -1,5 +1,6 @@
 """How this generator reads names and endpoints."""
 
+import builtins
 import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
@@ -10,18 +11,23 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+# The functions of a collection and of one item in it, as Rails names them; what has another
+# method is named like that.
+COLLECTION = {"get": "index", "post": "create"}
+ITEM = {"get": "show", "put": "update", "patch": "update", "delete": "delete"}
 # Starlette's convertors, each before those that take what it takes as well: the type of the
 # parameter, and a text that the tests ask for, in an f-string. No name in a path has a hyphen,
-# so that no other route answers it; none is longer than the shortest parameter of its kind.
+# and nothing else takes two slashes, so that no other route answers it; none is longer than
+# the shortest parameter of its kind.
 CONVERTORS = {
     "int": ("int", "1"),
     "float": ("float", "1.5"),
     "uuid": ("UUID", "{UUID}"),
     "str": ("str", "a-b"),
-    "path": ("str", "a/b-c"),
+    "path": ("str", "/b-c"),
 }
 # Names that the generated code has already, or that the project's linter refuses.
-TAKEN_BY_FUNCTIONS = {"router", "str", "int", "float", "l"}
+TAKEN_BY_FUNCTIONS = {"router", "l"}
 TAKEN_BY_PARAMETERS = {"l", "timeout"}
 # With names of these lengths no generated line has more than 88 characters.
 LONGEST_NAME = 30
@@ -70,10 +76,11 @@ class Endpoint:
         return [": ".join(pair) for pair in zip(self.parameters, types, strict=True)]
 
     @property
-    def sample(self) -> str:
-        """A path that this endpoint answers."""
+    def url(self) -> str:
+        """An expression for a URL that this endpoint answers, from that of the controller."""
         samples = iter(CONVERTORS[convertor][1] for convertor in self.convertors)
-        return "".join(f"/{next(samples) if _varies(s) else s}" for s in self.segments)
+        path = "".join(f"/{next(samples) if _varies(s) else s}" for s in self.segments)
+        return f'f"{{URL}}{path}"' if path else "URL"
 
 
 def snake(name: str) -> str:
@@ -90,11 +97,17 @@ def endpoints(texts: list[str] | str) -> list[Endpoint]:
     """Read endpoints, in an order in which no route hides another.
 
     Functions that would have one name are told apart by parameters, then by methods:
-    ``order``, ``order_by_number_get``, ``order_by_number_put``.
+    ``order``, ``order_by_number_get``, ``order_by_number_put``. One that would hide a builtin
+    from the rest of the module, as in ``list[str]``, ends with an underscore.
     """
     found = [_endpoint(text) for text in _words(texts)]
     found = _told_apart(found, lambda one: "".join(f"_by_{name}" for name in one.parameters))
     found = _told_apart(found, lambda one: f"_{one.method}")
+    hiding = set(dir(builtins))
+    found = [
+        replace(one, function=f"{one.function}_") if one.function in hiding else one
+        for one in found
+    ]
     return sorted(found, key=_rank)
 
 
@@ -105,15 +118,16 @@ def refusal(variables: dict[str, Any]) -> str:
         for text in _words(variables["endpoints"]):
             _check_endpoint(_endpoint(text))
         shapes: set[tuple[str, ...]] = set()
-        functions: set[str] = set()
+        functions: dict[str, str] = {}
         for one in endpoints(variables["endpoints"]):
             if (shape := _shape(one)) in shapes:
                 raise ValueError(f"The endpoint `{one.text}` is there twice.")
             _check_name(one.text, one.function, LONGEST_FUNCTION, TAKEN_BY_FUNCTIONS)
-            if one.function in functions:
-                raise ValueError(f"`{one.text}` would be a second function `{one.function}`.")
+            if other := functions.get(one.function):
+                both = f"`{other}` and `{one.text}` would both be the function `{one.function}`"
+                raise ValueError(f"{both}. Choose another path for one.")
             shapes.add(shape)
-            functions.add(one.function)
+            functions[one.function] = one.text
     except ValueError as error:
         return str(error)
     return ""
@@ -128,9 +142,11 @@ def _endpoint(text: str) -> Endpoint:
     path, colon, method = text.rpartition(":")
     if not colon or "}" in method:  # The colon of a parameter, or none.
         path, method = text, "get"
-    segments = tuple(part if _varies(part) else _snake(part) for part in path.split("/"))
-    names = (segment for segment in segments if not _varies(segment))
-    return Endpoint(text, method.lower(), segments, "_".join(names))
+    method, parts = method.lower(), [] if path == "/" else path.split("/")
+    segments = tuple(part if _varies(part) else _snake(part) for part in parts)
+    names = "_".join(segment for segment in segments if not _varies(segment))
+    actions = ITEM if segments else COLLECTION
+    return Endpoint(text, method, segments, names or actions.get(method, method))
 
 
 def _snake(name: str) -> str:
@@ -193,8 +209,6 @@ def _check_endpoint(endpoint: Endpoint) -> None:
     text, segments = endpoint.text, endpoint.segments
     if endpoint.method not in METHODS:
         raise ValueError(f"`{text}` has an unknown method. Known are: {', '.join(METHODS)}.")
-    if _varies(segments[0]):
-        raise ValueError(f"`{text}` must begin with a name, before the parameters.")
     for segment in segments:
         if _varies(segment):
             _check_parameter(text, segment)

@@ -9,7 +9,7 @@ UUID = "00000000-0000-0000-0000-000000000000"
 
 def test_{{ endpoint.function }}(client: TestClient) -> None:
     response = client.{{ endpoint.method }}(
-        f"{URL}{{ endpoint.sample }}",
+        {{ endpoint.url }},
     )
 
     assert response.status_code == 200

@@ -1,11 +1,11 @@
 from {{ cookiecutter.package_name }}.app.views import (
-    {{ cookiecutter.__name }},
+    {{ cookiecutter.__name }} as view,
 )
 
 
 def test_view_has_one_field() -> None:
-    view = {{ cookiecutter.__name }}.{{ cookiecutter.__response }}(
+    answer = view.{{ cookiecutter.__response }}(
         endpoint="index",
     )
 
-    assert view.model_dump() == {"endpoint": "index"}
+    assert answer.model_dump() == {"endpoint": "index"}
