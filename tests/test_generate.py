@@ -385,6 +385,32 @@ def test_nothing_generated_is_named_like_a_builtin(mvc: Mvc, service: Path) -> N
     assert plain | {"list_", "list_by_id", "id_get", "id_put"} <= bound
 
 
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (("controller", "aux"), "galactic_empire/app/controllers/aux.py"),
+        (("controller", "Com1"), "galactic_empire/app/controllers/com1.py"),
+        (("script", "CON"), "scripts/CON"),
+        (("script", "nul.tar.gz"), "scripts/nul.tar.gz"),
+        (("generator", "prn"), "lib/generators/prn/cookiecutter.json"),
+    ],
+)
+def test_name_that_windows_reserves_is_refused(
+    mvc: Mvc, service: Path, words: tuple[str, ...], path: str
+) -> None:
+    before = tree(service)
+
+    done = mvc("generate", *words)
+
+    refused(done, 1, f"`{path}` cannot exist on Windows. Choose another name.")
+    assert tree(service) == before
+
+
+@pytest.mark.parametrize("name", ["auxiliary", "com10", "console"])
+def test_name_that_only_begins_as_on_windows_is_fine(mvc: Mvc, service: Path, name: str) -> None:
+    assert mvc("generate", "script", name).returncode == 0
+
+
 LETTERS = "must begin with a letter and hold a to z, 0 to 9, - and _."
 METHODS = "Known are: get, post, put, patch, delete, head, options."
 

@@ -1,5 +1,6 @@
 """Renders a generator: what it makes of its arguments, before a project sees any of it."""
 
+import re
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from mvc.errors import MvcError
 from mvc.generating.catalog import Generator
 from mvc.generating.router import Registration
 from mvc.state import Answers
+
+# What Windows takes for a device, whatever follows the first dot.
+DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", re.IGNORECASE)
 
 
 class File(NamedTuple):
@@ -63,6 +67,9 @@ def _rendered(
     # pip compiles what it installs, and cookiecutter renders all there is.
     found = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     files = [_file(path, root) for path in found if path.is_file()]
+    for file in files:
+        if any(map(DEVICE.fullmatch, file.path.parts)):
+            raise MvcError(f"`{file.path}` cannot exist on Windows. Choose another name.")
     if not route:
         return Rendering(files, None)
     if PurePosixPath(route["file"]) in [file.path for file in files]:
