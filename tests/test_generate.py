@@ -824,6 +824,31 @@ def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
     assert mvc("g", "aw", "y", MVC_GENERATORS=places).stdout == told(("create", "y.txt"))
 
 
+def test_hyphens_and_underscores_of_a_name_are_the_same(
+    mvc: Mvc, service: Path, tmp_path: Path
+) -> None:
+    assert mvc("generate", "generator", "foo-bar").returncode == 0
+    add_generator(tmp_path / "shared/own-award", {**AWARD, "_generator": {"arguments": ["name"]}})
+
+    for spelling in ("foo-bar", "foo_bar"):
+        done = mvc("generate", spelling, "x", "--pretend")
+        assert "create  galactic_empire/app/models/foo_bar_x.py\n" in done.stdout, done.stderr
+    for spelling in ("own-award", "own_award"):
+        done = mvc("generate", spelling, "x", MVC_GENERATORS=str(tmp_path / "shared"))
+        assert "  x.txt\n" in done.stdout, done.stderr
+        done = mvc("destroy", spelling, "x", MVC_GENERATORS=str(tmp_path / "shared"))
+        assert done.stdout == told(("remove", "x.txt")), done.stderr
+
+
+def test_name_as_it_is_spelled_wins(mvc: Mvc, service: Path) -> None:
+    for number, name in enumerate(("own-award", "own_award")):
+        files = {f"{TOP}/{number}.txt": "x"}
+        add_generator(service / "lib/generators" / name, AWARD, files)
+
+    assert mvc("generate", "own-award", "x").stdout == told(("create", "0.txt"))
+    assert mvc("generate", "own_award", "x").stdout == told(("create", "1.txt"))
+
+
 def test_unknown_generator_is_a_usage_error(mvc: Mvc, service: Path) -> None:
     known = "Known are: controller, generator, script."
     refused(mvc("generate", "nope"), 2, f"There is no generator `nope`. {known}")

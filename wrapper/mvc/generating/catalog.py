@@ -87,11 +87,14 @@ def discover(project: Path | None) -> dict[str, Generator]:
 def select(generators: dict[str, Generator], word: str) -> Generator:
     """Return the generator of this name or, where there is none, of this alias.
 
+    Hyphens and underscores of a name are the same, unless both spellings are names.
+
     Raises:
         UsageError: when there is neither.
     """
-    aliases = {one.alias: one for one in reversed(generators.values())}
-    found = generators.get(word) or (aliases.get(word) if word else None)
+    aliases = {one.alias: one for one in reversed(generators.values()) if one.alias}
+    spellings = {one.name.replace("-", "_"): one for one in reversed(generators.values())}
+    found = generators.get(word) or spellings.get(word.replace("-", "_")) or aliases.get(word)
     if not found:
         known = ", ".join(generators)
         raise UsageError(f"There is no generator `{word}`. Known are: {known}.")
