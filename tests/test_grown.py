@@ -175,6 +175,36 @@ def test_routes_of_a_broken_application_are_refused(changed: Project) -> None:
     assert (done.returncode, done.stdout) == (1, "")
 
 
+def test_application_may_print_any_bytes(changed: Project) -> None:
+    code = "import sys\nfor one in (sys.stdout, sys.stderr):\n    one.buffer.write(b'\\xff\\n')\n"
+    add_controller(changed.package, "planets", code + ODD)
+
+    listed = mvc(changed, "routes").splitlines()
+
+    assert listed[-2].split() == ["WEBSOCKET", "/api/planets/feed", "planets", "feed"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "import sys\nsys.stderr.buffer.write(b'f\\xfcr\\n')\nsys.exit(1)\n",
+            "f\N{REPLACEMENT CHARACTER}r",
+        ),
+        ("import sys\nsys.exit('No planets.')\n", "No planets."),
+        ("import sys\nprint('Good bye.')\nsys.exit()\n", "Good bye."),
+        ("import os\nos._exit(0)\n", "no reason given"),
+    ],
+)
+def test_application_that_ends_is_refused(changed: Project, code: str, reason: str) -> None:
+    add_controller(changed.package, "planets", code)
+
+    done = subprocess.run([MVC, "-C", changed.path, "routes"], capture_output=True, text=True)
+
+    assert done.stderr == f"Error: The application cannot be loaded: {reason}\n"
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_routes_need_an_installed_project(mvc: Mvc, service: Path) -> None:
     done = mvc("routes")
 

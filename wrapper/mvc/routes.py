@@ -47,8 +47,11 @@ def list_routes(project: Path) -> list[list[str]]:
     if not python:
         raise MvcError("The project is not installed. Run `make install`.")
     command = [python, "-c", PROGRAM, package]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    if done.returncode:
+    # What the application prints may be in any encoding.
+    done = subprocess.run(
+        command, cwd=project, capture_output=True, encoding="utf-8", errors="replace"
+    )
+    if done.returncode or not done.stdout:  # An application that ends may call that success.
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise MvcError(f"The application cannot be loaded: {reason[0]}")
     return [["|".join(methods), *rest] for methods, *rest in json.loads(done.stdout)]
