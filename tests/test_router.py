@@ -1,6 +1,8 @@
 """Registrations go into a module and out again, whatever the module looks like."""
 
 import ast
+import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -227,7 +229,7 @@ def test_other_uses_of_the_name_are_left_alone(
 ) -> None:
     source = TEMPLATE + f"{own}\n".encode()
 
-    with pytest.raises(ShapeError, match=r"^uses `market_router` for something else$"):
+    with pytest.raises(ShapeError, match=r"^uses `market_router` for .* in lines? 1[67]( |$)"):
         edit(source, route("market"))
 
 
@@ -235,7 +237,7 @@ def test_name_that_is_used_besides_stays_registered() -> None:
     source = insert(TEMPLATE, route("market")) + b"ROUTERS = [market_router]\n"
 
     assert insert(source, route("market")) == source
-    with pytest.raises(ShapeError, match=r"^uses `market_router` for something else$"):
+    with pytest.raises(ShapeError, match=r"^uses `market_router` for something else in line 18$"):
         remove(source, route("market"))
 
 
@@ -256,6 +258,70 @@ def test_registration_under_a_condition_is_not_followed(condition: str) -> None:
     assert grown == insert(TEMPLATE, route("market")) + nested.encode()
 
 
+@pytest.mark.parametrize(
+    "catch_all",
+    [
+        "app.include_router(health_router)",
+        "app.include_router(health_router, tags=['pages'])",
+        'app.mount("/", APIRouter())\napp.include_router(health_router, prefix=PREFIX)',
+        'app.mount(app=health_router, path="")\napp.include_router(health_router, prefix=PREFIX)',
+        '@app.get("/{rest:path}")\ndef page(): ...\napp.include_router(health_router, prefix="/")',
+    ],
+)
+def test_registration_goes_above_a_catch_all(catch_all: str) -> None:
+    below = indent(catch_all, "    ") + "\n"
+
+    grown = insert(TEMPLATE + below.encode(), route("market"))
+
+    assert grown == insert(TEMPLATE, route("market")) + below.encode()
+
+
+def test_catch_all_above_the_rest_is_left_there() -> None:
+    mount = b'    app.mount("/", app)\n'
+    call = b"    app.include_router(health_router, prefix=PREFIX)\n"
+
+    grown = insert(TEMPLATE.replace(call, mount + call), route("market"))
+
+    assert grown == insert(TEMPLATE, route("market")).replace(call, mount + call)
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "from .config import PREFIX",
+        "from .config import API as PREFIX",
+        "from .config import *\nprint(PREFIX)",
+        "PREFIX: str = '/api'",
+        "def PREFIX(): ...",
+        "class PREFIX: ...",
+        "if 1:\n    PREFIX = 1\nelse:\n    PREFIX = 2",
+        "(PREFIX := 1)",
+        "with open('prefix') as PREFIX: ...",
+    ],
+)
+def test_name_that_the_call_needs_may_be_defined_in_any_way(binding: str) -> None:
+    source = f"{HEAD}{binding}\napp = 1\napp.include_router(a)\n".encode()
+    inside = f"{HEAD}def f(app):\n{indent(binding, '    ')}\n    app.include_router(a)\n".encode()
+    below = f"{IN_FUNCTION}{binding}\n".encode()
+
+    for module in (source, below, *([inside] if "*" not in binding else [])):
+        assert count(insert(module, route("market")), "market") == 1
+
+
+def test_name_that_the_call_defines_itself_is_not_needed() -> None:
+    call = "app.include_router(market_router, key=lambda one: [each for each in one])"
+    wanted = Registration(FILE, IMPORTING, call)
+
+    assert call.encode() in insert(TEMPLATE, wanted)
+
+
+def test_module_for_a_newer_python_is_told() -> None:
+    newer = f"or needs a newer Python than {platform.python_version()}, which runs `mvc`"
+
+    with pytest.raises(ShapeError, match=f"^has a syntax error in line 2, {re.escape(newer)}$"):
+        insert(b"x = 1\nlazy = from x\n", route("market"))
+
+
 def test_import_below_the_call_is_no_place_for_another() -> None:
     late = "from .controllers.a import router as a  # noqa: E402\n"
 
@@ -267,30 +333,51 @@ def test_import_below_the_call_is_no_place_for_another() -> None:
     assert remove(grown.encode(), route("market")) == TEMPLATE + late.encode()
 
 
-NOT_THERE = "does not call `app.include_router` with what it imports in one place"
+NOT_THERE = r"does not call `app\.include_router` with what it imports"
+UNDEFINED = "does not define `PREFIX` for a call below line"
+UNUSUAL = "is laid out in an unusual way"
 HEAD = "from .a import a\n"
+IN_FUNCTION = f"{HEAD}def f(app):\n    app.include_router(a)\n"
 
 
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
         ("PREFIX = 1\ndef f(app): ...", NOT_THERE),
-        (f"{HEAD}PREFIX = 1\nfor b in (a,):\n    app.include_router(b)", NOT_THERE),
-        (f"{HEAD}PREFIX = 1\nother.include_router(a)", "does not define `app`"),
-        (f"{HEAD}PREFIX = 1\nx = app.include_router(a)", NOT_THERE),
+        (f"{HEAD}PREFIX = 1\nother.include_router(a)", rf"{NOT_THERE} \(see line 3\)"),
+        (f"{HEAD}PREFIX = 1\nx = app.include_router(a)", rf"{NOT_THERE} \(see line 3\)"),
+        (
+            f"{HEAD}PREFIX = 1\nfor b in find(a):\n    app.include_router(load(b))\n"
+            "for b in (c, d):\n    app.include_router(b)",
+            rf"{NOT_THERE} \(see lines 4 and 6\)",
+        ),
         (
             f"{HEAD}PREFIX = 1\ndef f(app):\n    app.include_router(a)\n"
             "def g(app):\n    app.include_router(a)",
-            NOT_THERE,
+            "calls `app.include_router` in several places, lines 4 and 6",
         ),
-        (f"{HEAD}app.include_router(a)", "does not define `PREFIX`"),
+        (f"{HEAD}app.include_router(a)", f"{UNDEFINED} 2"),
+        (f"{HEAD}app.include_router(a)\nPREFIX = 1", f"{UNDEFINED} 2"),
+        (f"{HEAD}app.include_router(a)\nprint(PREFIX)", f"{UNDEFINED} 2"),
+        (f"{IN_FUNCTION}def g(PREFIX): ...", f"{UNDEFINED} 3"),
+        (f"{IN_FUNCTION}def g():\n    PREFIX = 1", f"{UNDEFINED} 3"),
+        (f"{IN_FUNCTION}    PREFIX = 1", f"{UNDEFINED} 3"),
+        (f"{IN_FUNCTION}class G:\n    PREFIX = 1", f"{UNDEFINED} 3"),
+        (f"{IN_FUNCTION}g = [PREFIX for PREFIX in 'g']", f"{UNDEFINED} 3"),
+        (f"{IN_FUNCTION}g = lambda PREFIX: 1", f"{UNDEFINED} 3"),
+        (f"{IN_FUNCTION}from g import *", f"{UNDEFINED} 3"),
         (
-            "PREFIX = 1\ndef f(app):\n    from .a import a\n    app.include_router(a)",
-            "does not begin with imports",
+            f"{HEAD}class A:\n    PREFIX = 1\n    def f(self, app):\n        app.include_router(a)",
+            f"{UNDEFINED} 5",
         ),
-        (f"{HEAD}PREFIX = 1; app.include_router(a)", "is laid out in an unusual way"),
-        (f"{HEAD}PREFIX = 1\nif PREFIX: app.include_router(a)", "is laid out in an unusual way"),
-        (f"{HEAD}PREFIX = 1\napp.include_router(a) \\\n", "is laid out in an unusual way"),
+        (
+            "PREFIX = 1\ntry:\n    from .a import a\nexcept ImportError: ...\napp = 1\n"
+            "app.include_router(a)",
+            "imports nothing above line 6",
+        ),
+        (f"{HEAD}PREFIX = app = 1; app.include_router(a)", f"{UNUSUAL} in lines 1 and 2"),
+        (f"{HEAD}PREFIX = app = 1\nif 1: app.include_router(a)", f"{UNUSUAL} in lines 1 and 3"),
+        (f"{HEAD}PREFIX = app = 1\napp.include_router(a) \\\n", f"{UNUSUAL} in lines 1 and 3"),
     ],
 )
 def test_where_it_does_not_belong_it_is_not_put(source: str, fault: str) -> None:
@@ -308,7 +395,7 @@ def test_where_it_does_not_belong_it_is_not_put(source: str, fault: str) -> None
     ],
 )
 def test_what_cannot_be_taken_out_is_told(rest: str) -> None:
-    with pytest.raises(ShapeError, match=r"^is laid out in an unusual way$"):
+    with pytest.raises(ShapeError, match=f"^{UNUSUAL} in lines 1 and [23]$"):
         remove(f"{IMPORTING}\n{rest}\n".encode(), route("market"))
 
 

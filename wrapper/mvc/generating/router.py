@@ -6,20 +6,21 @@ byte of the module stays as it is.
 
 import ast
 import builtins
+import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from mvc.errors import MvcError
 
 Import = ast.Import | ast.ImportFrom
 Block = list[ast.stmt]
-# What gives something a name, or uses one; imports do as well.
-NAMED = {
-    ast.Name: "id",
-    ast.arg: "arg",
-    **dict.fromkeys((ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef), "name"),
-}
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+# Below a statement with one of these, what follows may never run.
+Leaving = Definition | ast.Return | ast.Raise
+# What has names of its own.
+Scope = Definition | ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 class ShapeError(Exception):
@@ -69,13 +70,13 @@ def insert(source: bytes, wanted: Registration) -> bytes:
     importing, call = wanted.statements()
     if module.places(importing) and module.places(call):
         return source
-    known = _names(module.tree)
-    if wanted.name in known:
-        raise ShapeError(f"uses `{wanted.name}` for something else")
-    for name in sorted(_names(call) - {wanted.name} - known - set(dir(builtins))):
-        raise ShapeError(f"does not define `{name}`")
-    last = module.insert_call(call, wanted.call)
-    module.insert_import(importing, wanted.importing, above=last)
+    _refuse_uses(wanted.name, _uses(module.tree, wanted.name))
+    block, last = module.place(call)
+    needed = _names(call) - _bound(ast.walk(call)) - {wanted.name} - set(dir(builtins))
+    for name in sorted(needed - module.visible(last)):
+        raise ShapeError(f"does not define `{name}` for a call below line {last.end_lineno}")
+    module.insert_call(call, wanted.call, block, last)
+    module.insert_import(importing, wanted.importing, block, last)
     return module.edited()
 
 
@@ -86,13 +87,14 @@ def remove(source: bytes, wanted: Registration) -> bytes:
         ShapeError: when what is registered is used in another way, too.
     """
     module = _Module(source)
-    if wanted.name not in _names(module.tree):
+    uses = _uses(module.tree, wanted.name)
+    if not uses:
         return source
     imports, calls = map(module.places, wanted.statements())
     for block, statement in (*calls, *imports):
         module.cut(block, statement)
-    if not (imports and calls) or wanted.name in _names(module.tree):
-        raise ShapeError(f"uses `{wanted.name}` for something else")
+    left = _uses(module.tree, wanted.name)
+    _refuse_uses(wanted.name, left if imports and calls else left or uses)
     return module.edited()
 
 
@@ -104,14 +106,25 @@ class _Module:
             self.tree = ast.parse(source)
         except SyntaxError as error:
             place = f" in line {error.lineno}" if error.lineno else ""
-            raise ShapeError(f"has a syntax error{place}") from error
+            newer = f"needs a newer Python than {platform.python_version()}, which runs `mvc`"
+            raise ShapeError(f"has a syntax error{place}, or {newer}") from error
         except (ValueError, RecursionError) as error:
             raise ShapeError("cannot be parsed") from error
         self.imported = _imported(self.tree)
+        # What loops may go through, and what they call each of that.
+        self.listed = {
+            name
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign) and _lists(node, self.imported)
+            for name in _bound(ast.walk(node))
+        }
+        loops = (node for node in ast.walk(self.tree) if isinstance(node, ast.For))
+        self.targets = {name for loop in loops for name in _names(loop.target)}
         self.line_end = b"\r\n" if source.partition(b"\n")[0].endswith(b"\r") else b"\n"
         # The last line is edited as all others are, and loses this again.
         self.added = b"" if source.endswith((b"\n", b"\r")) else self.line_end
         self.lines = (source + self.added).splitlines(keepends=True)
+        self.touched: list[int] = []
 
     def places(self, wanted: ast.stmt) -> list[tuple[Block, ast.stmt]]:
         """Return every statement that is the same, and the block that it stands in."""
@@ -123,50 +136,86 @@ class _Module:
             if ast.dump(statement) == tree
         ]
 
-    def insert_call(self, call: ast.stmt, text: str) -> ast.stmt:
-        """Call after the last of such calls, and return that one.
+    def place(self, call: ast.stmt) -> tuple[Block, ast.stmt]:
+        """Return the statement below which to call, and the block that it stands in.
+
+        That is the innermost block with all such calls, and in it the last that takes what
+        this one takes: a catch-all, which has to stay below, seldom has a prefix.
 
         Raises:
             ShapeError: when it is not clear which that is.
         """
-        found = [
-            (block, like[-1])
-            for block in _blocks(self.tree)
-            if (like := [other for other in block if self._registers(other, call)])
-        ]
-        # What is registered under a condition, below the rest, is no place for more.
-        inner = [nested for block, _ in found[:1] for node in block for nested in _blocks(node)]
-        if not found or any(block not in inner for block, _ in found[1:]):
-            function = ast.unparse(call).partition("(")[0]
-            raise ShapeError(f"does not call `{function}` with what it imports in one place")
-        block, last = found[0]
-        indent = self.lines[last.lineno - 1][: last.col_offset]
-        block.insert(block.index(last) + 1, call)
-        self._write(last.end_lineno or 0, text, indent)
-        return last
+        found = {node for node in ast.walk(self.tree) if self._registers(node, call)}
+        if not found:
+            raise ShapeError(self._nothing_like(_function(call)))
+        block = [
+            each
+            for each in _blocks(self.tree)
+            if found <= _nodes(each) and not self._text(each[0]).startswith(b"elif")
+        ][-1]
+        holding = [one for one in block if found & _nodes([one])]
+        candidates = [one for one in block if one in found]
+        if not candidates and any(isinstance(node, Leaving) for node in _nodes(holding)):
+            lines = _lines(getattr(node, "lineno", 0) for node in found)
+            raise ShapeError(f"calls `{_function(call)}` in several places, {lines}")
+        candidates = candidates or holding
+        above = [*takewhile(lambda one: not _takes_all(one), block)]
+        candidates = [one for one in candidates if one in above] or candidates
+        wanted = _keywords(call)
+        return block, ([one for one in candidates if wanted <= _keywords(one)] or candidates)[-1]
 
-    def insert_import(self, importing: ast.stmt, text: str, above: ast.stmt) -> None:
-        """Import the name ``above`` a statement, where import sorters want it.
+    def visible(self, last: ast.stmt) -> set[str]:
+        """Return the names that are bound below a statement."""
+        around = [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, Definition) and node.lineno <= last.lineno <= (node.end_lineno or 0)
+        ]
+        *outer, inner = [self.tree, *around]
+        end = last.end_lineno or 0
+        bound = _bound(node for node in _scope(inner) if getattr(node, "lineno", 0) <= end)
+        for scope in outer:
+            # Methods do not see what their class binds.
+            bound |= set() if isinstance(scope, ast.ClassDef) else _bound(_scope(scope))
+        return bound | _names(self.tree) if "*" in bound else bound
+
+    def insert_call(self, call: ast.stmt, text: str, block: Block, last: ast.stmt) -> None:
+        """Call below a statement."""
+        block.insert(block.index(last) + 1, call)
+        self.touched.append(last.lineno)
+        self._write(last.end_lineno or 0, text, self._indent(last))
+
+    def insert_import(self, importing: ast.stmt, text: str, block: Block, last: ast.stmt) -> None:
+        """Import the name above a statement, where import sorters want it.
+
+        That is in the module, or beside its like in the block where they are imported late.
 
         Raises:
             ShapeError: when nothing is imported there.
         """
-        imports = self._imports(above)
+        choices = [
+            (body, [one for one in body if isinstance(one, Import) and one.lineno < last.lineno])
+            for body in (self.tree.body, block)
+        ]
+        section = _section(importing)
+        body, imports = max(
+            choices, key=lambda choice: (section in map(_section, choice[1]), bool(choice[1]))
+        )
         if not imports:
-            raise ShapeError("does not begin with imports")
-        siblings = [node for node in imports if _section(node) == _section(importing)]
+            raise ShapeError(f"imports nothing above line {last.lineno}")
+        siblings = [node for node in imports if _section(node) == section]
         before = [node for node in siblings if _rank(node) < _rank(importing)]
-        if siblings and not before:
-            self.tree.body.insert(self.tree.body.index(siblings[0]), importing)
-            self._write(siblings[0].lineno - 1, text)
-        else:
-            anchor = (before or imports)[-1]
-            self.tree.body.insert(self.tree.body.index(anchor) + 1, importing)
-            self._write(anchor.end_lineno or 0, text)
+        is_first = bool(siblings and not before)
+        anchor = siblings[0] if is_first else (before or imports)[-1]
+        body.insert(body.index(anchor) + (not is_first), importing)
+        self.touched.append(anchor.lineno)
+        line = anchor.lineno - 1 if is_first else anchor.end_lineno or 0
+        self._write(line, text, self._indent(anchor))
 
     def cut(self, block: Block, statement: ast.stmt) -> None:
         """Take out a statement with its lines, whose numbers stay those of the tree."""
         block.remove(statement)
+        self.touched.append(statement.lineno)
         for line in range(statement.lineno - 1, statement.end_lineno or 0):
             self.lines[line] = b""
 
@@ -182,22 +231,35 @@ class _Module:
         except SyntaxError:
             is_same = False
         if not is_same:
-            raise ShapeError("is laid out in an unusual way")
+            raise ShapeError(f"is laid out in an unusual way in {_lines(self.touched)}")
         return text
 
-    def _registers(self, statement: ast.stmt, like: ast.stmt) -> bool:
-        """Return whether a statement calls the same as another one, with what is imported."""
-        one, other = _call(statement), _call(like)
-        if not one or not other or ast.dump(one.func) != ast.dump(other.func):
-            return False
-        return any(self.imported & _names(argument) for argument in one.args)
+    def _registers(self, node: ast.AST, like: ast.stmt) -> bool:
+        """Return whether a call, or a loop of calls, does as ``like`` with what is imported."""
+        if isinstance(node, ast.For):
+            # What a call goes through may be found by it, and the new one with it.
+            known = self.listed if isinstance(node.iter, ast.Call) else self.listed | self.imported
+            passed = {name for one in ast.walk(node) for name in _arguments(one, like)}
+            is_known = known & _names(node.iter) or _lists(node.iter, self.imported)
+            return bool(is_known and passed & _names(node.target))
+        arguments = _arguments(node, like)
+        return bool(arguments & self.imported) and not arguments & self.targets
 
-    def _imports(self, above: ast.stmt) -> list[Import]:
-        """Return the imports of the module that stand above a statement."""
-        body = self.tree.body
-        return [n for n in body if isinstance(n, Import) and n.lineno < above.lineno]
+    def _nothing_like(self, function: str) -> str:
+        """Say that nothing is registered, and where something like that is called."""
+        method = function.rpartition(".")[2]
+        attributes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
+        lines = [node.lineno for node in attributes if node.attr == method]
+        see = f" (see {_lines(lines)})" if lines else ""
+        return f"does not call `{function}` with what it imports{see}"
 
-    def _write(self, line: int, text: str, indent: bytes = b"") -> None:
+    def _indent(self, statement: ast.stmt) -> bytes:
+        return self.lines[statement.lineno - 1][: statement.col_offset]
+
+    def _text(self, statement: ast.stmt) -> bytes:
+        return self.lines[statement.lineno - 1][statement.col_offset :]
+
+    def _write(self, line: int, text: str, indent: bytes) -> None:
         """Write below a line, of which there is none with the number 0."""
         self.lines[line:line] = [
             indent + part.encode() + self.line_end if part else self.line_end
@@ -222,24 +284,107 @@ def _blocks(tree: ast.AST) -> Iterator[Block]:
                 yield block
 
 
+def _nodes(statements: Block) -> set[ast.AST]:
+    return {node for statement in statements for node in ast.walk(statement)}
+
+
+def _scope(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a module or a definition, but not what is in a scope within it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, Scope):
+            yield from _scope(child)
+
+
+def _name(node: ast.AST) -> str | None:
+    """Return the name that a node gives to something, or uses."""
+    match node:
+        case ast.Name(id=name) | ast.arg(arg=name):
+            return name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+        case ast.alias():
+            return node.asname or node.name.partition(".")[0]
+    return None
+
+
 def _names(tree: ast.AST) -> set[str]:
     """Return the names that something in a tree defines or uses."""
-    named = (node for node in ast.walk(tree) if type(node) in NAMED)
-    return {getattr(node, NAMED[type(node)]) for node in named} | _imported(tree)
+    return {name for node in ast.walk(tree) if (name := _name(node))}
+
+
+def _bound(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names that some of the nodes define."""
+    defining = (node for node in nodes if not isinstance(getattr(node, "ctx", None), ast.Load))
+    return {name for node in defining if (name := _name(node))}
+
+
+def _uses(tree: ast.AST, name: str) -> list[int]:
+    """Return the lines that define or use a name."""
+    return [getattr(node, "lineno", 0) for node in ast.walk(tree) if _name(node) == name]
+
+
+def _refuse_uses(name: str, lines: list[int]) -> None:
+    if lines:
+        raise ShapeError(f"uses `{name}` for something else in {_lines(lines)}")
 
 
 def _imported(tree: ast.AST) -> set[str]:
     """Return the names that the imports in a tree define."""
-    aliases = (node for node in ast.walk(tree) if isinstance(node, ast.alias))
-    return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+    return _bound(node for node in ast.walk(tree) if isinstance(node, ast.alias))
 
 
-def _call(statement: ast.stmt) -> ast.Call | None:
+def _lists(tree: ast.AST, names: set[str]) -> bool:
+    """Return whether a list or the like in a tree has one of the names in it."""
+    lists = (node for node in ast.walk(tree) if isinstance(node, ast.List | ast.Tuple | ast.Dict))
+    return any(names & _names(each) for each in lists)
+
+
+def _call(node: ast.AST) -> ast.Call | None:
     """Return the call of a method that a statement consists of, if it does."""
-    match statement:
+    match node:
         case ast.Expr(value=ast.Call(func=ast.Attribute()) as call):
             return call
     return None
+
+
+def _function(call: ast.stmt) -> str:
+    return ast.unparse(call).partition("(")[0]
+
+
+def _arguments(node: ast.AST, like: ast.stmt) -> set[str]:
+    """Return the names in what a statement passes on, if it calls the same as another one.
+
+    Options beside positional arguments do not count.
+    """
+    one, other = _call(node), _call(like)
+    if not one or not other or ast.dump(one.func) != ast.dump(other.func):
+        return set()
+    passed = one.args or [keyword.value for keyword in one.keywords]
+    return {name for value in passed for name in _names(value)}
+
+
+def _keywords(statement: ast.stmt) -> set[str | None]:
+    return {node.arg for node in ast.walk(statement) if isinstance(node, ast.keyword)}
+
+
+def _takes_all(statement: ast.stmt) -> bool:
+    """Return whether a statement routes all that has no route above it."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="mount")):
+                values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                if any(isinstance(one, ast.Constant) and one.value in ("", "/") for one in values):
+                    return True
+            case ast.Constant(value=str(path)) if re.fullmatch(r"/?\{\w+:path\}", path):
+                return True
+    return False
+
+
+def _lines(numbers: Iterable[int]) -> str:
+    """Name lines for people, each once."""
+    *others, last = map(str, sorted({*numbers}))
+    return f"lines {', '.join(others)} and {last}" if others else f"line {last}"
 
 
 def _origin(node: ast.stmt) -> str:
