@@ -544,6 +544,17 @@ ADVICE = (
 )
 
 
+def test_controller_that_takes_every_path_stays_the_last(mvc: Mvc, service: Path) -> None:
+    mvc("generate", "controller", "pages", "{rest:path}")
+    pages = service / "galactic_empire/app/controllers/pages.py"
+    pages.write_text(pages.read_text("utf-8").replace('prefix="/pages",', ""), "utf-8")
+
+    assert mvc("generate", *MARKET).returncode == 0
+
+    calls = re.findall(r"include_router\((\w+)_router", (service / ROUTER).read_text("utf-8"))
+    assert calls == ["health", "stock_market", "pages"]
+
+
 @pytest.mark.parametrize(
     ("source", "fault"),
     [

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import permutations
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from random import Random
 from textwrap import indent
 
@@ -276,13 +276,73 @@ def test_registration_goes_above_a_catch_all(catch_all: str) -> None:
     assert grown == insert(TEMPLATE, route("market")) + below.encode()
 
 
-def test_catch_all_above_the_rest_is_left_there() -> None:
-    mount = b'    app.mount("/", app)\n'
+@pytest.mark.parametrize(
+    "catch_all",
+    ['app.mount("/", site)', '@app.get("/{path:path}")\n    def page(path: str) -> None: ...'],
+)
+def test_registration_goes_above_a_catch_all_that_is_the_first(catch_all: str) -> None:
+    call = b"    app.include_router(health_router, prefix=PREFIX)\n"
+    source = TEMPLATE.replace(call, f"    {catch_all}\n".encode() + call)
+
+    grown = insert(source, route("market"))
+
+    assert grown.index(b"market_router, prefix") < grown.index(catch_all.encode())
+    assert remove(grown, route("market")) == source
+
+
+def test_catch_all_of_another_application_is_no_obstacle() -> None:
+    other = b'    site.mount("/", pages)\n'
     call = b"    app.include_router(health_router, prefix=PREFIX)\n"
 
-    grown = insert(TEMPLATE.replace(call, mount + call), route("market"))
+    grown = insert(TEMPLATE.replace(call, other + call), route("market"))
 
-    assert grown == insert(TEMPLATE, route("market")).replace(call, mount + call)
+    assert grown == insert(TEMPLATE, route("market")).replace(call, other + call)
+
+
+PAGES = b'router = APIRouter()\n@router.get("/{rest:path}")\ndef page(): ...\n'
+
+
+@pytest.mark.parametrize(
+    "importing",
+    [
+        "from .controllers.pages import router as pages",
+        "from .controllers.pages import router as pages, other",
+        f"from {ABSOLUTE}.pages import router as pages",
+        "from .controllers import pages",
+        "from ..app.controllers import pages",
+    ],
+)
+@pytest.mark.parametrize("place", ["pages.py", "pages/__init__.py"])
+def test_registration_goes_above_an_included_catch_all(importing: str, place: str) -> None:
+    router = "pages.router" if importing.endswith("import pages") else "pages"
+    below = f"    {importing}\n    app.include_router({router}, prefix=PREFIX)\n"
+    files = {PurePosixPath(f"galactic_empire/app/controllers/{place}"): PAGES}
+    health = b"    app.include_router(health_router, prefix=PREFIX)\n"
+
+    grown = insert(TEMPLATE + below.encode(), route("market"), files.get)
+    alone = insert(TEMPLATE.replace(health, below.encode()), route("market"), files.get)
+
+    assert grown == insert(TEMPLATE, route("market")) + below.encode()
+    assert alone.index(b"(market_router, prefix") < alone.index(f"({router}, prefix".encode())
+
+
+@pytest.mark.parametrize(
+    ("module", "prefix"),
+    [
+        (PAGES.replace(b"()", b'(prefix="/pages")', 1), "PREFIX"),
+        (PAGES.replace(b"/{", b"/pages/{"), "PREFIX"),
+        (PAGES, '"/pages"'),
+        (b"if\n", "PREFIX"),
+        (b"\xff", "PREFIX"),
+    ],
+)
+def test_router_that_does_not_take_every_path_is_no_obstacle(module: bytes, prefix: str) -> None:
+    calls = f"    from .pages import router\n    app.include_router(router, prefix={prefix})\n"
+    files = {PurePosixPath("galactic_empire/app/pages.py"): module}
+
+    grown = insert(TEMPLATE + calls.encode(), route("market"), files.get)
+
+    assert grown.endswith(b"(market_router, prefix=PREFIX)\n")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -87,7 +88,9 @@ def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool)
     steps = [_creation(project, file, force) for file in rendering.files]
     if console.is_interactive() and not pretend:
         steps = [_decided(step) for step in steps]
-    _carry_out(project, steps, rendering.registration, INSERTION, pretend=pretend, partly=True)
+    insert = partial(router.insert, read=partial(_read, project))
+    edit = INSERTION._replace(function=insert)
+    _carry_out(project, steps, rendering.registration, edit, pretend=pretend, partly=True)
 
 
 def destroy(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
@@ -146,6 +149,13 @@ def _content(project: Path, path: PurePosixPath) -> bytes | None:
         return None
     except (IsADirectoryError, NotADirectoryError) as error:
         raise MvcError(f"`{path}` is no file, or inside of one. Move it first.") from error
+
+
+def _read(project: Path, path: PurePosixPath) -> bytes | None:
+    """Return the content of a file that is only looked into, or None where there is none."""
+    with suppress(OSError):
+        return (project / path).read_bytes()
+    return None
 
 
 def _decided(step: Step) -> Step:

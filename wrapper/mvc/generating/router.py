@@ -8,11 +8,12 @@ import ast
 import builtins
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from pathlib import PurePosixPath
 
 from mvc.errors import MvcError
+from mvc.generating import catch_all
 
 Import = ast.Import | ast.ImportFrom
 Block = list[ast.stmt]
@@ -60,8 +61,12 @@ class Registration:
         return name
 
 
-def insert(source: bytes, wanted: Registration) -> bytes:
+def insert(
+    source: bytes, wanted: Registration, read: catch_all.Reader = lambda path: None
+) -> bytes:
     """Return the module with the registration in it; unchanged when it is registered.
+
+    ``read`` returns what is in other files of the project.
 
     Raises:
         ShapeError: when it is not clear where it belongs.
@@ -71,12 +76,13 @@ def insert(source: bytes, wanted: Registration) -> bytes:
     if module.places(importing) and module.places(call):
         return source
     _refuse_uses(wanted.name, _uses(module.tree, wanted.name))
-    block, last = module.place(call)
+    block, index = module.place(call, lambda one: module.included(one, wanted.file, read))
+    line = _line(block, index)
     needed = _names(call) - _bound(ast.walk(call)) - {wanted.name} - set(dir(builtins))
-    for name in sorted(needed - module.visible(last)):
-        raise ShapeError(f"does not define `{name}` for a call below line {last.end_lineno}")
-    module.insert_call(call, wanted.call, block, last)
-    module.insert_import(importing, wanted.importing, block, last)
+    for name in sorted(needed - module.visible(line)):
+        raise ShapeError(f"does not define `{name}` for a call below line {line}")
+    module.insert_call(call, wanted.call, block, index)
+    module.insert_import(importing, wanted.importing, block, line)
     return module.edited()
 
 
@@ -136,11 +142,13 @@ class _Module:
             if ast.dump(statement) == tree
         ]
 
-    def place(self, call: ast.stmt) -> tuple[Block, ast.stmt]:
-        """Return the statement below which to call, and the block that it stands in.
+    def place(
+        self, call: ast.stmt, included: Callable[[ast.stmt], Iterator[ast.AST]]
+    ) -> tuple[Block, int]:
+        """Return the block in which to call, and where in it.
 
-        That is the innermost block with all such calls, and in it the last that takes what
-        this one takes: a catch-all, which has to stay below, seldom has a prefix.
+        That is the innermost block with all such calls, below the last that takes what this
+        one takes, but above what takes every path: a router without a prefix may, too.
 
         Raises:
             ShapeError: when it is not clear which that is.
@@ -159,34 +167,46 @@ class _Module:
             lines = _lines(getattr(node, "lineno", 0) for node in found)
             raise ShapeError(f"calls `{_function(call)}` in several places, {lines}")
         candidates = candidates or holding
-        above = [*takewhile(lambda one: not _takes_all(one), block)]
-        candidates = [one for one in candidates if one in above] or candidates
+        for index, one in enumerate(block):
+            if catch_all.takes_all(one, call, included(one)):
+                candidates = [other for other in block[:index] if other in candidates]
+                if not candidates:
+                    return block, index
+                break
         wanted = _keywords(call)
-        return block, ([one for one in candidates if wanted <= _keywords(one)] or candidates)[-1]
+        alike = [one for one in candidates if wanted <= _keywords(one)] or candidates
+        return block, block.index(alike[-1]) + 1
 
-    def visible(self, last: ast.stmt) -> set[str]:
-        """Return the names that are bound below a statement."""
+    def included(self, statement: ast.stmt, file: str, read: catch_all.Reader) -> Iterator[ast.AST]:
+        """Yield the modules from which the names in a statement are imported."""
+        names = _names(statement)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and names & _imported(node):
+                yield from catch_all.modules(node, PurePosixPath(file), read)
+
+    def visible(self, line: int) -> set[str]:
+        """Return the names that are bound below a line."""
         around = [
             node
             for node in ast.walk(self.tree)
-            if isinstance(node, Definition) and node.lineno <= last.lineno <= (node.end_lineno or 0)
+            if isinstance(node, Definition) and node.lineno <= line <= (node.end_lineno or 0)
         ]
         *outer, inner = [self.tree, *around]
-        end = last.end_lineno or 0
-        bound = _bound(node for node in _scope(inner) if getattr(node, "lineno", 0) <= end)
+        bound = _bound(node for node in _scope(inner) if getattr(node, "lineno", 0) <= line)
         for scope in outer:
             # Methods do not see what their class binds.
             bound |= set() if isinstance(scope, ast.ClassDef) else _bound(_scope(scope))
         return bound | _names(self.tree) if "*" in bound else bound
 
-    def insert_call(self, call: ast.stmt, text: str, block: Block, last: ast.stmt) -> None:
-        """Call below a statement."""
-        block.insert(block.index(last) + 1, call)
-        self.touched.append(last.lineno)
-        self._write(last.end_lineno or 0, text, self._indent(last))
+    def insert_call(self, call: ast.stmt, text: str, block: Block, index: int) -> None:
+        """Call there in a block."""
+        neighbour = block[max(index - 1, 0)]
+        self.touched.append(neighbour.lineno)
+        self._write(_line(block, index), text, self._indent(neighbour))
+        block.insert(index, call)
 
-    def insert_import(self, importing: ast.stmt, text: str, block: Block, last: ast.stmt) -> None:
-        """Import the name above a statement, where import sorters want it.
+    def insert_import(self, importing: ast.stmt, text: str, block: Block, line: int) -> None:
+        """Import the name above the end of a line, where import sorters want it.
 
         That is in the module, or beside its like in the block where they are imported late.
 
@@ -194,7 +214,7 @@ class _Module:
             ShapeError: when nothing is imported there.
         """
         choices = [
-            (body, [one for one in body if isinstance(one, Import) and one.lineno < last.lineno])
+            (body, [one for one in body if isinstance(one, Import) and one.lineno <= line])
             for body in (self.tree.body, block)
         ]
         section = _section(importing)
@@ -202,7 +222,7 @@ class _Module:
             choices, key=lambda choice: (section in map(_section, choice[1]), bool(choice[1]))
         )
         if not imports:
-            raise ShapeError(f"imports nothing above line {last.lineno}")
+            raise ShapeError(f"imports nothing above line {line}")
         siblings = [node for node in imports if _section(node) == section]
         before = [node for node in siblings if _rank(node) < _rank(importing)]
         is_first = bool(siblings and not before)
@@ -288,6 +308,14 @@ def _nodes(statements: Block) -> set[ast.AST]:
     return {node for statement in statements for node in ast.walk(statement)}
 
 
+def _line(block: Block, index: int) -> int:
+    """Return the line below which a statement would stand there in a block."""
+    if index:
+        return block[index - 1].end_lineno or 0
+    first: list[ast.stmt | ast.expr] = [*getattr(block[0], "decorator_list", []), block[0]]
+    return first[0].lineno - 1
+
+
 def _scope(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what is in a module or a definition, but not what is in a scope within it."""
     for child in ast.iter_child_nodes(node):
@@ -366,19 +394,6 @@ def _arguments(node: ast.AST, like: ast.stmt) -> set[str]:
 
 def _keywords(statement: ast.stmt) -> set[str | None]:
     return {node.arg for node in ast.walk(statement) if isinstance(node, ast.keyword)}
-
-
-def _takes_all(statement: ast.stmt) -> bool:
-    """Return whether a statement routes all that has no route above it."""
-    for node in ast.walk(statement):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="mount")):
-                values = [*node.args, *(keyword.value for keyword in node.keywords)]
-                if any(isinstance(one, ast.Constant) and one.value in ("", "/") for one in values):
-                    return True
-            case ast.Constant(value=str(path)) if re.fullmatch(r"/?\{\w+:path\}", path):
-                return True
-    return False
 
 
 def _lines(numbers: Iterable[int]) -> str:
