@@ -147,11 +147,31 @@ class _Module:
     ) -> tuple[Block, int]:
         """Return the block in which to call, and where in it.
 
-        That is the innermost block with all such calls, below the last that takes what this
-        one takes, but above what takes every path: a router without a prefix may, too.
+        That is below the last such call that takes what this one takes, but above whatever
+        takes every path, as a router without a prefix may, too.
 
         Raises:
-            ShapeError: when it is not clear which that is.
+            ShapeError: when it is not clear which block that is.
+        """
+        block, candidates = self._registrations(call)
+        for index, one in enumerate(block):
+            if catch_all.takes_all(one, call, included(one)):
+                candidates = [other for other in block[:index] if other in candidates]
+                if not candidates:
+                    return block, index
+                break
+        wanted = _keywords(call)
+        alike = [one for one in candidates if wanted <= _keywords(one)] or candidates
+        return block, block.index(alike[-1]) + 1
+
+    def _registrations(self, call: ast.stmt) -> tuple[Block, Block]:
+        """Return the innermost block with all such calls, and the statements that make them.
+
+        Where none of them is a statement of that block, these are the loops or branches that
+        they are in.
+
+        Raises:
+            ShapeError: when there are none, or they are in several functions.
         """
         found = {node for node in ast.walk(self.tree) if self._registers(node, call)}
         if not found:
@@ -162,20 +182,11 @@ class _Module:
             if found <= _nodes(each) and not self._text(each[0]).startswith(b"elif")
         ][-1]
         holding = [one for one in block if found & _nodes([one])]
-        candidates = [one for one in block if one in found]
-        if not candidates and any(isinstance(node, Leaving) for node in _nodes(holding)):
+        direct = [one for one in holding if one in found]
+        if not direct and any(isinstance(node, Leaving) for node in _nodes(holding)):
             lines = _lines(getattr(node, "lineno", 0) for node in found)
             raise ShapeError(f"calls `{_function(call)}` in several places, {lines}")
-        candidates = candidates or holding
-        for index, one in enumerate(block):
-            if catch_all.takes_all(one, call, included(one)):
-                candidates = [other for other in block[:index] if other in candidates]
-                if not candidates:
-                    return block, index
-                break
-        wanted = _keywords(call)
-        alike = [one for one in candidates if wanted <= _keywords(one)] or candidates
-        return block, block.index(alike[-1]) + 1
+        return block, direct or holding
 
     def included(self, statement: ast.stmt, file: str, read: catch_all.Reader) -> Iterator[ast.AST]:
         """Yield the modules from which the names in a statement are imported."""
