@@ -37,7 +37,7 @@ MAX_IFS = 45
 # A block, the filter of a loop, or an expression.
 IF = re.compile(r"\{%-? *if\b|\{%-? *for\b[^%]*\bif\b|\{\{ *[^{}\s-][^{}]* if ")
 # What every command passes through, in lines of code.
-CORE = ("cli new run routes state answers template engine git console errors", 1000)
+CORE = ("cli new state answers template engine git console", 1000)
 
 
 def tracked() -> dict[str, str]:
