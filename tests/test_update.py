@@ -755,6 +755,44 @@ def test_diff_without_terminal_is_plain(mvc: Mvc, home: Path, moving: Path) -> N
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.parametrize("key", ["color.diff", "diff.external", "diff.txt.textconv"])
+def test_diff_without_terminal_is_the_one_of_git(
+    mvc: Mvc, home: Path, moving: Path, key: str
+) -> None:
+    project = create(mvc, home, moving, "v1.0.0")
+    (project / ".gitattributes").write_text("*.txt diff=txt\n")
+    (project / "size.txt").write_text("7\n")
+    plain = mvc("-C", str(project), "diff").stdout
+    assert "\n-1\n+7\n" in plain
+    git("config", "--global", key, "always" if key == "color.diff" else "echo", cwd=home)
+
+    assert mvc("-C", str(project), "diff").stdout == plain
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["repository", "folder of one"])
+def test_diff_of_a_sparse_checkout_is_the_one_of_a_full_checkout(
+    mvc: Mvc, home: Path, moving: Path, nested: bool
+) -> None:
+    if nested:
+        git("init", "--quiet", cwd=home)
+    project = create(mvc, home, moving, "v2.0.0")
+    (project / "docs/old.txt").write_text("mine\n")
+    (project / "size.txt").write_text("7\n")
+    commit(project, "Edit")
+    whole = mvc("-C", str(project), "diff", "--exit-code")
+    assert whole.stdout.count("diff --git") == 2
+    top = home if nested else project
+    git("sparse-checkout", "set", "--no-cone", "/*", "!docs", "!added", cwd=top)
+    assert not (project / "docs").exists()
+    before = touched(home)
+
+    sparse = mvc("-C", str(project), "diff", "--exit-code")
+
+    assert (sparse.returncode, sparse.stderr) == (3, "")
+    assert sparse.stdout == whole.stdout
+    assert touched(home) == before
+
+
 SKIPS = [
     (["size.txt", "docs"], []),
     ([], ["size.txt", "docs"]),

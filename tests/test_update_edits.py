@@ -451,6 +451,48 @@ def test_objects_of_a_shared_repository_are_for_the_group(
     assert modes == {(True, "drwxrws"), (False, "-r--r--")}
 
 
+@pytest.mark.parametrize("scope", ["--local", "--global"])
+@pytest.mark.parametrize("place", [".gitattributes", ".git/info/attributes", "docs/.gitattributes"])
+def test_filter_of_the_project_is_neither_a_difference_nor_a_conflict(
+    empire: Empire, scope: str, place: str
+) -> None:
+    name = "docs/guide.txt"
+    (empire.path / place).write_text("guide.txt filter=upper\n")
+    git("config", scope, "filter.upper.clean", "tr a-z A-Z", cwd=empire.path)
+    git("config", scope, "filter.upper.smudge", "tr A-Z a-z", cwd=empire.path)
+    empire.change({name: GUIDE + "mine\n"})
+    git("add", "--renormalize", ".", cwd=empire.path)
+    assert git("show", f"HEAD:{name}", cwd=empire.path) == GUIDE.upper() + "MINE"
+    empire.change({name: GUIDE})
+    drift = empire.mvc("-C", str(empire.path), "diff", "--exit-code")
+    assert (drift.returncode, drift.stdout) == (0, "")
+    empire.change({name: "mine\n" + GUIDE})
+    drift = empire.mvc("-C", str(empire.path), "diff", "--exit-code")
+    assert drift.stdout.endswith("@@ -1,3 +1,4 @@\n+MINE\n STEP 1\n STEP 2\n STEP 3\n")
+    release(empire.template, "v2.0.0", {name: NEW_GUIDE})
+
+    empire.update(0)
+
+    assert (empire.path / name).read_text() == "mine\n" + NEW_GUIDE
+    assert git("show", f":{name}", cwd=empire.path) == "MINE\n" + NEW_GUIDE.upper().strip()
+
+
+def test_filter_that_comes_with_an_update_is_used_until_the_project_declines_it(
+    empire: Empire,
+) -> None:
+    git("config", "--global", "filter.upper.clean", "tr a-z A-Z", cwd=empire.path)
+    git("config", "--global", "filter.upper.smudge", "tr A-Z a-z", cwd=empire.path)
+    release(empire.template, "v2.0.0", {".gitattributes": "lines.txt filter=upper\n"})
+    empire.update(0)
+    assert git("show", ":lines.txt", cwd=empire.path) == LINES.upper().strip()
+
+    empire.change({".gitattributes": "lines.txt -filter\n", "lines.txt": LINES})
+    release(empire.template, "v3.0.0", {"lines.txt": NEW})
+    empire.update(0)
+
+    assert (empire.path / "lines.txt").read_text() == NEW
+
+
 def test_file_system_without_hard_links_is_no_obstacle(empire: Empire, tmp_path: Path) -> None:
     edited(empire)
 

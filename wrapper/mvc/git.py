@@ -118,14 +118,17 @@ def git(*arguments: str, cwd: Path | None = None) -> str:
     return output(*arguments, cwd=cwd).rstrip("\n")
 
 
-def show(*arguments: str, cwd: Path) -> bool:
-    """Let git print to the user's terminal; return whether it ended with 1.
+def show_diff(*where: str, tree: str, cwd: Path, env: Mapping[str, str] | None = None) -> bool:
+    """Let git print how files below ``cwd`` differ from a tree; return whether they do.
 
     Raises:
         MvcError: when it fails.
     """
-    plain = () if sys.stdout.isatty() else ("--no-pager", "-c", "color.ui=never")
-    code = subprocess.run(["git", *plain, *arguments], cwd=cwd).returncode
+    # What prints in its own way, such as an external diff program, is for people.
+    plain = () if sys.stdout.isatty() else ("--no-color", "--no-ext-diff", "--no-textconv")
+    pager = () if sys.stdout.isatty() else ("--no-pager",)
+    command = ["git", *pager, *where, "diff", "--exit-code", "--relative", *plain, tree]
+    code = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}).returncode
     if code > 1:
         raise MvcError("git failed.")
     return code == 1

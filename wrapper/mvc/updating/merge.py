@@ -1,5 +1,6 @@
 """Merges as git merges branches, in a repository of its own and without a work tree."""
 
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ class Blob(NamedTuple):
 
 
 Files = dict[str, Blob]
+# The mode of a symbolic link.
+LINK = "120000"
 # Mode, object and stage of each version, by path.
 Conflicts = dict[str, list[str]]
 
@@ -34,6 +37,7 @@ class Scratch:
         """
         self.folder = folder
         self.project = project
+        self._own = own
         version = git.git("version").split()[2]
         # The first whose `merge-tree` merges.
         if tuple(map(int, version.split(".")[:2])) < (2, 38):
@@ -63,10 +67,28 @@ class Scratch:
         return self.git(*arguments, env=self._objects, **options)
 
     def add(self, folder: Path) -> Files:
-        """Take all files of a folder in; return them."""
+        """Take all files of a folder in; return them as the project would commit them."""
         (self.folder / "index").unlink(missing_ok=True)
         self.git("-c", "core.autocrlf=false", "add", "--all", "--force", tree=folder)
-        return _files(self.git("ls-files", "--stage", "-z"), slice(2))
+        files = _files(self.git("ls-files", "--stage", "-z"), slice(2))
+        return {**files, **self._cleaned(folder, files)} if self._own else files
+
+    def _cleaned(self, folder: Path, files: Files) -> Files:
+        """Return those files of a folder for which the project names a filter, or declines one."""
+        paths = "".join(f"{path}\0" for path, blob in files.items() if blob.mode != LINK)
+        asking = ("check-attr", "-z", "--stdin", "filter")
+        fields = git.output(*asking, cwd=self.project, stdin=paths).split("\0")
+        here = {"GIT_OBJECT_DIRECTORY": str(self.folder / "objects")}
+
+        def clean(path: str) -> str:
+            options = ("-w", f"--path={path}", "--", str(folder / path))
+            return git.output("hash-object", *options, cwd=self.project, env=here).strip()
+
+        return {
+            path: files[path]._replace(id=clean(path))
+            for path, value in zip(fields[::3], fields[2::3], strict=False)
+            if value != "unspecified"
+        }
 
     def files(self, tree: str) -> Files:
         """Return the files of a tree."""
@@ -135,12 +157,28 @@ class Scratch:
 
     def differs(self, files: Files) -> bool:
         """Print how the project differs from these files; return whether it does."""
-        self.tree(files)
-        # As the project's own repository would look at its files.
-        looks = git.settings("core.autocrlf", "core.eol", "core.fileMode", cwd=self.project)
-        settings = [word for key, value in looks.items() for word in ("-c", f"{key}={value}")]
-        where = (f"--git-dir={self.folder}", f"--work-tree={self.project}")
-        return git.show(*where, *settings, "diff", "--exit-code", cwd=self.project)
+        if not self._own:
+            where = (f"--git-dir={self.folder}", f"--work-tree={self.project}")
+            return git.show_diff(*where, tree=self.tree(files), cwd=self.project)
+        prefix, absent = self._own.prefix, self._absent()
+        tree = self.tree({prefix + path: blob for path, blob in files.items()})
+        self.tree({prefix + path: absent.get(path, blob) for path, blob in files.items()})
+        marked = "".join(f"{prefix}{path}\0" for path in absent.keys() & files.keys())
+        self.git("update-index", "--skip-worktree", "-z", "--stdin", stdin=marked)
+        # As the project's own repository looks at its files.
+        env = {"GIT_INDEX_FILE": str(self.folder / "index")}
+        env |= git.alternates(self.folder / "objects")
+        return git.show_diff(tree=tree, cwd=self.project, env=env)
+
+    def _absent(self) -> Files:
+        """Return the files of the project that a sparse checkout leaves out."""
+        listed = git.output("ls-files", "-t", "--stage", "-z", cwd=self.project).split("\0")
+        sparse = "\0".join(line[2:] for line in listed if line.startswith("S "))
+        return {
+            path: blob
+            for path, blob in _files(sparse, slice(2)).items()
+            if not os.path.lexists(self.project / path)
+        }
 
     def _commit(self, files: Files, parents: str = "") -> str:
         # Written as it is, so that neither a name nor a date of the user is asked for.

@@ -1,10 +1,12 @@
 """``mvc check``, ``mvc diff`` and ``mvc update``, a public function each."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from mvc import console, engine, git, template
 from mvc.answers import Options
+from mvc.errors import MvcError
 from mvc.state import State
 from mvc.updating.lockfile import LOCKS, refresh_lock
 from mvc.updating.merge import Scratch
@@ -33,11 +35,14 @@ def diff_project(project: Path) -> bool:
         MvcError: when its template cannot be had, or fails.
     """
     state = State.read(project)
+    own = None
+    with suppress(MvcError):  # It needs none, and nothing that is committed.
+        own = git.repository(project)
     with tempfile.TemporaryDirectory(prefix="mvc-") as name:
         folder = Path(name)
         clone = folder / "template.git"
         template.fetch_recorded(state.template, state.commit, clone).resolve(state.commit)
-        scratch = Scratch(folder / "scratch.git", project)
+        scratch = Scratch(folder / "scratch.git", project, own)
         render = engine.create(clone, state.commit, state.answers, folder / "recorded")
         return scratch.differs(rendered_files(scratch, state, render))
 
