@@ -510,10 +510,17 @@ def test_token_in_the_url_of_the_template_is_neither_kept_nor_printed(
     assert TOKEN not in (project / ".cruft.json").read_text()
 
 
-def test_token_of_a_template_that_cannot_be_reached_is_not_printed(
-    mvc: Mvc, home: Path, moving: Path
+@pytest.mark.parametrize("userinfo", [TOKEN, f"user:{TOKEN}"], ids=["user", "password"])
+def test_token_of_a_template_that_cannot_be_cloned_is_not_printed(
+    mvc: Mvc,
+    home: Path,
+    moving: Path,
+    private: str,
+    monkeypatch: pytest.MonkeyPatch,
+    userinfo: str,
 ) -> None:
-    url = f"http://user:{TOKEN}@127.0.0.1:9/template.git"
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    url = f"http://{userinfo}@{private}"
     project = create(mvc, home, moving, "v1.0.0")
     write_state(project, template=url)
 
@@ -523,9 +530,7 @@ def test_token_of_a_template_that_cannot_be_reached_is_not_printed(
     ]
 
     for sentence in refused:
-        assert sentence.startswith(
-            "Error: Cannot clone the template `http://127.0.0.1:9/template.git`: "
-        )
+        assert sentence.startswith(f"Error: Cannot clone the template `http://{private}`: ")
         assert TOKEN not in sentence
 
 

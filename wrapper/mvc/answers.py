@@ -67,12 +67,7 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
         MvcError: when an answer cannot be used, or a default cannot be rendered.
     """
     chosen = options.answers(questions)
-    user = git.identity(path.absolute())
-    defaults = {
-        "project_name": _human_name(path),
-        "author": user["name"],
-        "email": user["email"],
-    }
+    defaults = {"project_name": _human_name(path), **git.identity(path.absolute())}
     known = {key: value for key, value in defaults.items() if key in questions and value}
     _refuse_jinja({**known, **chosen})
     judge = refusal if options.interactive else None

@@ -117,12 +117,8 @@ def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
             # The template is at hand: it is this place, or what git runs there.
             fault = f"Cannot check out the template in `{template.parent.parent}`"
             advice = "Where there is no room, set `TMPDIR`."
-            raise MvcError(f"{fault}: {_reason(error)}. {advice}") from error
-
-
-def _reason(error: Exception) -> str:
-    """Return what git said, of which GitPython makes many lines."""
-    return git.reason(str(error).partition("stderr: '")[2].removesuffix("'") or str(error))
+            complaint = str(error).partition("stderr: '")[2].removesuffix("'")
+            raise MvcError(f"{fault}: {git.reason(complaint)}. {advice}") from error
 
 
 def use_extensions(generator: Path) -> None:
@@ -184,8 +180,8 @@ def _hooks_heard() -> Iterator[None]:
             if any(line.startswith("Traceback ") for line in lines):
                 lines = lines[-1:]
             cause = getattr(error.__cause__, "strerror", "it said nothing")
-            sentence = " ".join(lines) or f"A hook of the template failed: {cause}."
-            raise MvcError(sentence) from error
+            silent = f"A hook of the template failed: {cause}."
+            raise MvcError(" ".join(lines) or silent) from error
         finally:
             os.dup2(usual, 2)
             os.close(usual)

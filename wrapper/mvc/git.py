@@ -126,8 +126,7 @@ def show_diff(*where: str, tree: str, cwd: Path, env: Mapping[str, str] | None =
     """
     # What prints in its own way, such as an external diff program, is for people.
     plain = () if sys.stdout.isatty() else ("--no-color", "--no-ext-diff", "--no-textconv")
-    pager = () if sys.stdout.isatty() else ("--no-pager",)
-    command = ["git", *pager, *where, "diff", "--exit-code", "--relative", *plain, tree]
+    command = ["git", *where, "diff", "--exit-code", "--relative", *plain, tree]
     code = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}).returncode
     if code > 1:
         raise MvcError("git failed.")
@@ -144,7 +143,7 @@ def settings(*keys: str, cwd: Path | None = None) -> dict[str, str]:
 
 
 def identity(target: Path) -> dict[str, str | None]:
-    """Return the ``name`` and ``email`` of commits in the repository that ``target`` is to have.
+    """Return ``author`` and ``email`` of commits in the repository that ``target`` is to have.
 
     It may be no more than planned; where the user has configured neither they are None.
     """
@@ -156,8 +155,8 @@ def identity(target: Path) -> dict[str, str | None]:
                 git("init", "--quiet", "--template=", cwd=Path(folder))
         known = settings("user.name", "user.email", cwd=Path(folder))
     return {
-        key: os.environ.get(f"GIT_AUTHOR_{key.upper()}") or known.get(f"user.{key}")
-        for key in ("name", "email")
+        "author": os.environ.get("GIT_AUTHOR_NAME") or known.get("user.name"),
+        "email": os.environ.get("GIT_AUTHOR_EMAIL") or known.get("user.email"),
     }
 
 

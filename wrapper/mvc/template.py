@@ -165,15 +165,14 @@ def _clone(source: str, url: str, folder: Path) -> Template:
     try:
         git.git("clone", "--quiet", "--bare", "--shared", "--", source, str(folder))
     except MvcError as error:
-        public = _without_credentials(source)
-        reason = str(error).replace(source, public)
-        raise MvcError(f"Cannot clone the template `{public}`: {reason}") from error
+        sentence = f"Cannot clone the template `{source}`: {error}"
+        raise MvcError(_without_credentials(sentence)) from error
     return Template(folder, source, _without_credentials(url))
 
 
-def _without_credentials(url: str) -> str:
-    # The user of a URL of ssh is no secret, and needed.
-    return re.sub(r"^(https?://)[^/]*@", r"\1", url)
+def _without_credentials(text: str) -> str:
+    # The user in a URL of ssh is no secret, and needed.
+    return re.sub(r"(https?://)[^/\s]*@", r"\1", text)
 
 
 def _newest_release(tags: str) -> str | None:
