@@ -19,6 +19,8 @@ from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import pexpect
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
@@ -56,6 +58,8 @@ LOST = (
 )
 # Where a test is not about time: so long that a busy machine does not decide it.
 PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20"}
+# What was stopped may be started again at its port.
+GIVEN_PORTS: set[int] = set()
 
 # What the documentation generates first of all.
 MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
@@ -408,10 +412,24 @@ def listens(connection: HTTPConnection) -> bool:
 
 
 def free_port() -> int:
-    """Return a TCP port of this machine that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """Return a TCP port of this machine that is free, and another one each time."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port: int = server.getsockname()[1]
+        if port not in GIVEN_PORTS:
+            GIVEN_PORTS.add(port)
+            return port
+
+
+def interrupt(terminal: "pexpect.spawn[str]") -> None:
+    """Type Ctrl-C until it is heard: Python misses one that comes just before it reads a line."""
+    heard: list[Any] = ["Interrupted", pexpect.TIMEOUT]
+
+    def is_heard() -> bool:
+        terminal.sendintr()
+        return terminal.expect(heard, timeout=10) == 0
+
+    wait_until(is_heard, seconds=60)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:

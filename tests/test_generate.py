@@ -14,7 +14,7 @@ from typing import Any
 import pexpect
 import pytest
 from conftest import Mvc
-from support import MARKET, MVC, ROOT, folders, run, tree
+from support import MARKET, MVC, ROOT, folders, interrupt, run, tree
 
 pytestmark = pytest.mark.slow
 
@@ -201,8 +201,7 @@ def test_interrupt_at_the_question_leaves_everything(service: Path) -> None:
     terminal = pexpect.spawn(str(MVC), ["generate", *MARKET], encoding="utf-8", timeout=30)
 
     terminal.expect(r"\[y/n\]")
-    terminal.sendintr()
-    terminal.expect("Interrupted")
+    interrupt(terminal)
     terminal.expect(pexpect.EOF)
     terminal.close()
 
@@ -867,8 +866,8 @@ def test_unknown_generator_is_a_usage_error(mvc: Mvc, service: Path) -> None:
 
 @pytest.mark.parametrize("command", [("generate",), ("generate", *MARKET), ("destroy", *MARKET)])
 def test_generators_work_in_projects_only(mvc: Mvc, home: Path, command: tuple[str, ...]) -> None:
-    sentence = f"`.cruft.json` not found in `{home}`. Run `mvc new`, change directory, or "
-    refused(mvc(*command), 1, sentence)
+    advice = "Run `mvc new`, change directory, or `cruft link` a project of plain cookiecutter."
+    refused(mvc(*command), 1, f"`.cruft.json` not found in `{home}`. {advice}")
 
 
 FAIL = {f"{TOP}/x.txt": "x", "hooks/post_gen_project.py": "import sys\nsys.exit('No award.')\n"}

@@ -31,6 +31,8 @@ HOSTILE = {
     "PORT": "1",
     "PIP_USER": "1",
     "PIP_TARGET": "{}",
+    "PIP_PYTHON": "{}",
+    "PIP_CONFIG_FILE": "{}.conf",
     "POETRY_VIRTUALENVS_CREATE": "false",
     "POETRY_VIRTUALENVS_IN_PROJECT": "false",
     "UV_PROJECT_ENVIRONMENT": "{}",
@@ -54,6 +56,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     # What is active in the shell must not matter, nor what the user has set.
     for name, value in HOSTILE.items():
         monkeypatch.setenv(name, value.format(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere.conf").write_text(f"[install]\ntarget = {tmp_path}/elsewhere\n")
     run(
         *(MVC, "new", "galactic-empire", "-n", "--template", repository),
         *("--package-manager", manager),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 from conftest import Mvc
-from support import FEATURES, MVC, QUESTIONS, ROOT, commit, git, run, wait_until
+from support import FEATURES, MVC, QUESTIONS, ROOT, commit, git, interrupt, run, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -79,9 +79,12 @@ def test_placeholders_without_an_identity_are_told_and_can_be_changed(mvc: Mvc, 
 
     assert done.returncode == 0, done.stderr
     assert (
-        "\nAuthor and commit are placeholders: git has no `user.name` or `user.email`. Set both by "
-        "`git config --global`, then type `git commit --amend --reset-author` and "
-        "`mvc update --set author=NAME --set email=EMAIL`.\n"
+        "\nAuthor and email are placeholders: git has no `user.name` or `user.email`. When the "
+        "project is committed, `mvc update --set author=NAME --set email=EMAIL` changes them.\n"
+    ) in done.stdout
+    assert (
+        "\nThe commit is by Galactic Emperor <emperor@example.com>. To change that, set "
+        "`user.name` and `user.email` and type `git commit --amend --reset-author` in `empire`.\n"
     ) in done.stdout
     project = home / "empire"
     git("config", "--global", "user.name", "Tarkin", cwd=home)
@@ -91,6 +94,8 @@ def test_placeholders_without_an_identity_are_told_and_can_be_changed(mvc: Mvc, 
     assert updated.returncode == 0, updated.stderr
     assert answers_of(project)["author"] == "T"
     assert git("log", "--format=%an", cwd=project) == "Tarkin"
+    # The commit of others is not to be amended.
+    assert "--amend" not in mvc("new", "bare", "-n", "-I", "--no-git", HOME="/nowhere").stdout
     # Whoever is known, or has said so, needs no advice.
     chosen = ("--set", "author=T", "--set", "email=t@example.com")
     assert "placeholders" not in mvc("new", "known", "-n", "-I").stdout
@@ -483,8 +488,7 @@ def test_path_is_asked_for_until_it_can_be_used(home: Path) -> None:
 def test_interrupt_where_the_path_is_asked_for_leaves_nothing(home: Path) -> None:
     terminal = spawn("-I")
     terminal.expect(PATH_ASKED)
-    terminal.sendintr()
-    terminal.expect("Interrupted")
+    interrupt(terminal)
     terminal.expect(pexpect.EOF)
     terminal.close()
 
@@ -521,6 +525,17 @@ def test_bad_answer_is_refused_at_its_question(home: Path) -> None:
 
     assert terminal.exitstatus == 0
     assert answers_of(home / "empire")["project_slug"] == "empire"
+
+
+def test_bad_option_is_refused_before_anything_is_asked(home: Path) -> None:
+    terminal = spawn("empire", "-I", "--set", "package_name=class")
+    terminal.expect("`package_name` is `class`")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert terminal.exitstatus == 1
+    assert "[1/" not in (terminal.before or "")
+    assert not list(home.iterdir())
 
 
 def test_copyright_year_is_not_asked_without_a_license(home: Path) -> None:
@@ -580,8 +595,7 @@ def test_interrupt_at_a_prompt_leaves_nothing(home: Path, number: int) -> None:
         terminal.sendline("")
     terminal.expect(PROMPTS[number])
     terminal.expect(ASKED)
-    terminal.sendintr()
-    terminal.expect("Interrupted")
+    interrupt(terminal)
     terminal.expect(pexpect.EOF)
     terminal.close()
 

@@ -422,6 +422,10 @@ IN_FUNCTION = f"{HEAD}def f(app):\n    app.include_router(a)\n"
         (f"{IN_FUNCTION}def g(PREFIX): ...", f"{UNDEFINED} 3"),
         (f"{IN_FUNCTION}def g():\n    PREFIX = 1", f"{UNDEFINED} 3"),
         (f"{IN_FUNCTION}    PREFIX = 1", f"{UNDEFINED} 3"),
+        (
+            f"{HEAD}PREFIX = 1\ndef f(app):\n    app.include_router(a)\n    PREFIX = 2",
+            f"{UNDEFINED} 4",
+        ),
         (f"{IN_FUNCTION}class G:\n    PREFIX = 1", f"{UNDEFINED} 3"),
         (f"{IN_FUNCTION}g = [PREFIX for PREFIX in 'g']", f"{UNDEFINED} 3"),
         (f"{IN_FUNCTION}g = lambda PREFIX: 1", f"{UNDEFINED} 3"),

@@ -17,7 +17,18 @@ from typing import Any
 import pexpect
 import pytest
 from conftest import Mvc
-from support import MVC, Entry, commit, disturbing_itself, git, release, run, snapshot, tree
+from support import (
+    MVC,
+    Entry,
+    commit,
+    disturbing_itself,
+    git,
+    interrupt,
+    release,
+    run,
+    snapshot,
+    tree,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -314,8 +325,7 @@ def test_interrupt_at_the_new_question_touches_nothing(mvc: Mvc, home: Path, mov
     terminal = spawn(project)
 
     terminal.expect("taste")
-    terminal.sendintr()
-    terminal.expect("Interrupted")
+    interrupt(terminal)
     terminal.expect(pexpect.EOF)
     terminal.close()
 
@@ -508,6 +518,28 @@ def test_token_in_the_url_of_the_template_is_neither_kept_nor_printed(
     assert checked.stdout == f"Outdated: v1.0.0, and http://{private} is at v3.0.0.\n"
     assert TOKEN not in as_json.stdout + updated.stdout + updated.stderr
     assert TOKEN not in (project / ".cruft.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"HTTPS://user:{TOKEN}@127.0.0.1:1/x.git",
+        f"ftp://{TOKEN}@127.0.0.1:1/x.git",
+        f"ssh://git:{TOKEN}@127.0.0.1:1/x.git",
+        f"http://127.0.0.1:1/x.git?private_token={TOKEN}",
+    ],
+    ids=["capitals", "ftp", "ssh", "query"],
+)
+def test_secret_in_any_url_is_neither_kept_nor_printed(
+    mvc: Mvc, home: Path, moving: Path, url: str
+) -> None:
+    refused = mvc("new", "empire", "-n", "-I", "--template", url)
+    git("config", "--global", f"url.{moving}.insteadOf", url, cwd=home)
+    done = mvc("new", "empire", "-n", "-I", "--template", url)
+
+    assert (refused.returncode, done.returncode) == (1, 0), done.stderr
+    assert TOKEN not in refused.stderr + done.stdout + done.stderr
+    assert TOKEN not in (home / "empire/.cruft.json").read_text()
 
 
 @pytest.mark.parametrize("userinfo", [TOKEN, f"user:{TOKEN}"], ids=["user", "password"])

@@ -683,6 +683,18 @@ def test_update_of_another_project_in_the_repository_is_not_taken_back(
     assert f"`mvc -C '{second.path}' update --abort`" in nested.refused("--abort")
 
 
+def test_update_of_the_project_around_is_not_taken_back(nested: Empire, home: Path) -> None:
+    inner = created(nested.mvc, nested.template, nested.path / "inner")
+    commit(home, "Inner")
+    conflicting(nested)
+    nested.update(3)
+
+    assert inner.refused("--abort") == (
+        f"Error: The last update is of another project: `mvc -C {nested.path} update --abort` "
+        "takes it back.\n"
+    )
+
+
 def conflicting(empire: Empire) -> None:
     """Let the template change what the user has changed, and all sorts of other things."""
     user: dict[str, str | bytes | None] = {
@@ -1155,9 +1167,11 @@ def test_nothing_is_left_to_abort_after_an_update(empire: Empire) -> None:
     empire.update(0)
 
     assert empire.refused("--abort") == (
-        "Error: There is no update to abort. Take back the staged one with `git reset --hard`.\n"
+        "Error: There is no update to abort. Take back the staged one with `git reset --merge`.\n"
     )
-    shell("git reset --quiet --hard", empire.path)
+    (empire.path / "later.txt").write_text("kept\n")
+    shell("git reset --quiet --merge", empire.path)
+    assert (empire.path / "later.txt").exists()
     assert empire.refused("--abort") == "Error: There is no update to abort.\n"
 
 

@@ -13,9 +13,8 @@ from mvc.state import Answers, State
 # Says why a set of answers cannot be used; empty where it can.
 Refusal = Callable[[Answers], str]
 PLACEHOLDERS = (
-    "Author and commit are placeholders: git has no `user.name` or `user.email`. Set both by "
-    "`git config --global`, then type `git commit --amend --reset-author` and "
-    "`mvc update --set author=NAME --set email=EMAIL`."
+    "Author and email are placeholders: git has no `user.name` or `user.email`. When the project "
+    "is committed, `mvc update --set author=NAME --set email=EMAIL` changes them."
 )
 
 
@@ -78,7 +77,7 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
     assumed = {key: value for key, value in answers.items() if key not in chosen}
     if assumed and not options.interactive:
         console.say(f"Defaults: {format_answers(assumed)}")
-        if not all(defaults[key] for key in defaults.keys() & assumed.keys()):
+        if any(key in assumed and not defaults[key] for key in ("author", "email")):
             console.say(PLACEHOLDERS)
     return answers
 
@@ -172,7 +171,14 @@ def _features(questions: Answers) -> list[str]:
 
 
 def _answer(questions: Answers, given: Answers, refusal: Refusal | None) -> Answers:
-    values = fill_in(questions, given, ask=refusal and _asker(questions, given, refusal))
+    ask = None
+    if refusal:
+        # A fault of what is not asked would hide those of the answers.
+        fault = refusal(fill_in(questions, given))
+        if any(f"`{key}`" in fault for key in given):
+            raise MvcError(fault)
+        ask = _asker(questions, given, refusal)
+    values = fill_in(questions, given, ask=ask)
     answers = {key: values[key] for key in questions if not key.startswith("_")}
     _refuse_jinja(answers)
     return answers

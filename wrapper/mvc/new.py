@@ -79,6 +79,11 @@ def _commit(target: Path, path: Path, answers: Answers) -> None:
         git.init(target)
         name, email = answers.get("author", "mvc"), answers.get("email", "mvc@localhost")
         git.commit_all(target, COMMIT_MESSAGE, name, email)
+        if not all(git.identity(target).values()):
+            console.say(
+                f"The commit is by {name} <{email}>. To change that, set `user.name` and "
+                f"`user.email` and type `git commit --amend --reset-author` in `{path}`."
+            )
     except MvcError as error:
         advice = f"The project is created, but not committed. Run `git commit` in `{path}`."
         raise MvcError(f"{advice} What failed: {error}") from error

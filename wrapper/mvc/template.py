@@ -18,6 +18,14 @@ DISTRIBUTION = "fastapi-mvc-template"
 # The repository as it was when the wheel was built.
 BUNDLE = Path(__file__).with_name("template.bundle")
 
+# What follows the group in a URL: a user, who in one of ssh is no secret, and needed; a
+# password; a query.
+SECRETS = (
+    r"((?i:(?<!ssh)://))[^/\s]*@",
+    r"((?i:ssh://)[^/\s:@]+):[^/\s]*(?=@)",
+    r"(://[^\s`'?]+)\?[^\s`']*",
+)
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -171,8 +179,9 @@ def _clone(source: str, url: str, folder: Path) -> Template:
 
 
 def _without_credentials(text: str) -> str:
-    # The user in a URL of ssh is no secret, and needed.
-    return re.sub(r"(https?://)[^/\s]*@", r"\1", text)
+    for secret in SECRETS:
+        text = re.sub(secret, r"\1", text)
+    return text
 
 
 def _newest_release(tags: str) -> str | None:

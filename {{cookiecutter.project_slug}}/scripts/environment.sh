@@ -19,8 +19,8 @@ check_python() {
     local found needed
     found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
         fail "Python was not found as \`$python\`. Name one, as in: make install PYTHON=python3.13"
-    needed=$(sed -n 's/^requires-python = "[^0-9]*\([0-9.]*\).*/\1/p' pyproject.toml)
-    if is_older "$found" "$needed"; then
+    needed=$(sed -n 's/^requires-python = [^0-9]*\([0-9.]*\).*/\1/p' pyproject.toml)
+    if [ -n "$needed" ] && is_older "$found" "$needed"; then
         fail "The project needs Python $needed, and \`$python\` is $found. Name another one, as in: make install PYTHON=python3.13"
     fi
 }
@@ -50,7 +50,8 @@ bring() {
         fail "\`$python\` cannot make virtual environments. Install its module venv (on Debian: apt install python3-venv), or $tool."
     rm -rf "$home"
     "$python" -m venv "$home"
-    "$home/bin/python" -m pip install --quiet "$@"
+    # Here, wherever the user's settings of pip lead.
+    "$home/bin/python" -m pip install --quiet --no-user --target= --prefix "$PWD/$home" --root / "$@"
     touch "$home/.complete"
 }
 

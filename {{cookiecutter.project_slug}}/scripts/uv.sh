@@ -15,7 +15,7 @@ fi
 # Whatever the user's settings say: the environment is .venv, with the project and the
 # development tools in it.
 export UV_PYTHON="$python" UV_PROJECT_ENVIRONMENT=.venv
-unset UV_DEV UV_ISOLATED UV_PROJECT UV_SYSTEM_PYTHON \
+unset UV_DEV UV_ISOLATED UV_MANAGED_PYTHON UV_PROJECT UV_PYTHON_PREFERENCE UV_SYSTEM_PYTHON \
     "${!UV_NO_DE@}" "${!UV_NO_EDITABLE@}" "${!UV_NO_GROUP@}" "${!UV_NO_INSTALL_@}" \
     "${!UV_NO_PROJECT@}" "${!UV_NO_SYNC@}" "${!UV_ONLY_INSTALL_@}" "${!UV_WORKING_DIR@}"
 exec "$tool" "$@"

@@ -204,9 +204,11 @@ class _Module:
         ]
         *outer, inner = [self.tree, *around]
         bound = _bound(node for node in _scope(inner) if getattr(node, "lineno", 0) <= line)
+        # What a function binds further down hides what is around it.
+        later = _bound(_scope(inner)) - bound
         for scope in outer:
             # Methods do not see what their class binds.
-            bound |= set() if isinstance(scope, ast.ClassDef) else _bound(_scope(scope))
+            bound |= set() if isinstance(scope, ast.ClassDef) else _bound(_scope(scope)) - later
         return bound | _names(self.tree) if "*" in bound else bound
 
     def insert_call(self, call: ast.stmt, text: str, block: Block, index: int) -> None:

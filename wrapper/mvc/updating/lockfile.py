@@ -46,9 +46,12 @@ def unread_indexes(scratch: Scratch, files: Files, old: Answers, new: Answers) -
         manifest = tomllib.loads(scratch.content(files[MANIFEST]))
     except tomllib.TOMLDecodeError:
         return None
-    settings = manifest.get("tool", {}).get(before, {})
-    (table, names), (target, _) = INDEXES[str(before)], INDEXES[str(after)]
-    if not names & settings.keys():
+    (table, names), (target, others) = INDEXES[str(before)], INDEXES[str(after)]
+    old_settings, new_settings = (
+        found if isinstance(found := manifest.get("tool", {}).get(manager), dict) else {}
+        for manager in (before, after)
+    )
+    if not names & old_settings.keys() or others & new_settings.keys():
         return None
     return (
         f"The package indexes of {before} (`{table}`) are not carried over. "

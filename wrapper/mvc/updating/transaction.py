@@ -115,8 +115,9 @@ class Transaction:
                 if self._folder.exists():
                     self._restore()
                     return
-        staged = self._staged(f":(top,glob)**/{STATE}")
-        advice = " Take back the staged one with `git reset --hard`." if staged else ""
+        staged = self._staged(f":(top){self._repository.prefix}{STATE}")
+        # Unlike `--hard`, this keeps what was edited since.
+        advice = " Take back the staged one with `git reset --merge`." if staged else ""
         raise MvcError(f"There is no update to abort.{advice}")
 
     def _staged(self, *paths: str) -> str:
@@ -125,7 +126,7 @@ class Transaction:
 
     def _is_own(self) -> bool:
         """Return whether the open update is that of the project where the command is run."""
-        return self._repository.prefix.startswith(self._prefix())
+        return self._repository.prefix == self._prefix()
 
     def _prefix(self) -> str:
         # Older commands did not note it.

@@ -7,7 +7,7 @@ from pathlib import Path
 from mvc import console, engine, git, template
 from mvc.answers import Options
 from mvc.errors import MvcError
-from mvc.state import State
+from mvc.state import State, find_project
 from mvc.updating.lockfile import LOCKS, refresh_lock
 from mvc.updating.merge import Scratch
 from mvc.updating.plan import Plan, Status, make_plan, rendered_files, status_of
@@ -89,6 +89,9 @@ def abort_update(folder: Path) -> None:
     Raises:
         MvcError: when there is none in the repository that ``folder`` is in.
     """
+    # A killed update may have left no state file: then this is the folder of the project.
+    with suppress(MvcError):
+        folder = find_project(folder)
     Transaction(git.repository(folder)).undo()
     console.say("The project is as it was before the update.")
 
