@@ -422,7 +422,10 @@ def free_port() -> int:
 
 
 def interrupt(terminal: "pexpect.spawn[str]") -> None:
-    """Type Ctrl-C until it is heard: Python misses one that comes just before it reads a line."""
+    """Type Ctrl-C until it is heard, and hold the end of the command against its exit code.
+
+    Python misses one that comes just before it reads a line.
+    """
     heard: list[Any] = ["Interrupted", pexpect.TIMEOUT]
 
     def is_heard() -> bool:
@@ -430,6 +433,9 @@ def interrupt(terminal: "pexpect.spawn[str]") -> None:
         return terminal.expect(heard, timeout=10) == 0
 
     wait_until(is_heard, seconds=60)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
 
 
 def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> None:

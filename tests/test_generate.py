@@ -202,10 +202,7 @@ def test_interrupt_at_the_question_leaves_everything(service: Path) -> None:
 
     terminal.expect(r"\[y/n\]")
     interrupt(terminal)
-    terminal.expect(pexpect.EOF)
-    terminal.close()
 
-    assert terminal.exitstatus == 130
     assert tree(service) == before
 
 

@@ -23,7 +23,6 @@ from support import (
 )
 
 SERVERS = {"run", "serve"}
-# See test_image.py, test_deployment.py and, for the chart, test_workflows.py.
 # Where a user's own settings lead; braces hold the path of a folder that must not appear.
 HOSTILE = {
     "VIRTUAL_ENV": "{}",
@@ -36,9 +35,11 @@ HOSTILE = {
     "POETRY_VIRTUALENVS_CREATE": "false",
     "POETRY_VIRTUALENVS_IN_PROJECT": "false",
     "UV_PROJECT_ENVIRONMENT": "{}",
+    "UV_PYTHON_PREFERENCE": "only-managed",
     "UV_NO_DEV": "1",
     "UV_NO_INSTALL_PROJECT": "1",
 }
+# See test_image.py, test_deployment.py and, for the chart, test_workflows.py.
 DEPLOYMENT = {"image", "up", "down", "services", "chart", "dev-env"}
 
 
@@ -152,7 +153,9 @@ def test_tool_that_will_not_do_is_refused_in_a_sentence(
         program(tmp_path / "bin", manager, "exit 127")
     program(tmp_path / "bin", name, text.format(sys.executable))
     baked = bake(package_manager=manager)
-    shutil.copy(baked.path / "pyproject.toml", tmp_path)
+    # As a formatter may have left it.
+    manifest = (baked.path / "pyproject.toml").read_text("utf-8")
+    (tmp_path / "pyproject.toml").write_text(manifest.replace('">=3.11"', "'>=3.11'"), "utf-8")
     environ = {**os.environ, "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"}
     environ["PYTHON"] = sys.executable if manager == name else name
 

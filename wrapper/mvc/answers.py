@@ -8,7 +8,7 @@ from typing import Any
 
 from mvc import console, engine, git
 from mvc.errors import MvcError, UsageError
-from mvc.state import Answers, State
+from mvc.state import Answers
 
 # Says why a set of answers cannot be used; empty where it can.
 Refusal = Callable[[Answers], str]
@@ -55,7 +55,7 @@ class Options:
             answer = parse(key, value, questions)
             if answers.setdefault(key, answer) != answer:
                 raise UsageError(f"`--set {key}={value}` contradicts another option.")
-        return dict.fromkeys(_features(questions) if self.minimal else (), False) | answers
+        return dict.fromkeys(features(questions) if self.minimal else (), False) | answers
 
 
 def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Refusal) -> Answers:
@@ -69,8 +69,7 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
     defaults = {"project_name": _human_name(path), **git.identity(path.absolute())}
     known = {key: value for key, value in defaults.items() if key in questions and value}
     _refuse_jinja({**known, **chosen})
-    judge = refusal if options.interactive else None
-    answers = _answer({**questions, **known}, chosen, judge)
+    answers = complete({**questions, **known}, chosen, options, refusal)
     # Cookiecutter makes the folder before the template's hook sees the answer.
     if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", answers.get("project_slug", "x")):
         raise MvcError("`project_slug` must be the name of a folder, in 1 to 100 characters.")
@@ -82,32 +81,27 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
     return answers
 
 
-def answers_of_update(
-    options: Options, state: State, questions: Answers, refusal: Refusal
-) -> Answers:
-    """Return an answer to every question: recorded, unless the user gives another now.
+def features(questions: Answers) -> list[str]:
+    """Return the questions that are answered by yes or no."""
+    return [key for key, raw in questions.items() if isinstance(raw, bool)]
 
-    Features that are new in the template are declined unless the user says otherwise.
+
+def complete(questions: Answers, given: Answers, options: Options, refusal: Refusal) -> Answers:
+    """Return ``given`` and the answers to all other questions: the user's, or the defaults.
 
     Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
-        MvcError: when a recorded answer is no longer valid.
+        MvcError: when an answer cannot be used, or a default cannot be rendered.
     """
-    chosen = options.answers(questions)
-    slug = state.answers.get("project_slug")
-    if chosen.get("project_slug", slug) != slug:
-        raise UsageError("`project_slug` is fixed for life.")
-    recorded = {
-        key: _carried(key, value, questions)
-        for key, value in state.answers.items()
-        if key in questions and key not in chosen
-    }
-    declined = {key: False for key in _features(questions) if key not in state.answers}
-    judge = refusal if options.interactive else None
-    answers = _answer({**questions, **declined}, {**recorded, **chosen}, judge)
-    for key in [key for key in answers if key not in {**recorded, **chosen}]:
-        option = f"--{key.replace('_', '-')}" if key in options.chosen else f"--set {key}=..."
-        console.say(f"New question: {key}={answers[key]}. `{option}` answers it.")
+    ask = None
+    if options.interactive:
+        # A fault of what is not asked would hide those of the answers.
+        fault = refusal(fill_in(questions, given))
+        if any(f"`{key}`" in fault for key in given):
+            raise MvcError(fault)
+        ask = _asker(questions, given, refusal)
+    values = fill_in(questions, given, ask=ask)
+    answers = {key: values[key] for key in questions if not key.startswith("_")}
+    _refuse_jinja(answers)
     return answers
 
 
@@ -166,24 +160,6 @@ def format_answers(answers: Answers) -> str:
     return ", ".join(f"{key}={value}" for key, value in answers.items())
 
 
-def _features(questions: Answers) -> list[str]:
-    return [key for key, raw in questions.items() if isinstance(raw, bool)]
-
-
-def _answer(questions: Answers, given: Answers, refusal: Refusal | None) -> Answers:
-    ask = None
-    if refusal:
-        # A fault of what is not asked would hide those of the answers.
-        fault = refusal(fill_in(questions, given))
-        if any(f"`{key}`" in fault for key in given):
-            raise MvcError(fault)
-        ask = _asker(questions, given, refusal)
-    values = fill_in(questions, given, ask=ask)
-    answers = {key: values[key] for key in questions if not key.startswith("_")}
-    _refuse_jinja(answers)
-    return answers
-
-
 def _asker(
     questions: Answers, given: Answers, refusal: Refusal
 ) -> Callable[[str, Any, Answers], Any]:
@@ -191,6 +167,7 @@ def _asker(
     asked = [key for key in questions if key not in given and not key.startswith("_")]
 
     def ask(key: str, default: Any, before: Answers) -> Any:
+        # Without a license there is no notice with a year.
         if key == "copyright_year" and before.get("license") == "none":
             return default
         place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
@@ -203,13 +180,6 @@ def _asker(
             console.say(fault, style="red")
 
     return ask
-
-
-def _carried(key: str, value: Any, questions: Answers) -> Any:
-    try:
-        return parse(key, value, questions)
-    except UsageError as error:
-        raise MvcError(f"The template has changed: {error} Use `--set {key}=...`.") from error
 
 
 def _human_name(path: Path) -> str:

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from mvc.errors import Interrupted, MvcError, UsageError
-from mvc.generating.cli import PLAIN, Pretend, generators_that
+from mvc.generating.cli import PLAIN, Pretend, destroyers, generators
 from mvc.state import find_project
 
 EXIT_CODES = """\b
@@ -242,37 +242,8 @@ def update(
         raise typer.Exit(ACTION_REQUIRED)
 
 
-generators = typer.Typer(
-    cls=generators_that("generate", "Overwrite files that differ."),
-    invoke_without_command=True,
-    subcommand_metavar="[GENERATOR [ARGS]...]",
-    epilog="Without a generator, all of them are listed.",
-)
 app.add_typer(generators, name="generate")
 app.add_typer(generators, name="g", hidden=True)
-
-
-@generators.callback()
-def generate(ctx: typer.Context) -> None:
-    """Add code to the project, or list the generators (alias: g)."""
-    if ctx.invoked_subcommand is None:
-        from mvc import console
-        from mvc.generating import catalog
-
-        found = catalog.discover(find_project(ctx.obj)).values()
-        rows = [(one.name, one.alias, one.origin, one.help) for one in found if not one.fault]
-        console.table(("Name", "Alias", "From", "Help"), rows)
-        for one in found:
-            if one.fault:
-                console.warn(one.blamed_for(one.fault))
-
-
-destroyers = typer.Typer(
-    cls=generators_that("destroy", "Remove files that were edited, too."),
-    no_args_is_help=True,
-    subcommand_metavar="GENERATOR [ARGS]...",
-    help="Remove what the same arguments generated (alias: d).",
-)
 app.add_typer(destroyers, name="destroy")
 app.add_typer(destroyers, name="d", hidden=True)
 

@@ -7,26 +7,9 @@ import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from mvc.errors import MvcError
-
-
-@dataclass(frozen=True)
-class Repository:
-    """The repository that a project is in, and where in it the project is.
-
-    ``prefix`` ends with a slash, or is empty where the project is all of the repository;
-    ``object_format`` is the kind of its hashes.
-    """
-
-    top: Path
-    folder: Path
-    objects: Path
-    prefix: str
-    object_format: str
-    head: str
 
 
 def forget_caller() -> None:
@@ -103,12 +86,6 @@ def reason(complaint: str) -> str:
     return " ".join(words.split()) or "no reason given"
 
 
-def alternates(objects: Path) -> dict[str, str]:
-    """Return the variables that let git read the objects of another repository."""
-    quoted = str(objects.resolve()).replace("\\", r"\\").replace('"', r"\"")
-    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"'}
-
-
 def git(*arguments: str, cwd: Path | None = None) -> str:
     """Run git in ``cwd`` and return what it printed, without the last line break.
 
@@ -133,15 +110,6 @@ def show_diff(*where: str, tree: str, cwd: Path, env: Mapping[str, str] | None =
     return code == 1
 
 
-def settings(*keys: str, cwd: Path | None = None) -> dict[str, str]:
-    """Return those of the settings that the user's git has."""
-    pattern = "|".join(map(re.escape, keys)).lower()
-    command = ("config", "--null", "--get-regexp", f"^({pattern})$")
-    entries = output(*command, cwd=cwd, ok_codes=(0, 1)).split("\0")
-    found = dict(entry.split("\n", 1) for entry in entries if "\n" in entry)
-    return {key: found[key.lower()] for key in keys if found.get(key.lower())}
-
-
 def identity(target: Path) -> dict[str, str | None]:
     """Return ``author`` and ``email`` of commits in the repository that ``target`` is to have.
 
@@ -153,7 +121,9 @@ def identity(target: Path) -> dict[str, str | None]:
         with suppress(MvcError):  # What needs the repository says so itself.
             if not is_inside_repository(target):
                 git("init", "--quiet", "--template=", cwd=Path(folder))
-        known = settings("user.name", "user.email", cwd=Path(folder))
+        asking = ("config", "--null", "--get-regexp", r"^user\.(name|email)$")
+        entries = output(*asking, cwd=Path(folder), ok_codes=(0, 1)).split("\0")
+    known = dict(entry.split("\n", 1) for entry in entries if "\n" in entry)
     return {
         "author": os.environ.get("GIT_AUTHOR_NAME") or known.get("user.name"),
         "email": os.environ.get("GIT_AUTHOR_EMAIL") or known.get("user.email"),
@@ -180,24 +150,6 @@ def is_inside_repository(target: Path) -> bool:
     return inside == "true\n" and not output(*ignored, cwd=place, ok_codes=(0, 1, 128))
 
 
-def repository(project: Path) -> Repository:
-    """Return the repository that holds the project.
-
-    Raises:
-        MvcError: when there is none, or the project is not committed to it.
-    """
-    where = ("--show-toplevel", "--absolute-git-dir", "--git-path", "objects", "--show-prefix")
-    try:
-        found = output("rev-parse", *where, "--show-object-format", "HEAD", cwd=project).split("\n")
-    except MvcError as error:
-        if is_inside_repository(project):
-            raise MvcError("The project is not committed. Commit it first.") from error
-        advice = "Run `git init` and commit it first."
-        raise MvcError(f"The project is in no git repository. {advice}") from error
-    top, folder, objects, *rest, _ = found
-    return Repository(Path(top), Path(folder), project / objects, *rest)
-
-
 def init(folder: Path) -> None:
     """Make a repository whose branch is called as the user likes, else ``main``."""
     branch = git("config", "--default", "main", "--get", "init.defaultBranch") or "main"
@@ -205,10 +157,8 @@ def init(folder: Path) -> None:
 
 
 def commit_all(folder: Path, message: str, name: str, email: str) -> None:
-    """Commit everything; ``name`` and ``email`` serve where git knows none."""
-    known = settings("user.name", "user.email", cwd=folder)
-    identity = {"user.name": name, "user.email": email} | known
-    options = [word for key, value in identity.items() for word in ("-c", f"{key}={value}")]
+    """Commit everything, by ``name`` and ``email``."""
     # The project has its own list of what to ignore; the user's may name its files.
     git("-c", "core.excludesFile=", "add", "--all", cwd=folder)
-    git(*options, "commit", "--quiet", f"--message={message}", cwd=folder)
+    by = ("-c", f"user.name={name}", "-c", f"user.email={email}")
+    git(*by, "commit", "--quiet", f"--message={message}", cwd=folder)

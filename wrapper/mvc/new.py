@@ -3,6 +3,7 @@
 import os
 import shlex
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from mvc import console, engine, git, template
@@ -50,7 +51,7 @@ def _render(target: Path, path: Path, options: Options) -> Answers:
         source = template.fetch(options.template, Path(folder, "template.git"))
         revision = source.resolve(options.checkout)
         commit = revision.commit
-        refusal = source.refusal(commit)
+        refusal = partial(source.refusal, commit)
         answers = answers_of_new(path, options, source.questions(commit), refusal)
         # Where the target is, so that the move is one step of the file system.
         with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as staging:
@@ -77,9 +78,11 @@ def _commit(target: Path, path: Path, answers: Answers) -> None:
             console.say(f"`{path}` is in a repository already: commit it there.")
             return
         git.init(target)
-        name, email = answers.get("author", "mvc"), answers.get("email", "mvc@localhost")
+        known = git.identity(target)
+        name = known["author"] or answers.get("author", "mvc")
+        email = known["email"] or answers.get("email", "mvc@localhost")
         git.commit_all(target, COMMIT_MESSAGE, name, email)
-        if not all(git.identity(target).values()):
+        if not all(known.values()):
             console.say(
                 f"The commit is by {name} <{email}>. To change that, set `user.name` and "
                 f"`user.email` and type `git commit --amend --reset-author` in `{path}`."

@@ -2,10 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -102,13 +100,13 @@ class Template:
             raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
         return content
 
-    def refusal(self, commit: str) -> Callable[[Answers], str]:
-        """Return what says why the hook of a commit refuses answers, empty if it does not."""
+    def refusal(self, commit: str, answers: Answers) -> str:
+        """Return why the hook of a commit refuses ``answers``; empty where it takes them."""
         try:
             hook = self._git("show", f"{commit}:hooks/pre_gen_project.py")
         except MvcError:
-            return lambda _: ""
-        return partial(engine.refusal, hook)
+            return ""
+        return engine.refusal(hook, answers)
 
     def _git(self, *arguments: str) -> str:
         return git.git(f"--git-dir={self.clone}", *arguments)

@@ -26,7 +26,7 @@ PLAIN: dict[str, Any] = {
 _parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
 
 
-def generators_that(verb: str, force_help: str) -> type[TyperGroup]:
+def _generators_that(verb: str, force_help: str) -> type[TyperGroup]:
     """Return a command for each generator, which does what ``apply`` has under the verb."""
 
     class Generators(TyperGroup):
@@ -54,6 +54,36 @@ def generators_that(verb: str, force_help: str) -> type[TyperGroup]:
             return _command(one, _parameters(one, answers, force_help), callback)
 
     return Generators
+
+
+generators = typer.Typer(
+    cls=_generators_that("generate", "Overwrite files that differ."),
+    invoke_without_command=True,
+    subcommand_metavar="[GENERATOR [ARGS]...]",
+    epilog="Without a generator, all of them are listed.",
+)
+
+
+@generators.callback()
+def generate(ctx: typer.Context) -> None:
+    """Add code to the project, or list the generators (alias: g)."""
+    if ctx.invoked_subcommand is None:
+        from mvc import console
+
+        found = catalog.discover(find_project(ctx.obj)).values()
+        rows = [(one.name, one.alias, one.origin, one.help) for one in found if not one.fault]
+        console.table(("Name", "Alias", "From", "Help"), rows)
+        for one in found:
+            if one.fault:
+                console.warn(one.blamed_for(one.fault))
+
+
+destroyers = typer.Typer(
+    cls=_generators_that("destroy", "Remove files that were edited, too."),
+    no_args_is_help=True,
+    subcommand_metavar="GENERATOR [ARGS]...",
+    help="Remove what the same arguments generated (alias: d).",
+)
 
 
 def _command(

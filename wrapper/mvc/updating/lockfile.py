@@ -42,16 +42,13 @@ def unread_indexes(scratch: Scratch, files: Files, old: Answers, new: Answers) -
     before, after = (answers.get("package_manager") for answers in (old, new))
     if before == after or not {before, after} <= INDEXES.keys() or MANIFEST not in files:
         return None
-    try:
-        manifest = tomllib.loads(scratch.content(files[MANIFEST]))
-    except tomllib.TOMLDecodeError:
-        return None
     (table, names), (target, others) = INDEXES[str(before)], INDEXES[str(after)]
-    old_settings, new_settings = (
-        found if isinstance(found := manifest.get("tool", {}).get(manager), dict) else {}
-        for manager in (before, after)
-    )
-    if not names & old_settings.keys() or others & new_settings.keys():
+    try:
+        tools = tomllib.loads(scratch.content(files[MANIFEST])).get("tool", {})
+        is_read = not names & {*tools.get(before, ())} or others & {*tools.get(after, ())}
+    except (ValueError, AttributeError, TypeError):  # For the package manager to refuse.
+        return None
+    if is_read:
         return None
     return (
         f"The package indexes of {before} (`{table}`) are not carried over. "

@@ -2,12 +2,12 @@
 
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from mvc import git
 from mvc.errors import MvcError
-from mvc.git import Repository
 
 
 class Blob(NamedTuple):
@@ -22,6 +22,42 @@ Files = dict[str, Blob]
 LINK = "120000"
 # Mode, object and stage of each version, by path.
 Conflicts = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The repository that a project is in, and where in it the project is.
+
+    ``prefix`` ends with a slash, or is empty where the project is all of the repository;
+    ``object_format`` is the kind of its hashes.
+    """
+
+    top: Path
+    folder: Path
+    objects: Path
+    prefix: str
+    object_format: str
+    head: str
+
+    @classmethod
+    def of(cls, project: Path) -> Self:
+        """Return the repository that holds the project.
+
+        Raises:
+            MvcError: when there is none, or the project is not committed to it.
+        """
+        where = ("--show-toplevel", "--absolute-git-dir", "--git-path", "objects", "--show-prefix")
+        try:
+            found = git.output(
+                "rev-parse", *where, "--show-object-format", "HEAD", cwd=project
+            ).split("\n")
+        except MvcError as error:
+            if git.is_inside_repository(project):
+                raise MvcError("The project is not committed. Commit it first.") from error
+            advice = "Run `git init` and commit it first."
+            raise MvcError(f"The project is in no git repository. {advice}") from error
+        top, folder, objects, *rest, _ = found
+        return cls(Path(top), Path(folder), project / objects, *rest)
 
 
 class Scratch:
@@ -42,11 +78,12 @@ class Scratch:
         # The first whose `merge-tree` merges.
         if tuple(map(int, version.split(".")[:2])) < (2, 38):
             raise MvcError(f"This is git {version}. Updates need git 2.38 or newer.")
-        self._objects = git.alternates(own.objects) if own else {}
+        self._objects = _alternates(own.objects) if own else {}
         # Both must name objects alike, or neither finds those of the other; and whoever may
         # use the one must be able to use what it gets from the other.
-        shared = git.settings("core.sharedRepository", cwd=project).values()
-        options = [f"--shared={value}" for value in shared]
+        asking = ("config", "core.sharedRepository")
+        shared = git.output(*asking, cwd=project, ok_codes=(0, 1)).strip()
+        options = [f"--shared={shared}"] if shared else []
         options += [f"--object-format={own.object_format}"] if own else []
         git.git("init", "--quiet", "--bare", "--template=", *options, str(folder))
 
@@ -167,7 +204,7 @@ class Scratch:
         self.git("update-index", "--skip-worktree", "-z", "--stdin", stdin=marked)
         # As the project's own repository looks at its files.
         env = {"GIT_INDEX_FILE": str(self.folder / "index")}
-        env |= git.alternates(self.folder / "objects")
+        env |= _alternates(self.folder / "objects")
         return git.show_diff(tree=tree, cwd=self.project, env=env)
 
     def _absent(self) -> Files:
@@ -185,6 +222,12 @@ class Scratch:
         by = "mvc <mvc> 0 +0000"
         text = f"tree {self.tree(files)}\n{parents}author {by}\ncommitter {by}\n\n"
         return self.write(text, "commit")
+
+
+def _alternates(objects: Path) -> dict[str, str]:
+    """Return the variables that let git read the objects of another repository."""
+    quoted = str(objects.resolve()).replace("\\", r"\\").replace('"', r"\"")
+    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"'}
 
 
 def _files(listed: str, blob: slice) -> Files:

@@ -3,17 +3,18 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from mvc import engine, template
-from mvc.answers import Options, answers_of_update
-from mvc.errors import MvcError
-from mvc.git import Repository
-from mvc.state import STATE, State
+from mvc import console, engine, template
+from mvc.answers import Options, Refusal, complete, features, parse
+from mvc.errors import MvcError, UsageError
+from mvc.state import STATE, Answers, State
 from mvc.template import Revision, Template
 from mvc.updating import rename_package
 from mvc.updating.lockfile import stale_lock, unread_indexes
-from mvc.updating.merge import Blob, Conflicts, Files, Scratch
+from mvc.updating.merge import Blob, Conflicts, Files, Repository, Scratch
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def make_plan(
     if options.checkout is not None:
         target = status.template.resolve(options.checkout)
     source, commit = status.template, target.commit
-    refusal = source.refusal(commit)
-    answers = answers_of_update(options, state, source.questions(commit), refusal)
+    refusal = partial(source.refusal, commit)
+    answers = _answers(options, state, source.questions(commit), refusal)
     clone = source.clone
     old = engine.create(clone, status.recorded.commit, state.answers, folder / "old")
     new = engine.create(clone, target.commit, answers, folder / "new")
@@ -141,3 +142,36 @@ def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
         for path, blob in scratch.add(render).items()
         if not any(PurePosixPath(path).is_relative_to(other) for other in kept)
     }
+
+
+def _answers(options: Options, state: State, questions: Answers, refusal: Refusal) -> Answers:
+    """Return an answer to every question: recorded, unless the user gives another now.
+
+    Features that are new in the template are declined unless the user says otherwise.
+
+    Raises:
+        UsageError: when options contradict each other, or answer what is not asked.
+        MvcError: when a recorded answer is no longer valid.
+    """
+    chosen = options.answers(questions)
+    slug = state.answers.get("project_slug")
+    if chosen.get("project_slug", slug) != slug:
+        raise UsageError("`project_slug` is fixed for life.")
+    recorded = {
+        key: _carried(key, value, questions)
+        for key, value in state.answers.items()
+        if key in questions and key not in chosen
+    }
+    declined = {key: False for key in features(questions) if key not in state.answers}
+    answers = complete({**questions, **declined}, {**recorded, **chosen}, options, refusal)
+    for key in [key for key in answers if key not in {**recorded, **chosen}]:
+        option = f"--{key.replace('_', '-')}" if key in options.chosen else f"--set {key}=..."
+        console.say(f"New question: {key}={answers[key]}. `{option}` answers it.")
+    return answers
+
+
+def _carried(key: str, value: Any, questions: Answers) -> Any:
+    try:
+        return parse(key, value, questions)
+    except UsageError as error:
+        raise MvcError(f"The template has changed: {error} Use `--set {key}=...`.") from error

@@ -17,7 +17,7 @@ from typing import Any
 from mvc import console, git
 from mvc.errors import MvcError
 from mvc.state import STATE
-from mvc.updating.merge import Conflicts, Scratch
+from mvc.updating.merge import Conflicts, Repository, Scratch
 
 try:
     import fcntl
@@ -36,7 +36,7 @@ SHOWN = 5
 class Transaction:
     """An update of a repository, and what it was like before; there is one at most."""
 
-    def __init__(self, repository: git.Repository) -> None:
+    def __init__(self, repository: Repository) -> None:
         """Find the one that a repository is in."""
         self._repository = repository
         self._folder = repository.folder / "mvc-update"
@@ -244,7 +244,7 @@ class Transaction:
             self._index_lock.rmdir()
 
 
-def refuse_changes(repository: git.Repository) -> None:
+def refuse_changes(repository: Repository) -> None:
     """Make sure that the work tree and the index are those of the current commit.
 
     Raises:

@@ -9,7 +9,7 @@ from mvc.answers import Options
 from mvc.errors import MvcError
 from mvc.state import State, find_project
 from mvc.updating.lockfile import LOCKS, refresh_lock
-from mvc.updating.merge import Scratch
+from mvc.updating.merge import Repository, Scratch
 from mvc.updating.plan import Plan, Status, make_plan, rendered_files, status_of
 from mvc.updating.transaction import Transaction, refuse_changes, refuse_obstacles
 
@@ -37,7 +37,7 @@ def diff_project(project: Path) -> bool:
     state = State.read(project)
     own = None
     with suppress(MvcError):  # It needs none, and nothing that is committed.
-        own = git.repository(project)
+        own = Repository.of(project)
     with tempfile.TemporaryDirectory(prefix="mvc-") as name:
         folder = Path(name)
         clone = folder / "template.git"
@@ -60,7 +60,7 @@ def update_project(project: Path, options: Options, *, pretend: bool, refresh: b
             staged, the lock file could not be refreshed.
     """
     state = State.read(project)
-    repository = git.repository(project)
+    repository = Repository.of(project)
     transaction = Transaction(repository)
     transaction.refuse_unfinished()
     refuse_changes(repository)
@@ -92,11 +92,11 @@ def abort_update(folder: Path) -> None:
     # A killed update may have left no state file: then this is the folder of the project.
     with suppress(MvcError):
         folder = find_project(folder)
-    Transaction(git.repository(folder)).undo()
+    Transaction(Repository.of(folder)).undo()
     console.say("The project is as it was before the update.")
 
 
-def _report(repository: git.Repository, scratch: Scratch, plan: Plan) -> None:
+def _report(repository: Repository, scratch: Scratch, plan: Plan) -> None:
     """Print what becomes of each file, and what needs the user's attention."""
     console.say(f"Update to {plan.target}:")
     changes = [
