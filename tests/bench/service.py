@@ -195,15 +195,16 @@ def servers(workshop: Workshop) -> Iterator[str]:
         ],
     )
     ratios = [
-        rate(mine) / rate(other)
+        fastest(mine) / fastest(other)
         for application in ("the service", "four lines")
         for mine, other in zip(loads[application, ours], loads[application, uvicorn], strict=True)
     ]
     yield prose(
         failed(chain.from_iterable(loads.values())),
-        "Gunicorn with the workers of the service answers",
-        f"{min(ratios):.2f} to {max(ratios):.2f} times as many requests as uvicorn with workers",
-        "of its own; where it is said to be about 80% faster, that would be 1.80 times.",
+        "In the fastest run of each, in which no worker is idle, gunicorn with the workers of the",
+        f"service answers {min(ratios):.2f} to {max(ratios):.2f} times as many requests as uvicorn",
+        "with workers of its own; where it is said to be about 80% faster, that would be 1.80",
+        "times.",
     )
 
 
@@ -240,6 +241,14 @@ def worker_class(workshop: Workshop) -> str:
 def rate(loads: Iterable[Load]) -> float:
     """Return the median of the requests a second."""
     return statistics.median(load.rate for load in loads)
+
+
+def fastest(loads: Iterable[Load]) -> float:
+    """Return the most requests a second.
+
+    A median is that of one worker where most runs left the others idle.
+    """
+    return max(load.rate for load in loads)
 
 
 def failed(runs: Iterable[list[Load]]) -> str:
