@@ -2,8 +2,10 @@ import runpy
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 import {{ cookiecutter.package_name }} as service
+from {{ cookiecutter.package_name }}.cli import main
 
 
 def test_module_runs_the_command_line(
@@ -21,3 +23,18 @@ def test_module_runs_the_command_line(
 
 def test_importing_the_module_runs_nothing() -> None:
     assert "main" in runpy.run_module(f"{service.__name__}.__main__")
+
+
+def test_commands_are_listed() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+
+    assert result.exit_code == 0
+    assert "serve     Serve the application" in result.stdout
+    assert "settings  List all settings" in result.stdout
+
+
+def test_unknown_command_is_refused() -> None:
+    result = CliRunner().invoke(main, ["destroy"])
+
+    assert result.exit_code == 2
+    assert "No such command 'destroy'." in result.stderr
