@@ -25,8 +25,9 @@ def _pairs(
     return {key: value for key, _, value in pairs}
 
 
-def _warn_of_unknown_variables(_arbiter: Arbiter) -> None:
-    for warning in unknown_variables(os.environ, *SETTINGS):
+def _warn(_arbiter: Arbiter) -> None:
+    unknown = unknown_variables(os.environ, *SETTINGS)
+    for warning in [*unknown, *get_settings().warnings()]:
         logger.warning(warning)
 
 
@@ -81,7 +82,7 @@ def serve(
         **settings.gunicorn_options(),
         "daemon": daemon,
         "pidfile": pid,
-        "on_starting": _warn_of_unknown_variables,
+        "on_starting": _warn,
     }
     try:
         Server(options, settings.root_path).run()

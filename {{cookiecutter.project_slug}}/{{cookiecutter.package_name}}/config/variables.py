@@ -69,6 +69,10 @@ class EnvironmentSettings(BaseSettings):
         }
         return init_settings, environment, dotenv_settings, file_secret_settings
 
+    def warnings(self) -> list[str]:
+        """Return what ``serve`` is to warn of, though the values can be used."""
+        return []
+
 
 class Setting(NamedTuple):
     """What users read about a setting; the default and the meaning are Markdown."""

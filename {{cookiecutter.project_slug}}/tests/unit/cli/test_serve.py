@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from {{ cookiecutter.package_name }}.cli import main
+from {{ cookiecutter.package_name }}.config import Settings
 from {{ cookiecutter.package_name }}.server.master import Server
 from {{ cookiecutter.package_name }}.server.preflight import StartError
 
@@ -100,9 +101,21 @@ def test_misspelt_variable_is_warned_of_when_the_master_starts(
 
     started[0]["on_starting"](Mock())
 
-    assert caplog.messages == [
-        "FASTAPI_WORKRES is not a setting. Did you mean FASTAPI_WORKERS?"
-    ]
+    warning = "FASTAPI_WORKRES is not a setting. Did you mean FASTAPI_WORKERS?"
+    assert warning in caplog.messages
+
+
+def test_warning_of_the_settings_is_given_when_the_master_starts(
+    started: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(Settings, "warnings", lambda _settings: ["Beware."])
+    serve()
+
+    started[0]["on_starting"](Mock())
+
+    assert caplog.messages == ["Beware."]
 
 
 def test_bad_setting_of_the_application_stops_the_start(
