@@ -1,12 +1,9 @@
 """Settings of the Redis client."""
 
 import re
-from ipaddress import ip_address
-from ssl import SSLError, create_default_context
 from typing import Annotated, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeInt,
@@ -16,23 +13,8 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from .types import CaFile, Host, host
 from .variables import EnvironmentSettings
-
-LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
-
-
-def _host(value: str) -> str:
-    labels = value.removesuffix(".").split(".")
-    # Four numbers are no name: 10.0.0.999 is a bad address.
-    if labels[-1].isdigit() or not all(map(LABEL.fullmatch, labels)):
-        try:
-            ip_address(value)
-        except ValueError:
-            raise ValueError(
-                "must be a host name or an IP address alone, "
-                "without scheme, port, path or brackets"
-            ) from None
-    return value
 
 
 def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -42,24 +24,11 @@ def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
         match = re.fullmatch(r"(\[[^\]]*:[^\]]*\]|[^:\[]+):([0-9]{1,5})", address)
         if not match or not 0 < int(match[2]) < 65536:
             raise ValueError("must be a list such as host:26379,other:26379")
-        _host(match[1].strip("[]"))
+        host(match[1].strip("[]"))
     return addresses
 
 
-def _ca_file(value: str) -> str:
-    if value:
-        try:
-            create_default_context(cafile=value)
-        except SSLError:
-            raise ValueError("holds no certificate in PEM form") from None
-        except OSError as error:
-            raise ValueError(f"cannot be read: {error.strerror}") from None
-    return value
-
-
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)]
-CaFile = Annotated[str, AfterValidator(_ca_file)]
-Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -1,11 +1,50 @@
 """Forms of values that more than one setting has."""
 
 import re
+from ipaddress import ip_address
+from ssl import SSLError, create_default_context
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from .variables import KEEP_EMPTY
+
+LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
+
+
+def host(value: str) -> str:
+    """Return ``value`` when it is a host name or an address.
+
+    Raises:
+        ValueError: saying what it must be.
+    """
+    labels = value.removesuffix(".").split(".")
+    # Four numbers are no name: 10.0.0.999 is a bad address.
+    if labels[-1].isdigit() or not all(map(LABEL.fullmatch, labels)):
+        try:
+            ip_address(value)
+        except ValueError:
+            raise ValueError(
+                "must be a host name or an IP address alone, "
+                "without scheme, port, path or brackets"
+            ) from None
+    return value
+
+
+def ca_file(value: str) -> str:
+    """Return ``value`` when it is empty, or a file of certificates that can be read.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if value:
+        try:
+            create_default_context(cafile=value)
+        except SSLError:
+            raise ValueError("holds no certificate in PEM form") from None
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
+    return value
 
 
 def _url_path(value: str) -> str:
@@ -17,5 +56,7 @@ def _url_path(value: str) -> str:
     return value
 
 
+CaFile = Annotated[str, AfterValidator(ca_file)]
+Host = Annotated[str, AfterValidator(host)]
 NonEmpty = Annotated[str, Field(min_length=1)]
 UrlPath = Annotated[str, AfterValidator(_url_path), KEEP_EMPTY]

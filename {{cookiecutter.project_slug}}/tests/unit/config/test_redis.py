@@ -2,11 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.package_name }}.config import (
-    SettingsError,
-    get_settings,
-    redis,
-)
+from {{ cookiecutter.package_name }}.config import SettingsError, get_settings
 
 
 def test_sentinel_is_at_the_redis_address_by_default(
@@ -117,15 +113,14 @@ def test_ca_file_that_cannot_be_used_is_refused(
     assert str(caught.value) == f"FASTAPI_REDIS_CA_FILE='{file}': {reason}."
 
 
-def test_ca_file_needs_tls(settings: pytest.MonkeyPatch) -> None:
-    settings.setattr(redis, "create_default_context", lambda cafile: None)
-    settings.setenv("FASTAPI_REDIS_CA_FILE", "/etc/ca.pem")
+def test_ca_file_needs_tls(settings: pytest.MonkeyPatch, ca_file: Path) -> None:
+    settings.setenv("FASTAPI_REDIS_CA_FILE", str(ca_file))
 
     with pytest.raises(SettingsError, match="needs FASTAPI_REDIS_TLS=true"):
         get_settings()
 
     settings.setenv("FASTAPI_REDIS_TLS", "true")
-    assert get_settings().redis_ca_file == "/etc/ca.pem"
+    assert get_settings().redis_ca_file == str(ca_file)
 
 
 @pytest.mark.parametrize("name", ["REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD"])

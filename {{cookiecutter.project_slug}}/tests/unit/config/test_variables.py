@@ -33,7 +33,7 @@ class Grown(Settings, title="Grown"):
     """Settings of one's own."""
 
     cities: list[str] = Field(default=["Oslo", "Lima"], description="Where to go.")
-    moons: tuple[str, ...] = ()
+    streets: tuple[str, ...] = ()
     plans: SecretStr = Field(
         default=SecretStr("sesame"), min_length=6, description="Hide."
     )
@@ -66,7 +66,7 @@ def test_settings_are_described_by_title() -> None:
     )
     assert described["Grown"] == [
         Setting("FASTAPI_CITIES", "`Oslo,Lima`", "Where to go."),
-        Setting("FASTAPI_MOONS", "empty", ""),
+        Setting("FASTAPI_STREETS", "empty", ""),
         Setting("FASTAPI_PLANS", "secret", "Hide."),
         Setting("FASTAPI_CODE", "empty", ""),
         Setting("FASTAPI_LOGIN", "empty", ""),
@@ -127,9 +127,11 @@ EMPTY = {"docs_url": ""}
 def test_empty_variable_is_as_good_as_none(
     settings: pytest.MonkeyPatch, settings_class: type[EnvironmentSettings], name: str
 ) -> None:
+    variables = _variables(name, settings_class.model_fields[name])
+    for variable in variables:
+        settings.delenv(variable, raising=False)
     default = getattr(read(settings_class), name)
 
-    variables = _variables(name, settings_class.model_fields[name])
     for variable in variables:
         settings.setenv(variable, "")
 

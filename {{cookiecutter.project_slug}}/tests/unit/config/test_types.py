@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.package_name }}.config import types
+
+
+@pytest.mark.parametrize(
+    "value", ["db", "a_1.example.com.", "bücher.example", "10.0.0.1", "::1"]
+)
+def test_host_is_a_name_or_an_address(value: str) -> None:
+    assert types.host(value) == value
+
+
+@pytest.mark.parametrize(
+    "value", ["", " db", "a..b", "-a", "a-", "10.0.0.999", "[::1]", "a:1", "a/b"]
+)
+def test_what_is_no_host_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^must be a host name or an IP address al"):
+        types.host(value)
+
+
+def test_ca_file_holds_certificates(ca_file: Path) -> None:
+    assert types.ca_file(str(ca_file)) == str(ca_file)
+
+
+def test_no_ca_file_is_as_good() -> None:
+    assert types.ca_file("") == ""
+
+
+@pytest.mark.parametrize("content", ["", "-----BEGIN CERTIFICATE-----"])
+def test_ca_file_without_a_certificate_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(content)
+
+    with pytest.raises(ValueError, match=r"^holds no certificate in PEM form$"):
+        types.ca_file(str(file))
+
+
+def test_ca_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^cannot be read: No such file or dir"):
+        types.ca_file(str(tmp_path / "ca.pem"))
