@@ -117,22 +117,21 @@ async def _disconnected(_request: Request, _exc: Exception) -> Response:
     return error_response(HTTPStatus.BAD_REQUEST, "Client disconnected")
 
 
-def _is_unusable(request: Request, exc: Exception) -> bool:
-    """Return whether it is about a value that Python, or JSON, cannot express.
-
-    Half of a pair of Unicode, NaN and infinity, an integer of very many digits, very
-    many levels, and text that no header can hold; pydantic lets them pass. Where the
-    client sent nothing, it is a fault of the service.
-    """
+def has_values(request: Request) -> bool:
+    """Return whether the client sent values; if not, the service is to blame."""
     body = {"content-length", "transfer-encoding"} & {*request.headers.keys()}
     # Without an endpoint it was the path that could not be read.
     is_routed = "endpoint" in request.scope
-    has_values = request.path_params or request.query_params or body
-    return bool(UNUSABLE.search(str(exc)) and (has_values or not is_routed))
+    return bool(request.path_params or request.query_params or body or not is_routed)
 
 
 async def _unusable_value(request: Request, exc: Exception) -> Response:
-    if not _is_unusable(request, exc):
+    """Answer for a value that Python, or JSON, cannot express.
+
+    Half of a pair of Unicode, NaN and infinity, an integer of very many digits, very
+    many levels, and text that no header can hold; pydantic lets them pass.
+    """
+    if not (UNUSABLE.search(str(exc)) and has_values(request)):
         raise exc
     logger.warning("A value of the request cannot be used: %s", exc)
     return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request")
@@ -144,13 +143,11 @@ async def _exception_group(request: Request, exc: Exception) -> Response:
     handlers = [_handler(request, leaf) for leaf in leaves]
     if None in handlers:
         raise exc
-    (handler, leaf), *_ = zip(handlers, leaves, strict=True)
-    # An object with an asynchronous `__call__` may be a handler too.
-    if any(map(iscoroutinefunction, (handler, handler.__call__))):
-        answer = await handler(request, leaf)
-    else:
-        answer = await run_in_threadpool(handler, request, leaf)
-    return cast(Response, answer)
+    answers = [
+        await _call(handler, request, leaf)
+        for handler, leaf in zip(handlers, leaves, strict=True)
+    ]
+    return answers[0]
 
 
 def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -166,10 +163,17 @@ def _handler(request: Request, exc: Exception) -> Any:
     kinds = [getattr(exc, "status_code", None), *type(exc).__mro__]
     expected = kinds[: kinds.index(Exception)]
     found = map(request.app.exception_handlers.get, expected)
-    handler = next(filter(None, found), None)
-    if handler is _unusable_value and not _is_unusable(request, exc):
-        return None
-    return handler
+    return next(filter(None, found), None)
+
+
+async def _call(handler: Any, request: Request, exc: Exception) -> Response:
+    """Return the answer of a handler, which raises again what it does not expect."""
+    # An object with an asynchronous `__call__` may be a handler too.
+    if any(map(iscoroutinefunction, (handler, handler.__call__))):
+        answer = await handler(request, exc)
+    else:
+        answer = await run_in_threadpool(handler, request, exc)
+    return cast(Response, answer)
 
 
 async def _server_error(_request: Request, _exc: Exception) -> Response:

@@ -148,6 +148,7 @@ def test_fault_of_the_service_is_not_that_of_the_client(
         ([ArithmeticError()], 418),
         ([DependencyError("X"), RuntimeError()], 500),
         ([DependencyError("X"), ValueError()], 500),
+        ([DependencyError("X"), OSError()], 500),
     ],
 )
 def test_exceptions_of_tasks_are_handled(
@@ -160,6 +161,10 @@ def test_exceptions_of_tasks_are_handled(
         async def __call__(self, request: Request, exc: Exception) -> Response:
             return teapot(request, exc)
 
+    async def unexpected(_request: Request, exc: Exception) -> Response:
+        raise exc
+
+    app.add_exception_handler(OSError, unexpected)
     app.add_exception_handler(LookupError, teapot)
     app.add_exception_handler(ArithmeticError, Teapot())
 
