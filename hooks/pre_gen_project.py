@@ -45,19 +45,18 @@ MAX_NAME = {
 # would hide them, or depend on itself.
 DEPENDENCIES = frozenset(
     """
-    a11y_pygments accessible_pygments aiohappyeyeballs aiohttp aiosignal alabaster
-    annotated_doc annotated_types anyio ast_serialize attr attrs babel beautifulsoup4
-    bs4 certifi charset_normalizer click coverage docutils dotenv fakeredis fastapi frozenlist
-    furo gunicorn h11 httpcore2 httptools httpx2 idna imagesize iniconfig jinja2 librt
-    markdown_it markdown_it_py markupsafe mdit_py_plugins mdurl multidict mypy
-    mypy_extensions mypyc myst_parser opentelemetry opentelemetry_api packaging pathspec
-    pluggy poetry_core propcache py pydantic pydantic_core pydantic_settings pygments
-    pytest python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer soupsieve
-    sortedcontainers sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp
-    sphinxcontrib_devhelp
-    sphinxcontrib_htmlhelp sphinxcontrib_jsmath sphinxcontrib_qthelp
-    sphinxcontrib_serializinghtml starlette truststore types_gunicorn typing_extensions
-    typing_inspection urllib3 uvicorn uvicorn_worker uvloop yaml yarl
+    a11y_pygments accessible_pygments aiohappyeyeballs aiohttp aiosignal aiosqlite alabaster
+    alembic annotated_doc annotated_types anyio ast_serialize asyncpg attr attrs babel
+    beautifulsoup4 bs4 certifi charset_normalizer click coverage docutils dotenv fakeredis fastapi
+    frozenlist furo greenlet gunicorn h11 httpcore2 httptools httpx2 idna imagesize iniconfig
+    jinja2 librt mako markdown_it markdown_it_py markupsafe mdit_py_plugins mdurl multidict mypy
+    mypy_extensions mypyc myst_parser opentelemetry opentelemetry_api packaging pathspec pluggy
+    poetry_core propcache py pydantic pydantic_core pydantic_settings pygments pytest
+    python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer sortedcontainers
+    soupsieve sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp sphinxcontrib_devhelp
+    sphinxcontrib_htmlhelp sphinxcontrib_jsmath sphinxcontrib_qthelp sphinxcontrib_serializinghtml
+    sqlalchemy starlette truststore types_gunicorn typing_extensions typing_inspection urllib3
+    uvicorn uvicorn_worker uvloop yaml yarl
     """.split()  # noqa: SIM905
 )
 # Commands that the project's verbs run: one of its own by that name would replace them.

@@ -63,6 +63,8 @@ http {
     }
 }
 """
+# Its fixtures are for all tests.
+pytest_plugins = ["postgresql"]
 # Projects, whose tests are their own.
 collect_ignore = ["fixtures"]
 
@@ -223,13 +225,15 @@ def mvc(home: Path) -> Mvc:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Service]]:
+def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start services of a project; whatever still runs is killed after the test."""
     services: list[Service] = []
 
     def serve(project: Project, *arguments: str, **variables: str) -> Service:
         package = project.answers["package_name"]
-        services.append(Service.of(project.python, package, *arguments, **variables))
+        folder = str(tmp_path)
+        service = Service.of(project.python, package, *arguments, cwd=folder, **variables)
+        services.append(service)
         return services[-1]
 
     yield serve

@@ -283,11 +283,22 @@ class Service(Server):
         )
 
     @classmethod
-    def of(cls, python: Path, package: str, *arguments: str, **variables: str) -> Self:
-        """Serve a package on a free port, unless ``arguments`` bind it elsewhere."""
+    def of(
+        cls,
+        python: Path,
+        package: str,
+        *arguments: str,
+        cwd: str = ".",
+        **variables: str,
+    ) -> Self:
+        """Serve a package on a free port, unless ``arguments`` bind it elsewhere.
+
+        By default its database is a file in ``cwd``.
+        """
         port = free_port()
         binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{port}"]
-        return cls([python, "-m", package, "serve", *binding, *arguments], port, variables)
+        words = ("-m", package, "serve", *binding, *arguments)
+        return cls([python, *words], port, variables, Path(cwd))
 
     def answers(self, path: str = "/api/live", status: int = 200) -> bool:
         """Return whether the service, which must still run, does so."""
@@ -448,7 +459,8 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
 
 def serve_once(python: Path) -> None:
     """Start the service that is installed beside ``python``; it must answer, and stop."""
-    service = Service.of(python, "galactic_empire", FASTAPI_GUNICORN_LOG_LEVEL="warning")
+    quiet = {"FASTAPI_GUNICORN_LOG_LEVEL": "warning"}
+    service = Service.of(python, "galactic_empire", cwd=str(python.parent), **quiet)
     try:
         wait_until(service.answers)
         assert service.get("/api/ready") == (200, '{"status":"ok"}')

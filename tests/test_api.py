@@ -68,7 +68,9 @@ def changed(full: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.fixture(scope="module")
 def api(full: Project, changed: dict[str, str]) -> Iterator[Service]:
     """A service with one more controller, which all tests ask."""
-    service = Service.of(full.python, full.package.name, **changed)
+    # The default database is a file in the folder from which it was started.
+    folder = changed["PYTHONPATH"]
+    service = Service.of(full.python, full.package.name, cwd=folder, **changed)
     try:
         wait_until(service.answers)
         yield service

@@ -846,6 +846,7 @@ SAMPLES: dict[str, Any] = {
     "FASTAPI_GUNICORN_LOG_FORMAT": """%(message)s "It's" 100 %% # a: b {{ c }} 🚀""",
     "FASTAPI_GUNICORN_LOG_LEVEL": "debug",
     "FASTAPI_WORKER_CLASS": "asgi",
+    "FASTAPI_DATABASE_URL": 'postgresql://é:"It\'s"{{c}}$100&%25x|`>*!\\\\n@a,[::1]:1/🚀: b',
     "FASTAPI_REDIS_SENTINELS": "a:26379,[::1]:26379",
     "FASTAPI_REDIS_HOST": "redis.example",
     "FASTAPI_REDIS_PORT": 65535,

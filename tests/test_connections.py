@@ -120,7 +120,8 @@ def service(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("service")
     variables = with_websockets(full, folder)
     package = full.answers["package_name"]
-    service = Service.of(full.python, package, "--workers", "1", **variables)
+    words = ("--workers", "1")
+    service = Service.of(full.python, package, *words, cwd=str(folder), **variables)
     try:
         wait_until(service.answers)
         yield service

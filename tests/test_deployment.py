@@ -15,6 +15,8 @@ from conftest import Bake
 from support import COMPOSED, QUESTIONS, ROOT, Baked, Project, label, program, representatives, run
 
 BIN = Path(sys.executable).parent
+HEALTHY = {"postgres": {"condition": "service_healthy"}}
+COMPLETED = {"condition": "service_completed_successfully"}
 COMPOSE_SPEC = ("check-jsonschema", "--builtin-schema", "compose-spec")
 TOOLS = ("docker", "kind", "kubectl", "helm")
 
@@ -167,7 +169,8 @@ def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_p
     linters = {
         "Dockerfile": ("hadolint",),
         "compose.yaml": COMPOSE_SPEC,
-        "compose.services.yaml": COMPOSE_SPEC,
+        ".postgres.yaml": COMPOSE_SPEC,
+        ".redis.yaml": COMPOSE_SPEC,
         ".sh": ("shellcheck", "--external-sources"),
     }
     # One script sources another.
@@ -191,11 +194,19 @@ def test_compose_sets_settings_that_exist(bake: Bake, answers: dict[str, Any]) -
     baked = bake(**answers)
     compose = yaml.safe_load((baked.path / "compose.yaml").read_text("utf-8"))
 
-    names = set(compose["services"]["service"].get("environment", {}))
+    services = compose["services"]
+
+    names = set(services["service"].get("environment", {}))
 
     assert names <= baked.settings().keys()
-    assert bool(names) == answers["redis"]
-    assert ("redis" in compose["services"]) == answers["redis"]
+    assert ("FASTAPI_USE_REDIS" in names) == ("redis" in services) == answers["redis"]
+    assert ("FASTAPI_DATABASE_URL" in names) == ("postgres" in services) == answers["database"]
+    if answers["database"]:
+        migration = services["migration"]
+        differences = {"command": ["db", "upgrade", "--wait", "60"]}
+        assert migration == {**compose["x-image"], **differences, "depends_on": HEALTHY}
+        assert services["service"]["environment"] == migration["environment"]
+        assert services["service"]["depends_on"]["migration"] == COMPLETED
 
 
 def test_up_and_down_call_compose(deploy: Callable[..., tuple[str, list[str]]]) -> None:
@@ -211,13 +222,17 @@ def test_services_are_published_on_this_machine_alone(
     bake: Bake, deploy: Callable[..., tuple[str, list[str]]]
 ) -> None:
     _, calls = deploy("services")
-    services = yaml.safe_load((bake().path / "compose.services.yaml").read_text("utf-8"))
+    names = ["postgres", "redis"]
+    files = [f"compose.services.{name}.yaml" for name in names]
 
-    composed = "docker compose --file compose.services.yaml up --detach --wait"
-    assert calls == [composed]
+    given = " ".join(f"--file {file}" for file in files)
+    assert calls == [f"docker compose {given} up --detach --wait"]
     whole = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))
-    assert services["services"].keys() == whole["services"].keys() - {"service"}
-    for name, service in services["services"].items():
+    assert whole["services"].keys() == {*names, "service", "migration"}
+    for name, file in zip(names, files, strict=True):
+        composed = yaml.safe_load((bake().path / file).read_text("utf-8"))
+        [(found, service)] = composed["services"].items()
+        assert found == name
         assert service["extends"] == {"file": "compose.yaml", "service": name}
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 

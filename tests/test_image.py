@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 from conftest import Bake
+from postgresql import LOST, PostgreSQL
 from support import (
+    OK,
     QUESTIONS,
     ROOT,
     SECONDS,
@@ -68,6 +70,23 @@ async def index() -> StreamingResponse:
     return StreamingResponse(words())
 """
 
+MIGRATION = '''
+"""Create ships."""
+
+from alembic import op
+
+revision = "ships"
+down_revision = None
+
+
+def upgrade():
+    op.execute("CREATE TABLE ships (id INTEGER)")
+
+
+def downgrade():
+    op.execute("DROP TABLE ships")
+'''
+
 # podman's defaults ask for more than some virtual machines have: control groups of one
 # version, and the right to raise limits.
 CONTAINERS = """
@@ -119,12 +138,20 @@ class Engine:
         yield Path(self.run("podman", "image", "mount", image))
         self.run("podman", "image", "unmount", image)
 
-    def start(self, image: str, port: int) -> "Container":
-        """Run an image as a cluster does: nothing may be written, nothing is allowed."""
+    def execute(self, *words: str, **variables: str) -> str:
+        """Run an image as a cluster does: nothing may be written, nothing is allowed.
+
+        The words are options of ``podman run``, the image, and arguments of the image.
+        """
         locked = ("--read-only", "--tmpfs=/tmp", "--cap-drop=all")
         alone = ("--security-opt=no-new-privileges", "--pull=never", "--network=host")
+        given = [f"--env={name}={value}" for name, value in variables.items()]
+        return self.run("podman", "run", *locked, *alone, *given, *words)
+
+    def start(self, image: str, port: int, **variables: str) -> "Container":
+        """Let an image serve on this machine alone."""
         binding = ("serve", "--bind", f"127.0.0.1:{port}")
-        name = self.run("podman", "run", "--detach", *locked, *alone, image, *binding)
+        name = self.execute("--detach", image, *binding, **variables)
         return Container(self, name.splitlines()[-1])
 
 
@@ -195,6 +222,9 @@ def built(
             project = Project(tmp_path_factory.mktemp("built") / baked.path.name, baked.answers)
             shutil.copytree(baked.path, project.path)
             add_controller(project.package, "slow", SLOW)
+            if project.answers["database"]:
+                versions = project.package / "migrations/versions"
+                (versions / "ships.py").write_text(MIGRATION, "utf-8")
             project.make("lock", **managers)
             engine.build(project)
             known[label(answers)] = project, engine.inspect()["Id"]
@@ -208,15 +238,21 @@ def test_container_serves_as_in_a_cluster(
     engine: Engine,
     built: Callable[..., tuple[Project, str]],
     executed: Callable[..., None],
+    postgresql: PostgreSQL,
     answers: dict[str, Any],
 ) -> None:
     _, image = built(**answers)
     executed(answers, "image")
     server = Server(free_port())
-    container = engine.start(image, server.port)
+    name = f"image_{answers['package_manager']}"
+    variables = {"FASTAPI_DATABASE_URL": postgresql.add(name)} if answers["database"] else {}
+    if variables:
+        done = engine.execute("--rm", image, "db", "upgrade", **variables)
+        assert done.endswith("Applied ships Create ships.")
+    container = engine.start(image, server.port, **variables)
     wait_until(server.answers)
 
-    assert server.get("/api/ready") == (200, '{"status":"ok"}')
+    assert server.get("/api/ready") == OK
     proc = Path("/proc", container.state("Pid"))
     status = dict(re.findall(r"^(\w+):\t(.*)$", (proc / "status").read_text(), re.M))
     assert status["NSpid"].split()[-1] == "1"
@@ -235,6 +271,18 @@ def test_container_serves_as_in_a_cluster(
         code = pool.submit(container.stop)
         assert response.read() == b"ended"
         assert code.result() == 0
+
+
+def test_container_without_a_database_says_what_it_needs(
+    engine: Engine, built: Callable[..., tuple[Project, str]]
+) -> None:
+    _, image = built(**ANSWERS[0])
+    server = Server(free_port())
+    container = engine.start(image, server.port)
+    wait_until(server.answers)
+
+    assert server.get("/api/ready") == LOST
+    assert container.stop() == 0
 
 
 @pytest.mark.parametrize("answers", ANSWERS, ids=label)

@@ -100,7 +100,9 @@ def busy(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proj
 
 def test_every_module_can_be_imported_first(busy: Project, full: Project) -> None:
     paths = (file.relative_to(busy.path) for file in sorted(busy.package.rglob("*.py")))
-    modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    names = (".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
+    # Only Alembic runs it.
+    modules = [name for name in names if not name.endswith(".migrations.env")]
     assert "galactic_empire.app.models.journal" in modules
 
     run(full.python, "-c", EACH_FIRST, *modules, cwd=busy.path)

@@ -64,7 +64,7 @@ def start(full: Project, log: Path) -> Iterator[Start]:
         command = (full.python, "-m", full.package.name, "serve", *binding, *arguments)
         script = f'{shell or ":"} && exec "$@" 2>> "$LOG"'
         wrapped = (*(with_mounts() if shell else ()), "sh", "-c", script, "sh", *command)
-        services.append(Service(wrapped, port, {"LOG": str(log), **variables}))
+        services.append(Service(wrapped, port, {"LOG": str(log), **variables}, log.parent))
         return services[-1]
 
     yield start
@@ -280,7 +280,7 @@ def test_master_is_replaced_on_usr2(
     start: list[str | Path] = [full.python, "-W", "default", "-m", full.package.name]
     if script:
         start = [full.python.with_name(full.answers["project_slug"])]
-    service = Service([*start, "serve", "--bind", address, "--pid", file], port, {})
+    service = Service([*start, "serve", "--bind", address, "--pid", file], port, {}, tmp_path)
     try:
         wait_until(lambda: listens(connection()) and file.exists())
         service.process.send_signal(signal.SIGUSR2)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from conftest import MakeProject
 from pages import Terminal, blocks, follow
+from postgresql import Empire
 from support import MVC, PUBLIC_URL, ROOT, commit, free_port, git, package_index, run
 
 pytestmark = pytest.mark.slow
@@ -104,6 +105,22 @@ def test_page_does_what_it_says(page: str, request: pytest.FixtureRequest) -> No
     reader: Reader = request.getfixturevalue(READERS[page])
 
     assert follow(ROOT / page, reader.folder, **reader.variables)
+
+
+def test_page_of_the_database_does_what_it_says(bare: Empire, user: Reader) -> None:
+    project = Empire(user.folder / bare.path.name, bare.answers)
+    shutil.copytree(bare.path, project.path, symlinks=True)
+    router = project.package / "app/router.py"
+    lines = router.read_text("utf-8").splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("from .con"))
+    lines.insert(place, "from .controllers.city import router as city_router")
+    lines.append("    app.include_router(city_router, prefix=PREFIX)\n")
+    router.write_text("\n".join(lines), "utf-8")
+
+    assert follow(project.path / "docs/database.md", project.path, **user.variables)
+
+    project.make("metrics", "mypy", "coverage")
+    assert project.db("check").returncode == 0
 
 
 def test_three_ways_lead_in(user: Reader) -> None:

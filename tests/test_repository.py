@@ -28,12 +28,13 @@ MANIFESTS = {
     "charts/{{cookiecutter.project_slug}}/values.yaml",
     "compose.yaml",
     "flake.nix",
+    "{{cookiecutter.package_name}}/app/asgi.py",
     "{{cookiecutter.package_name}}/app/lifespan.py",
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
     "{{cookiecutter.package_name}}/config/__init__.py",
 }
-# `.env.example` has the last one: it explains the features that a project has.
-MAX_IFS = 41
+# The database is in each of the manifests.
+MAX_IFS = 57
 # A block, the filter of a loop, or an expression.
 IF = re.compile(r"\{%-? *if\b|\{%-? *for\b[^%]*\bif\b|\{\{ *[^{}\s-][^{}]* if ")
 # What every command passes through, in lines of code.

@@ -615,7 +615,7 @@ def test_sockets_of_systemd_are_told_apart(probed: Probed) -> None:
     # An address of its own is not what the service listens on.
     settings = {"FASTAPI_BIND": "127.0.0.1:1", "FASTAPI_FORWARDED_ALLOW_IPS": "192.0.2.1"}
     command = (*activate, str(probed.python), "-m", probed.package.name, "serve")
-    service = Service(command, port, settings)
+    service = Service(command, port, settings, probed.path)
     try:
         wait_until(service.answers)
 

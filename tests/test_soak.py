@@ -103,7 +103,8 @@ def test_short_soak_explains_every_failure(
     full: Project, service: Path, serve: Serve, redis_server: StartRedis
 ) -> None:
     add_controllers(service)
-    running = serve(full, "--workers", "2", **redis_server().variables, **PATIENT)
+    variables = {**redis_server().variables, **PATIENT, "PYTHONPATH": str(service)}
+    running = serve(full, "--workers", "2", **variables)
     wait_until(lambda: running.answers("/api/ready"))
     soak = Soak(running, seconds=20)
     soak.run([(0.05, crowd), (0.2, kill_worker), (0.4, renew_workers)])

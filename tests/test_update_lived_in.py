@@ -12,6 +12,7 @@ from support import (
     QUESTIONS,
     Project,
     commit,
+    differences,
     environment,
     git,
     package_index,
@@ -169,3 +170,27 @@ def test_namespace_moves_with_code_of_the_user_s_own(repository: Path, tmp_path:
     install(moved)
     moved.make("coverage", "metrics", "mypy", "docs", PYTEST_ADDOPTS="-W error")
     assert git("grep", "--cached", "-lw", "galactic_empire", cwd=project.path) == "docs/own.md"
+
+
+@pytest.mark.slow
+def test_own_models_and_migrations_stay_while_the_database_goes_and_comes(
+    repository: Path, tmp_path: Path
+) -> None:
+    project = create(repository, tmp_path, EVERYTHING)
+    (tmp_path / "new").mkdir()
+    new = create(repository, tmp_path / "new", {**EVERYTHING, "database": False})
+    own = {
+        "galactic_empire/app/models/city.py": '"""Cities."""\n',
+        "galactic_empire/migrations/versions/create_cities.py": 'revision = "create_cities"\n',
+    }
+    for path, content in own.items():
+        (project.path / path).write_text(content, "utf-8")
+    commit(project.path, "Work")
+
+    run(MVC, "update", "-n", "-I", "--no-database", cwd=project.path)
+    assert differences(project.path, new.path) == sorted(own)
+    commit(project.path, "Store nothing")
+    run(MVC, "update", "-n", "-I", "--database", cwd=project.path)
+    commit(project.path, "Store things again")
+
+    assert git("diff", "--stat", "HEAD~2", "HEAD", cwd=project.path) == ""

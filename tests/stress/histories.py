@@ -314,7 +314,8 @@ class History(RuleBasedStateMachine):
         said = f"{words} exited {done.returncode}:\n{done.stdout}{done.stderr}"
         assert done.returncode in codes, said
         # What the user must do after an update stands on standard output.
-        failed = done.returncode in (1, 2) or (done.returncode and words[0] == "generate")
+        generating = words[0] in ("generate", "destroy")
+        failed = done.returncode in (1, 2) or (done.returncode and generating)
         assert re.fullmatch(r"Error: .+\.\n" if failed else "", done.stderr), said
         return done
 

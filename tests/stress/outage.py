@@ -231,7 +231,7 @@ def serve(python: Path, package: str, hosts: Path, **variables: str) -> Service:
     port = free_port()
     command = with_hosts(hosts, python, "-m", package, "serve")
     binding = {"FASTAPI_BIND": f"127.0.0.1:{port}", "FASTAPI_WORKERS": "2"}
-    return Service(command, port, {**VARIABLES, **binding, **variables})
+    return Service(command, port, {**VARIABLES, **binding, **variables}, hosts.parent)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def try_out(
     interpreter = environment(folder / "venv", *packages, python=python)
     work(interpreter, project, folder)
     asked = tomllib.loads(manifest.read_text("utf-8"))["project"]["dependencies"]
-    floors = dict(re.split(">=|,", requirement)[:2] for requirement in asked)
+    floors = dict(re.split(r"(?:\[.*])?>=|,", requirement)[:2] for requirement in asked)
     found = run(interpreter, "-c", RELEASES, *floors, cwd=folder).split()
     releases = dict(zip(floors, found, strict=True))
     for name, floor in floors.items():

@@ -61,6 +61,7 @@ app = typer.Typer(
 
 # The features: the letter that is short for `--no-...`, if any, and the help.
 FEATURES = {
+    "database": ("-D", "Database."),
     "redis": ("-R", "Redis client."),
     "aiohttp": ("-A", "HTTP client."),
     "helm": ("-H", "Helm chart."),

@@ -35,6 +35,8 @@ apidoc_modules = [
         "destination": "api",
         "separate_modules": True,
         "module_first": True,
+        # What does its work when it is imported, by a tool.
+        "exclude_patterns": [str(ROOT / "*/*/env.py")],
     }
 ]
 autodoc_default_options = {

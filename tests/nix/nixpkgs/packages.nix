@@ -36,11 +36,15 @@ let
       meta.mainProgram = pname;
     };
 
-  # As far as they could be found out, those of nixos-26.05.
+  # As far as they could be found out, those of nixos-26.05; it may have newer ones.
   modules = {
     aiohttp = "3.13.3";
+    aiosqlite = "0.21.0";
+    alembic = "1.17.2";
+    asyncpg = "0.30.0";
     click = "8.3.1";
     fastapi = "0.136.3";
+    greenlet = "3.2.4";
     gunicorn = "23.0.0";
     httptools = "0.7.1";
     httpx = "0.28.1";
@@ -48,6 +52,7 @@ let
     pydantic-settings = "2.12.0";
     pytest = "9.0.2";
     redis = "7.2.1";
+    sqlalchemy = "2.0.44";
     starlette = "1.1.0";
     uvicorn = "0.40.0";
     uvicorn-worker = "0.4.0";
@@ -77,6 +82,9 @@ let
           {
             inherit (attributes) pname version;
             inherit attributes;
+            optional-dependencies = lib.optionalAttrs (attributes.pname == "sqlalchemy") {
+              asyncio = [ plain.greenlet ];
+            };
             meta = attributes.meta or { };
             pythonModule = "3.13";
             overridePythonAttrs =

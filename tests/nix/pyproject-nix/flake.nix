@@ -1,5 +1,5 @@
 # Stands in for pyproject.nix: reads the dependencies of a pyproject.toml as far as the
-# template writes any, a name and lower and upper bounds.
+# template writes any, a name with extras, and lower and upper bounds.
 {
   inputs.nixpkgs.url = "github:nixos/nixpkgs/nixos-unstable";
 
@@ -24,15 +24,17 @@
       parse =
         text:
         let
-          parts = match "([a-z0-9-]+)((>=|<)[0-9.]+(,(>=|<)[0-9.]+)*)?" text;
-          bounds = filter builtins.isString (split "," (elemAt parts 1));
+          parts = match "([a-z0-9-]+)(\\[([a-z,]+)])?((>=|<)[0-9.]+(,(>=|<)[0-9.]+)*)?" text;
+          listed = at: if elemAt parts at == null then [ ] else separated (elemAt parts at);
+          separated = list: filter builtins.isString (split "," list);
         in
         if parts == null then
           throw "cannot read ${text}"
         else
           {
             name = elemAt parts 0;
-            conditions = map (match "(>=|<)(.+)") (if elemAt parts 1 == null then [ ] else bounds);
+            extras = listed 2;
+            conditions = map (match "(>=|<)(.+)") (listed 3);
           };
 
       holds =
@@ -49,7 +51,15 @@
           pyproject = fromTOML (readFile (projectRoot + "/pyproject.toml"));
           dependencies = map parse pyproject.project.dependencies;
           build = map parse pyproject.build-system.requires;
-          get = python: map (wanted: python.pkgs.${wanted.name});
+          get =
+            python:
+            concatMap (
+              { name, extras, ... }:
+              let
+                module = python.pkgs.${name};
+              in
+              [ module ] ++ concatMap (extra: module.optional-dependencies.${extra}) extras
+            );
         in
         {
           inherit pyproject projectRoot;

@@ -5,9 +5,15 @@ from urllib.parse import unquote
 from fastapi import FastAPI
 
 from ..config import get_settings
+{%- if cookiecutter.database %}
+from .exceptions.database import add_database_exception_handlers
+{%- endif %}
 from .exceptions.handlers import add_exception_handlers
 from .lifespan import lifespan
 from .middleware import BodyLimit
+{%- if cookiecutter.database %}
+from .models.base import import_models
+{%- endif %}
 from .router import add_routes
 from .views.error import ERROR_RESPONSES
 
@@ -33,6 +39,10 @@ def get_application() -> FastAPI:
     )
     add_routes(app)
     add_exception_handlers(app)
+{%- if cookiecutter.database %}
+    add_database_exception_handlers(app)
+    import_models()
+{%- endif %}
     if settings.max_body_size:
         app.add_middleware(BodyLimit, max_bytes=settings.max_body_size)
     return app

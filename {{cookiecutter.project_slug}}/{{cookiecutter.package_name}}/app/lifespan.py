@@ -1,5 +1,6 @@
 {%- set clients = [
     ("aiohttp_client", "AiohttpClient", cookiecutter.aiohttp, false),
+    ("database", "Database", cookiecutter.database, true),
     ("redis", "RedisClient", cookiecutter.redis, true),
 ] -%}
 """What opens and closes with the application, and what readiness asks."""

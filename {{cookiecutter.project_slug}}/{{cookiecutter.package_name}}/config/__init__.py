@@ -1,6 +1,7 @@
 {%- set parts = [
     ("aiohttp_client", "AiohttpSettings", cookiecutter.aiohttp),
     ("application", "ApplicationSettings", true),
+    ("database", "DatabaseSettings", cookiecutter.database),
     ("redis", "RedisSettings", cookiecutter.redis),
 ] -%}
 """Settings of the application: environment variables that begin with ``FASTAPI_``."""

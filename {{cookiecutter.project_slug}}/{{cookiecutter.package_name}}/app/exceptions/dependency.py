@@ -4,6 +4,6 @@
 class DependencyError(Exception):
     """A service that this one needs did not answer; the client is told with a 502."""
 
-    def __init__(self, name: str) -> None:
-        """Name the service, for the client to read."""
-        super().__init__(f"Could not connect to {name}")
+    def __init__(self, name: str, problem: str = "Could not connect to") -> None:
+        """Name the service, and the problem with it, for the client to read."""
+        super().__init__(f"{problem} {name}")

@@ -1,5 +1,6 @@
 {%- set clients = [
     ("aiohttp_client", "AiohttpClient", cookiecutter.aiohttp),
+    ("database", "Database", cookiecutter.database),
     ("redis", "RedisClient", cookiecutter.redis),
 ] -%}
 """Clients that the whole application shares, usable from anywhere in it."""

@@ -1,0 +1,120 @@
+from datetime import UTC, datetime
+from enum import Enum as PythonEnum
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Enum,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    create_engine,
+    insert,
+    select,
+)
+from sqlalchemy.exc import StatementError
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import TypeEngine
+
+from {{ cookiecutter.package_name }}.app.utils import Database
+
+NAIVE = datetime(2001, 2, 3, 4, 5, 6, 789012)
+AWARE = NAIVE.replace(tzinfo=UTC)
+
+
+class Side(PythonEnum):
+    LIGHT = "light"
+    DARK = "dark"
+
+
+async def stored(column_type: TypeEngine[Any], value: Any) -> Any:
+    """Return what comes back of a value."""
+    table = Table("values_of_a_test", MetaData(), Column("value", column_type))
+    async with Database.get_engine().begin() as connection:
+        await connection.run_sync(table.create)
+        await connection.execute(insert(table).values(value=value))
+        return await connection.scalar(select(table))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("column_type", "value"),
+    [
+        (SmallInteger(), -(2**15)),
+        (SmallInteger(), 2**15 - 1),
+        (Integer(), -(2**31)),
+        (Integer(), 2**31 - 1),
+        (BigInteger(), -(2**63)),
+        (BigInteger(), 2**63 - 1),
+        (Integer(), None),
+        (String(3), "\N{SNOWMAN}bc"),
+        (String(3), None),
+        (String(), "long" * 1000),
+        (Text(), "long" * 1000),
+        (Enum(Side), Side.DARK),
+        (DateTime(), NAIVE),
+        (DateTime(timezone=True), AWARE),
+        (DateTime(), None),
+        (DateTime(timezone=True), None),
+    ],
+)
+async def test_value_comes_back_as_it_was(
+    column_type: TypeEngine[Any], value: Any
+) -> None:
+    found = await stored(column_type, value)
+
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("column_type", "value", "reason"),
+    [
+        (SmallInteger(), 2**15, "no value of int16"),
+        (SmallInteger(), -(2**15) - 1, "no value of int16"),
+        (Integer(), 2**31, "no value of int32"),
+        (BigInteger(), 2**63, "no value of int64"),
+        (Integer(), "1", "no value of int32"),
+        (BigInteger(), -(2**63) - 1, "no value of int64"),
+        (String(), "a\0b", "text with the character NUL"),
+        (Text(), "\0", "text with the character NUL"),
+        (String(3), "abcd", "text with more than 3 characters"),
+        (DateTime(), AWARE, "not a time without a zone"),
+        (DateTime(timezone=True), NAIVE, "not a time with a zone"),
+    ],
+)
+async def test_what_postgresql_would_refuse_is_refused(
+    column_type: TypeEngine[Any], value: Any, reason: str
+) -> None:
+    with pytest.raises(StatementError) as caught:
+        await stored(column_type, value)
+
+    assert isinstance(caught.value.orig, ValueError)
+    assert str(caught.value.orig) == reason
+
+
+@pytest.mark.anyio
+async def test_what_the_driver_refuses_is_refused_as_ever() -> None:
+    with pytest.raises(StatementError, match="SQLite DateTime type only accepts"):
+        await stored(DateTime(), "yesterday")
+
+
+@pytest.mark.parametrize(
+    ("url", "column"),
+    [
+        # Only a key of this type counts up by itself.
+        ("sqlite+aiosqlite://", "id INTEGER NOT NULL"),
+        ("postgresql+asyncpg://", "id BIGSERIAL NOT NULL"),
+    ],
+)
+def test_big_key_counts_up(url: str, column: str) -> None:
+    table = Table("keys", MetaData(), Column("id", BigInteger, primary_key=True))
+
+    assert column in str(CreateTable(table).compile(create_engine(url)))

@@ -1,0 +1,178 @@
+"""The database of the whole application."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from ...config import get_settings
+from ...migrations.state import HistoryError, State, standing
+from ..exceptions.dependency import DependencyError
+from .database_connection import (
+    TransactionError,
+    is_unavailable,
+    new_engine,
+    new_probe,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class MigrationError(Exception):
+    """The tables are not those that the code needs."""
+
+
+@dataclass
+class _Transaction:
+    """What a task has open; another task that was started in it may not use it."""
+
+    session: AsyncSession
+    task: asyncio.Task[Any] | None
+    failure: BaseException | None = None
+
+    def check(self) -> None:
+        """Let the whole fail when a part has failed."""
+        if self.failure is not None or not self.session.is_active:
+            raise TransactionError from self.failure
+
+
+_current: ContextVar[_Transaction | None] = ContextVar("_current", default=None)
+
+
+class Database:
+    """One pool of connections per process, usable from anywhere without an instance.
+
+    ::
+
+        async with Database.transaction() as session:
+            session.add(City(name="Lisbon"))
+
+    It connects at the first use.
+    """
+
+    engine: ClassVar[AsyncEngine | None] = None
+    _probe: ClassVar[AsyncEngine | None] = None
+    _is_migrated: ClassVar[bool] = False
+
+    @classmethod
+    @asynccontextmanager
+    async def lifespan(cls) -> AsyncIterator[None]:
+        """Close in the end what was opened meanwhile."""
+        try:
+            yield
+        finally:
+            await cls.close_engine()
+
+    @classmethod
+    def get_engine(cls) -> AsyncEngine:
+        """Return SQLAlchemy's engine, made at the first call."""
+        if cls.engine is None:
+            cls.engine = new_engine(get_settings())
+        return cls.engine
+
+    @classmethod
+    async def close_engine(cls) -> None:
+        """Close all connections; does nothing when none was opened."""
+        engines = cls.engine, cls._probe
+        cls.engine = cls._probe = None
+        cls._is_migrated = False
+        for engine in filter(None, engines):
+            await engine.dispose()
+
+    @classmethod
+    @asynccontextmanager
+    async def transaction(cls) -> AsyncIterator[AsyncSession]:
+        """Give a session whose changes are stored at the end, or not at all.
+
+        An exception that leaves the block takes the changes back. A transaction inside
+        of another, in the same task, joins it: all is stored at the end of the outer
+        one. Another task gets a transaction of its own.
+
+        Raises:
+            DependencyError: when the database cannot be reached, or cannot serve now.
+            TransactionError: at the end of the outer block, when an inner one, or a
+                statement outside of a savepoint, failed and the exception was caught.
+        """
+        outer = _current.get()
+        if outer is not None and outer.task is asyncio.current_task():
+            with _noting_failure(outer), _unavailability():
+                yield outer.session
+            return
+        with _unavailability():
+            async with AsyncSession(
+                cls.get_engine(), expire_on_commit=False
+            ) as session:
+                opened = _Transaction(session, asyncio.current_task())
+                _current.set(opened)
+                try:
+                    async with session.begin():
+                        yield session
+                        opened.check()
+                finally:
+                    _current.set(outer)
+
+    @classmethod
+    async def check_readiness(cls) -> None:
+        """Do nothing when the database answers and has the tables of this code.
+
+        It has a connection of its own: it does not wait where all others are in use.
+
+        Raises:
+            DependencyError: when the database cannot serve, or lacks a migration.
+        """
+        if cls._probe is None:
+            cls._probe = new_probe(get_settings())
+        with _unavailability():
+            async with cls._probe.connect() as connection:
+                if cls._is_migrated:
+                    await connection.execute(text("SELECT 1"))
+                else:
+                    await connection.run_sync(cls._compare)
+
+    @classmethod
+    def _compare(cls, connection: Connection) -> None:
+        """Compare until the database has all that the code needs; it keeps it then."""
+        problem = "A migration is missing in"
+        try:
+            found = standing(connection)
+        except HistoryError as error:
+            raise DependencyError("the database", problem) from error
+        if found.state in (State.BEHIND, State.DIVERGED):
+            raise DependencyError("the database", problem) from MigrationError(
+                f"{found} See `db upgrade`."
+            )
+        if found.state is State.AHEAD:
+            logger.info("The database is newer than the code. %s", found)
+        cls._is_migrated = True
+
+
+@contextmanager
+def _noting_failure(outer: _Transaction) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        outer.failure = error
+        raise
+
+
+@contextmanager
+def _unavailability() -> Iterator[None]:
+    """Raise DependencyError for what SQLAlchemy raises when the database is away."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise DependencyError("the database at FASTAPI_DATABASE_URL") from error
+    except DBAPIError as error:
+        if is_unavailable(error):
+            raise DependencyError(
+                "the database at FASTAPI_DATABASE_URL"
+            ) from error.orig
+        raise

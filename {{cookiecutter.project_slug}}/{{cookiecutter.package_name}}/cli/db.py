@@ -1,0 +1,146 @@
+"""The commands that migrate the database."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from ..config import Settings, SettingsError, get_settings
+
+
+@contextmanager
+def _sentences() -> Iterator[Settings]:
+    """Give the settings; end with a sentence when a command cannot do its work."""
+    # Alembic takes time and memory, which the other commands need not spend.
+    from ..migrations.commands import MigrationError
+
+    try:
+        yield get_settings()
+    except (MigrationError, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _message(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    words = " ".join(value.split())
+    if not words:
+        raise click.BadParameter("say what changes, such as `create cities`.")
+    if "\\" in words or '"' in words:
+        raise click.BadParameter("write it without backslashes and double quotes.")
+    return words
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@click.group()
+def db() -> None:
+    """Migrate the database of FASTAPI_DATABASE_URL."""
+    # The server has to hear of the end, of a container for example: it would go on.
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+@db.command()
+@click.argument("revision", default="head")
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=0,
+    help="Wait until the database can be reached.",
+)
+@click.option("--sql", is_flag=True, help="Print the statements; execute nothing.")
+@click.option(
+    "--local", is_flag=True, help="Only where the database is on this machine."
+)
+def upgrade(revision: str, wait: float, sql: bool, local: bool) -> None:
+    """Apply the migrations up to REVISION, or all."""
+    from ..migrations import commands
+
+    with _sentences() as settings:
+        if local and not settings.database().is_local:
+            click.echo(
+                "The database is not on this machine. To migrate it: make migrate"
+            )
+        elif sql:
+            click.echo(commands.sql(settings, revision), nl=False)
+        else:
+            try:
+                done = commands.upgrade(settings, revision, wait)
+            except commands.NewerDatabaseError as error:
+                click.echo(error)
+            else:
+                _report("Applied", done, "The database has all of them already.")
+
+
+# A number of steps begins with a hyphen.
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("revision")
+def downgrade(revision: str) -> None:
+    """Take back the migrations after REVISION.
+
+    `base` means all of them, -1 the newest.
+    """
+    from ..migrations import commands
+
+    with _sentences() as settings:
+        done = commands.downgrade(settings, revision)
+        _report("Took back", done, "There is nothing to take back.")
+
+
+@db.command()
+def current() -> None:
+    """Show which migrations the database has."""
+    from ..migrations import commands
+
+    with _sentences() as settings:
+        found = commands.current(settings)
+        click.echo(settings.database())
+        click.echo(f"{found} State: {found.state.value}.")
+
+
+@db.command()
+def history() -> None:
+    """List the migrations, the newest first."""
+    from ..migrations import commands
+
+    with _sentences():
+        for line in commands.history():
+            click.echo(line)
+
+
+@db.command()
+@click.option(
+    "-m",
+    "--message",
+    required=True,
+    callback=_message,
+    help="What changes, for its name.",
+)
+def revision(message: str) -> None:
+    """Write the migration that the models need."""
+    from ..migrations import commands
+
+    with _sentences() as settings:
+        file, is_needed = commands.revision(settings, message)
+        click.echo(file)
+        if not is_needed:
+            click.echo("It is empty: the models need no migration.", err=True)
+
+
+@db.command()
+def check() -> None:
+    """Fail when the models need a migration."""
+    from ..migrations import commands
+
+    with _sentences() as settings:
+        commands.check(settings)
+        click.echo("The migrations are those that the models need.")
+
+
+def _report(verb: str, revisions: list[str], nothing: str) -> None:
+    for each in revisions:
+        click.echo(f"{verb} {each}")
+    if not revisions:
+        click.echo(nothing)

@@ -1,0 +1,54 @@
+"""What Alembic runs at each command; `commands.py` hands over the connection."""
+
+from contextlib import nullcontext
+from typing import Any, cast
+
+from alembic import context
+from sqlalchemy.schema import CreateTable
+
+from {{ cookiecutter.package_name }}.app.models.base import Base, import_models
+from {{ cookiecutter.package_name }}.migrations.state import APPLIED
+
+
+def record(ctx: Any, step: Any, **_others: Any) -> None:
+    """Note what is applied; Alembic's own table has only the newest."""
+    ctx.execute(CreateTable(APPLIED, if_not_exists=True))
+    same = APPLIED.c.revision.in_(step.up_revision_ids)
+    ctx.execute(APPLIED.delete().where(same))
+    if step.is_upgrade:
+        for revision in step.up_revision_ids:
+            ctx.execute(APPLIED.insert().values(revision=revision))
+
+
+def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    """Return whether autogenerate may look at a table of the database."""
+    return kind != "table" or name != APPLIED.name
+
+
+def ignore(*_arguments: Any, **_options: Any) -> None:
+    """Do nothing."""
+
+
+import_models()
+given = context.config.attributes
+context.configure(
+    connection=given.get("connection"),
+    dialect_name=given.get("dialect"),
+    target_metadata=Base.metadata,
+    include_name=is_ours,
+    literal_binds=context.is_offline_mode(),
+    on_version_apply=cast(Any, (record, given.get("note", ignore))),
+    # What ALTER cannot do on SQLite, Alembic does by copying the table.
+    render_as_batch=True,
+    # Of SQLite Alembic says otherwise, because of what Python used to do.
+    transactional_ddl=True,
+)
+migration = context.get_context()
+is_sqlite = migration.dialect.name == "sqlite"
+if is_sqlite:
+    # All of its statements may be in a transaction, whose end would let others in.
+    vars(migration)["autocommit_block"] = nullcontext
+with context.begin_transaction():
+    given.get("before", ignore)(migration.connection)
+    context.run_migrations()
+    given.get("after", ignore)(migration.connection)

@@ -1,0 +1,1 @@
+"""The migrations, a module for each; `make migration` writes them."""
