@@ -20,7 +20,7 @@ from support import ROOT, add_controller, environment, run
 
 PACKAGES = (
     *("fastapi", "starlette", "pydantic", "uvicorn", "uvicorn-worker", "gunicorn"),
-    *("uvloop", "httptools", "redis"),
+    *("uvloop", "httptools", "redis", "sqlalchemy"),
 )
 PROGRAMS = {"git": "--version", "redis-server": "--version", "wrk": "-v"}
 
@@ -64,23 +64,31 @@ class Workshop:
 
     @cached_property
     def project(self) -> Path:
-        """The project with everything in it, a generated controller, and one that reads Redis."""
-        progress("the service: create")
-        line = "mvc new service/galactic-empire -n -I --template $TEMPLATE"
+        """The project with everything but the database, and two controllers.
+
+        One is generated, the other reads Redis.
+        """
         (self.folder / "service").mkdir()
-        run(*words(line, TEMPLATE=ROOT), cwd=self.folder)
-        project = self.folder / "service/galactic-empire"
+        project = self._create("galactic-empire", "--no-database")
         run("mvc", "generate", "controller", "stock_market", "ticker", cwd=project)
         add_controller(project / "galactic_empire", "planets", READ)
         return project
+
+    def _create(self, name: str, *options: str) -> Path:
+        progress(f"the service {name}: create")
+        line = "mvc new service/$NAME -n -I --template $TEMPLATE"
+        run(*words(line, NAME=name, TEMPLATE=ROOT), *options, cwd=self.folder)
+        return self.folder / "service" / name
 
     @cached_property
     def bin(self) -> Path:
         """The programs of an environment with the service, beside the plain applications."""
         (self.project.parent / "four.py").write_text(FOUR_LINES)
         (self.project.parent / "raw.py").write_text(RAW)
-        progress("the service: install")
-        return environment(self.folder / "venv", "--editable", self.project).parent
+        projects = [self.project, self._create("warehouse")]
+        progress("the services: install")
+        given = [word for project in projects for word in ("--editable", project)]
+        return environment(self.folder / "venv", *given).parent
 
 
 def circumstances(python: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ BUDGET = 0.9
 
 OPTIONS = "--workers $WORKERS --bind 127.0.0.1:$PORT"
 SERVE = f"galactic-empire serve {OPTIONS}"
+SERVE_WITH_DATABASE = f"warehouse serve {OPTIONS}"
 GUNICORN = f"gunicorn --no-control-socket --log-level warning {OPTIONS}"
 UVICORN = "uvicorn --no-access-log --log-level warning --workers $WORKERS --port $PORT"
 WRK = "wrk --latency --threads=1 --connections=32 --duration=$SECONDS http://127.0.0.1:$PORT$ROUTE"
@@ -106,13 +107,15 @@ def service(workshop: Workshop) -> Iterator[str]:
     plain = f"{GUNICORN} --worker-class {worker_class(workshop)}"
     ready = Contender("the service: `/api/ready`", SERVE)
     market = Contender("the service: a generated controller", SERVE, "/api/stock_market/ticker")
+    stored = Contender("the service with a database: `/api/ready`", SERVE_WITH_DATABASE)
     four = Contender("four lines of FastAPI", f"{plain} four:app")
     raw = Contender("raw ASGI", f"{plain} raw:app")
-    contenders = [ready, market, four, raw]
+    contenders = [ready, market, stored, four, raw]
     yield prose(
-        "The project with every feature, next to four lines of FastAPI and to an application",
-        "without a framework: `$WORKERS` is 1, so that nothing depends on which worker takes how",
-        "many connections; access logs are off, the log level is `warning`.",
+        "The project with every feature but the database, next to four lines of FastAPI and to an",
+        "application without a framework: `$WORKERS` is 1, so that nothing depends on which",
+        "worker takes how many connections; access logs are off, the log level is `warning`. With",
+        "a database, which is a file of SQLite, `/api/ready` asks it at each request.",
         f"All are up and take turns; medians of {ROUNDS} runs, and the least and the greatest in",
         "parentheses. `wrk` runs on the same machine.",
     )
