@@ -288,12 +288,12 @@ class Service(Server):
         python: Path,
         package: str,
         *arguments: str,
-        cwd: str = ".",
+        cwd: str,
         **variables: str,
     ) -> Self:
         """Serve a package on a free port, unless ``arguments`` bind it elsewhere.
 
-        By default its database is a file in ``cwd``.
+        Its database is a file in ``cwd``, unless a variable names another.
         """
         port = free_port()
         binding = [] if "--bind" in arguments else ["--bind", f"127.0.0.1:{port}"]

@@ -5,7 +5,12 @@ import time
 import warnings
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,6 +68,8 @@ def upgrade(settings: Settings, revision: str = "head", wait: float = 0) -> list
         MigrationError: with a sentence; nothing was changed.
         NewerDatabaseError: when the database belongs to a newer release.
     """
+    with _sentences():
+        _check_heads()
     return _migrate(settings, command.upgrade, revision, _check_standing, wait)
 
 
@@ -72,6 +79,8 @@ def downgrade(settings: Settings, revision: str) -> list[str]:
     Raises:
         MigrationError: with a sentence; nothing was changed.
     """
+    with _sentences():
+        _scripts()
     return _migrate(settings, command.downgrade, revision, _check_known)
 
 
@@ -87,7 +96,7 @@ def sql(settings: Settings, revision: str) -> str:
     config = _config(dialect=dialect)
     config.output_buffer = StringIO()
     with _sentences():
-        _check_heads(_scripts())
+        _check_heads()
         command.upgrade(config, revision, sql=True)
     return config.output_buffer.getvalue()
 
@@ -98,13 +107,7 @@ def current(settings: Settings) -> Standing:
     Raises:
         MigrationError: when the database cannot be reached.
     """
-
-    async def run() -> Standing:
-        async with _engine(settings) as engine, engine.connect() as connection:
-            return await connection.run_sync(standing)
-
-    with _sentences():
-        return asyncio.run(run())
+    return _run(settings, standing, hold=nullcontext)
 
 
 def history() -> list[str]:
@@ -129,22 +132,21 @@ def revision(settings: Settings, message: str) -> tuple[Path, bool]:
     Raises:
         MigrationError: when there is more than one head.
     """
+    written: list[bool] = []
+
+    def note(_context: Any, _revision: Any, directives: list[Any]) -> None:
+        written.append(not directives[0].upgrade_ops.is_empty())
+
+    def write(connection: Connection) -> Any:
+        return command.revision(
+            _config(connection),
+            message,
+            autogenerate=True,
+            process_revision_directives=note,
+        )
+
     with _scratch(settings) as scratch:
         upgrade(scratch)
-
-        def write(connection: Connection) -> Any:
-            return command.revision(
-                _config(connection),
-                message,
-                autogenerate=True,
-                process_revision_directives=note,
-            )
-
-        written: list[bool] = []
-
-        def note(_context: Any, _revision: Any, directives: list[Any]) -> None:
-            written.append(not directives[0].upgrade_ops.is_empty())
-
         return Path(_run(scratch, write).path), any(written)
 
 
@@ -163,7 +165,7 @@ def _migrate(
     settings: Settings,
     migrate: Callable[[Config, str], None],
     revision: str,
-    before: Callable[[Connection], None],
+    check: Callable[[Standing], None],
     wait: float = 0,
 ) -> list[str]:
     done: list[str] = []
@@ -172,31 +174,15 @@ def _migrate(
         script = step.revision_map.get_revision(step.up_revision_id)
         done.append(f"{script.revision} {script.doc}")
 
+    def before(connection: Connection) -> None:
+        check(standing(connection))
+
     def run(connection: Connection) -> None:
         config = _config(connection, note=note, before=before, after=_check_references)
         migrate(config, revision)
 
-    with _sentences():
-        scripts = _scripts()
-        if migrate is command.upgrade:
-            _check_heads(scripts)
     _run(settings, run, wait)
     return done
-
-
-def _run(
-    settings: Settings, work: Callable[[Connection], Result], wait: float = 0
-) -> Result:
-    """Let one process at a time work on the database."""
-
-    async def run() -> Result:
-        async with _engine(settings) as engine:
-            await _wait(engine, wait)
-            async with _exclusively(engine), engine.connect() as connection:
-                return await connection.run_sync(work)
-
-    with _sentences():
-        return asyncio.run(run())
 
 
 @asynccontextmanager
@@ -239,7 +225,8 @@ async def _exclusively(engine: AsyncEngine) -> AsyncIterator[None]:
         while not await connection.scalar(attempt, {"lock": LOCK}):
             await connection.rollback()
             await asyncio.sleep(INTERVAL)
-        # Whatever is executed ends what asyncpg keeps of the query: that it reads.
+        # It ends the query above as well: CREATE INDEX CONCURRENTLY would wait for its
+        # snapshot.
         await connection.execute(
             text("SET LOCAL idle_in_transaction_session_timeout = 0")
         )
@@ -255,6 +242,24 @@ async def _closed_at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]
     finally:
         await connection.invalidate()
         await connection.close()
+
+
+def _run(
+    settings: Settings,
+    work: Callable[[Connection], Result],
+    wait: float = 0,
+    hold: Callable[[AsyncEngine], AbstractAsyncContextManager[Any]] = _exclusively,
+) -> Result:
+    """Work on the database; unless ``hold`` says otherwise, one process at a time."""
+
+    async def run() -> Result:
+        async with _engine(settings) as engine:
+            await _wait(engine, wait)
+            async with hold(engine), engine.connect() as connection:
+                return await connection.run_sync(work)
+
+    with _sentences():
+        return asyncio.run(run())
 
 
 @contextmanager
@@ -288,7 +293,8 @@ def _scripts() -> ScriptDirectory:
     return scripts
 
 
-def _check_heads(scripts: ScriptDirectory) -> None:
+def _check_heads() -> None:
+    scripts = _scripts()
     heads = [scripts.get_revision(head) for head in scripts.get_heads()]
     if len(heads) > 1:
         names = ", ".join(Path(head.path).name for head in heads)
@@ -299,15 +305,13 @@ def _check_heads(scripts: ScriptDirectory) -> None:
         )
 
 
-def _check_standing(connection: Connection) -> None:
-    found = standing(connection)
+def _check_standing(found: Standing) -> None:
     if found.state is State.AHEAD:
         raise NewerDatabaseError(f"{found} It is newer, and left as it is.")
-    _check_known(connection)
+    _check_known(found)
 
 
-def _check_known(connection: Connection) -> None:
-    found = standing(connection)
+def _check_known(found: Standing) -> None:
     if found.unknown:
         is_newer = found.state is State.AHEAD
         raise MigrationError(

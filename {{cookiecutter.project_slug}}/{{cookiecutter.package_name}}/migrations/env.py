@@ -46,7 +46,7 @@ context.configure(
 migration = context.get_context()
 is_sqlite = migration.dialect.name == "sqlite"
 if is_sqlite:
-    # All of its statements may be in a transaction, whose end would let others in.
+    # It needs no such block, and the end of the transaction would let others in.
     vars(migration)["autocommit_block"] = nullcontext
 with context.begin_transaction():
     given.get("before", ignore)(migration.connection)

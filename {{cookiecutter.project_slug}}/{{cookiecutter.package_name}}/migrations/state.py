@@ -26,7 +26,7 @@ APPLIED = Table(
 
 
 class HistoryError(Exception):
-    """A migration cannot be read; the message is a sentence that names it."""
+    """A migration cannot be read, or the database lacks one; a sentence says which."""
 
 
 class State(Enum):

@@ -26,10 +26,6 @@ from .database_connection import (
 logger = logging.getLogger(__name__)
 
 
-class MigrationError(Exception):
-    """The tables are not those that the code needs."""
-
-
 @dataclass
 class _Transaction:
     """What a task has open; another task that was started in it may not use it."""
@@ -140,15 +136,13 @@ class Database:
     @classmethod
     def _compare(cls, connection: Connection) -> None:
         """Compare until the database has all that the code needs; it keeps it then."""
-        problem = "A migration is missing in"
         try:
             found = standing(connection)
+            if found.state in (State.BEHIND, State.DIVERGED):
+                raise HistoryError(f"{found} See `db upgrade`.")
         except HistoryError as error:
+            problem = "A migration is missing in"
             raise DependencyError("the database", problem) from error
-        if found.state in (State.BEHIND, State.DIVERGED):
-            raise DependencyError("the database", problem) from MigrationError(
-                f"{found} See `db upgrade`."
-            )
         if found.state is State.AHEAD:
             logger.info("The database is newer than the code. %s", found)
         cls._is_migrated = True

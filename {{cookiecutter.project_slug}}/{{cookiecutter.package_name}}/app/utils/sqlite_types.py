@@ -81,7 +81,7 @@ class _DateTime(DATETIME):
         return process
 
 
-#: What a type of SQLAlchemy is on SQLite.
+#: What a type of SQLAlchemy is on SQLite. An enumeration would be a String otherwise.
 COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     BigInteger: _BigInteger,
     DateTime: _DateTime,

@@ -1,12 +1,12 @@
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import ForeignKey, MetaData, String, create_engine, text, update
+from sqlalchemy import ForeignKey, MetaData, String, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,10 +56,10 @@ async def store(**values: Any) -> int:
 
 
 @pytest.fixture
-def api(database: Path, app: FastAPI, client: TestClient) -> TestClient:
-    engine = create_engine(f"sqlite:///{database}")
-    OwnBase.metadata.create_all(engine)
-    engine.dispose()
+def api(
+    create_tables: Callable[..., None], app: FastAPI, client: TestClient
+) -> TestClient:
+    create_tables(OwnBase.metadata)
 
     @app.post("/test/cities")
     async def create(values: dict[str, Any]) -> int:

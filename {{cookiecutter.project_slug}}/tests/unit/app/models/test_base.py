@@ -1,10 +1,11 @@
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ForeignKey, MetaData, String, Table, create_engine, select
+from sqlalchemy import ForeignKey, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
@@ -49,10 +50,8 @@ class StreetOfBaseTests(OwnBase):
 
 
 @pytest.fixture(autouse=True)
-def tables(database: Path) -> None:
-    engine = create_engine(f"sqlite:///{database}")
-    OwnBase.metadata.create_all(engine)
-    engine.dispose()
+def tables(create_tables: Callable[..., None]) -> None:
+    create_tables(OwnBase.metadata)
 
 
 async def load(name: str) -> CityOfBaseTests:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import MetaData, String, create_engine, event, select, text
+from sqlalchemy import MetaData, String, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -19,12 +19,12 @@ from {{ cookiecutter.package_name }}.app.asgi import get_application
 from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
 from {{ cookiecutter.package_name }}.app.models.base import Base
 from {{ cookiecutter.package_name }}.app.utils import Database
-from {{ cookiecutter.package_name }}.app.utils.database import MigrationError
 from {{ cookiecutter.package_name }}.app.utils.database_connection import (
     TransactionError,
 )
 from {{ cookiecutter.package_name }}.config import get_settings
 from {{ cookiecutter.package_name }}.migrations import commands
+from {{ cookiecutter.package_name }}.migrations.state import HistoryError
 
 pytestmark = pytest.mark.anyio
 
@@ -44,15 +44,9 @@ class CityOfDatabaseTests(OwnBase):
     name: Mapped[str] = mapped_column(String(20), unique=True)
 
 
-def create_tables(file: Path) -> None:
-    engine = create_engine(f"sqlite:///{file}")
-    OwnBase.metadata.create_all(engine)
-    engine.dispose()
-
-
 @pytest.fixture(autouse=True)
-def tables(database: Path) -> None:
-    create_tables(database)
+def tables(create_tables: Callable[..., None]) -> None:
+    create_tables(OwnBase.metadata)
 
 
 async def store(name: str) -> None:
@@ -431,7 +425,7 @@ def test_database_that_cannot_be_opened_is_a_502(missing: None) -> None:
 
 
 async def test_database_that_can_be_opened_later_is_used_then(
-    settings: pytest.MonkeyPatch, tmp_path: Path
+    settings: pytest.MonkeyPatch, tmp_path: Path, create_tables: Callable[..., None]
 ) -> None:
     file = tmp_path / "later" / "service.db"
     settings.setenv("FASTAPI_DATABASE_URL", f"sqlite:///{file}")
@@ -439,7 +433,7 @@ async def test_database_that_can_be_opened_later_is_used_then(
         await names()
 
     file.parent.mkdir()
-    create_tables(file)
+    create_tables(OwnBase.metadata, file)
 
     await store("Porto")
     assert await names() == ["Porto"]
@@ -531,7 +525,7 @@ async def test_not_ready_until_the_database_has_every_migration(
     for _ in range(2):
         with pytest.raises(DependencyError, match=r"^A migration is missing") as caught:
             await Database.check_readiness()
-        assert isinstance(caught.value.__cause__, MigrationError)
+        assert isinstance(caught.value.__cause__, HistoryError)
         assert str(caught.value.__cause__) == (
             "The database is at a1, the code at b2. See `db upgrade`."
         )
