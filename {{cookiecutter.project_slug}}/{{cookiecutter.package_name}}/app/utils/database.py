@@ -51,10 +51,11 @@ class Database:
         async with Database.transaction() as session:
             session.add(City(name="Lisbon"))
 
-    It connects at the first use.
+    It connects at the first use, and belongs to the event loop of that.
     """
 
     engine: ClassVar[AsyncEngine | None] = None
+    _loop: ClassVar[asyncio.AbstractEventLoop | None] = None
     _probe: ClassVar[AsyncEngine | None] = None
     _is_migrated: ClassVar[bool] = False
 
@@ -69,7 +70,12 @@ class Database:
 
     @classmethod
     def get_engine(cls) -> AsyncEngine:
-        """Return SQLAlchemy's engine, made at the first call."""
+        """Return SQLAlchemy's engine, made at the first call.
+
+        Raises:
+            RuntimeError: in another event loop than that of the first call.
+        """
+        cls._refuse_other_loop()
         if cls.engine is None:
             cls.engine = new_engine(get_settings())
         return cls.engine
@@ -78,7 +84,7 @@ class Database:
     async def close_engine(cls) -> None:
         """Close all connections; does nothing when none was opened."""
         engines = cls.engine, cls._probe
-        cls.engine = cls._probe = None
+        cls.engine = cls._probe = cls._loop = None
         cls._is_migrated = False
         for engine in filter(None, engines):
             await engine.dispose()
@@ -124,6 +130,7 @@ class Database:
         Raises:
             DependencyError: when the database cannot serve, or lacks a migration.
         """
+        cls._refuse_other_loop()
         if cls._probe is None:
             cls._probe = new_probe(get_settings())
         with _unavailability():
@@ -132,6 +139,19 @@ class Database:
                     await connection.execute(text("SELECT 1"))
                 else:
                     await connection.run_sync(cls._compare)
+
+    @classmethod
+    def _refuse_other_loop(cls) -> None:
+        """Keep each connection in one thread; asyncpg would crash the process."""
+        loop = asyncio.get_running_loop()
+        if cls._loop is not None and cls._loop is not loop:
+            if not cls._loop.is_closed():
+                raise RuntimeError(
+                    "The database is in use in another event loop. Call the function "
+                    "with `anyio.from_thread.run`, not with `asyncio.run`."
+                )
+            cls.engine = cls._probe = None
+        cls._loop = loop
 
     @classmethod
     def _compare(cls, connection: Connection) -> None:

@@ -155,7 +155,6 @@ def _postgresql(
     dialect = engine.dialect
     dialect.colspecs = {**dialect.colspecs, DateTime: _DateTime}
     event.listen(engine.sync_engine, "checkout", _refuse_unfit)
-    event.listen(engine.sync_engine, "handle_error", _distrust)
     return engine
 
 
@@ -204,20 +203,6 @@ def _explain(context: ExceptionContext) -> DBAPIError | None:
         return None
     original = _error(context.dialect.loaded_dbapi, error, state)
     return DBAPIError(context.statement, None, original, hide_parameters=True)
-
-
-def _distrust(context: ExceptionContext) -> None:
-    """Use no connection again of which the driver has lost track.
-
-    It happens when another event loop uses it, and could swallow what follows.
-    """
-    error = context.original_exception
-    is_lost = isinstance(error, context.dialect.loaded_dbapi.InterfaceError)
-    # A value that the driver refuses is one, too.
-    is_value = isinstance(error.__cause__, ValueError)
-    if isinstance(error, RuntimeError) or (is_lost and not is_value):
-        context.is_disconnect = True
-        context.invalidate_pool_on_disconnect = False
 
 
 def _hide_values(context: ExceptionContext) -> None:

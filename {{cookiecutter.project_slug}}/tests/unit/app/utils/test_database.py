@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import MetaData, String, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.pool import QueuePool
 
@@ -364,6 +364,23 @@ async def test_engine_is_made_once_until_it_is_closed() -> None:
     await Database.close_engine()
 
     assert Database.get_engine() is not engine
+
+
+async def test_other_event_loop_is_refused_while_one_uses_the_database() -> None:
+    await store("Porto")
+
+    for function in (names, Database.check_readiness):
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, function())
+
+    assert await names() == ["Porto"]
+
+
+def test_next_event_loop_has_connections_of_its_own() -> None:
+    async def engine() -> AsyncEngine:
+        return Database.get_engine()
+
+    assert asyncio.run(engine()) is not asyncio.run(engine())
 
 
 async def test_all_is_closed_with_the_application() -> None:

@@ -18,7 +18,6 @@ from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
 from {{ cookiecutter.package_name }}.app.utils import Database
 from {{ cookiecutter.package_name }}.app.utils.database_connection import (
     TransactionError,
-    _distrust,
     _hide_values,
     _refuse_unfit,
     connect,
@@ -292,33 +291,6 @@ async def test_statement_that_commits_by_itself_is_stored(is_of_engine: bool) ->
     async with Database.get_engine().connect() as connection:
         streets = text("SELECT count(*) FROM streets_of_a_test")
         assert await connection.scalar(streets) == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "cause", "is_distrusted"),
-    [
-        (RuntimeError("attached to a different loop"), None, True),
-        (sqlite3.InterfaceError("another operation is in progress"), None, True),
-        (sqlite3.InterfaceError("no int"), ValueError("no int"), False),
-        (sqlite3.OperationalError("no such table"), None, False),
-    ],
-    ids=repr,
-)
-def test_connection_of_which_the_driver_has_lost_track_is_not_used_again(
-    error: Exception, cause: Exception | None, is_distrusted: bool
-) -> None:
-    engine = new_engine(Settings(database_url=SecretStr(POSTGRESQL)))
-    assert event.contains(engine.sync_engine, "handle_error", _distrust)
-    error.__cause__ = cause
-    context = SimpleNamespace(
-        original_exception=error,
-        dialect=SimpleNamespace(loaded_dbapi=sqlite3),
-        is_disconnect=False,
-    )
-
-    _distrust(cast(ExceptionContext, context))
-
-    assert context.is_disconnect is is_distrusted
 
 
 @pytest.mark.anyio
