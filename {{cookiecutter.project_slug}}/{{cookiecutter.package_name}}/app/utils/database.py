@@ -143,7 +143,11 @@ class Database:
     @classmethod
     def _refuse_other_loop(cls) -> None:
         """Keep each connection in one thread; asyncpg would crash the process."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # Without one nothing connects.
+            return
         if cls._loop is not None and cls._loop is not loop:
             if not cls._loop.is_closed():
                 raise RuntimeError(

@@ -376,6 +376,12 @@ async def test_other_event_loop_is_refused_while_one_uses_the_database() -> None
     assert await names() == ["Porto"]
 
 
+def test_engine_can_be_had_without_an_event_loop() -> None:
+    engine = Database.get_engine()
+
+    assert Database.get_engine() is engine
+
+
 def test_next_event_loop_has_connections_of_its_own() -> None:
     async def engine() -> AsyncEngine:
         return Database.get_engine()
