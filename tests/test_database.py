@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -447,6 +448,17 @@ def test_model_may_refer_to_one_that_nothing_imports(bare: Empire, tmp_path: Pat
     (project.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")
 
     assert run(project.python, "-c", RELATED, cwd=project.path) == "Planet\n"
+
+
+def test_model_that_nothing_imports_is_documented(bare: Empire, tmp_path: Path) -> None:
+    project = Empire(tmp_path / bare.path.name, bare.answers)
+    shutil.copytree(bare.path, project.path, symlinks=True)
+    (project.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")
+
+    project.make("docs", PYTHONPATH=str(project.path))
+
+    page = project.path / "site/api/galactic_empire.app.models.planet.html"
+    assert "A planet, and the one from which it was settled." in page.read_text("utf-8")
 
 
 LATE = '''

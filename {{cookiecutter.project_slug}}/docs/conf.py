@@ -2,7 +2,9 @@
 
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -29,6 +31,13 @@ myst_heading_anchors = 3
 smartquotes = False
 
 settings_package = "{{ cookiecutter.package_name }}"
+
+# autodoc adds to the annotations of what it documents. SQLAlchemy would take them for
+# its own in a model that is imported after its base was documented.
+_app = import_module(f"{settings_package}.app")
+for _module in walk_packages(_app.__path__, f"{_app.__name__}."):
+    import_module(_module.name)
+
 apidoc_modules = [
     {
         "path": str(ROOT / "{{ cookiecutter.package_name }}"),
