@@ -406,11 +406,17 @@ class Empire(Project):
         assert done.returncode == 0, done.stderr
 
     def copy(self, folder: Path) -> "Empire":
-        """Return a copy, to be changed."""
+        """Return a copy of the package, to be changed."""
         copy = Empire(folder / self.path.name, self.answers)
         shutil.copytree(self.package, copy.package)
         (copy.path / ".venv").symlink_to((self.path / ".venv").resolve())
         return copy
+
+    def clone(self, folder: Path) -> "Empire":
+        """Return a copy with docs, tests and all else."""
+        clone = Empire(folder / self.path.name, self.answers)
+        shutil.copytree(self.path, clone.path, symlinks=True)
+        return clone
 
     def migration(self, name: str, follows: str | None, text: str, undo: str = "pass") -> None:
         """Write a migration by hand; its name is its revision."""
@@ -551,8 +557,7 @@ def bare(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Empire:
 @pytest.fixture(scope="session")
 def empire(bare: Empire, tmp_path_factory: pytest.TempPathFactory) -> Empire:
     """A project with planets, written by hand, and their migration, written by `make`."""
-    empire = Empire(tmp_path_factory.mktemp("empire") / bare.path.name, bare.answers)
-    shutil.copytree(bare.path, empire.path, symlinks=True)
+    empire = bare.clone(tmp_path_factory.mktemp("empire"))
     (empire.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")
     add_controller(empire.package, "planets", CONTROLLER)
     empire.make("migration", MESSAGE="create planets")

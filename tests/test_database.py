@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -451,8 +450,7 @@ def test_model_may_refer_to_one_that_nothing_imports(bare: Empire, tmp_path: Pat
 
 
 def test_model_that_nothing_imports_is_documented(bare: Empire, tmp_path: Path) -> None:
-    project = Empire(tmp_path / bare.path.name, bare.answers)
-    shutil.copytree(bare.path, project.path, symlinks=True)
+    project = bare.clone(tmp_path)
     (project.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")
 
     project.make("docs", PYTHONPATH=str(project.path))

@@ -108,8 +108,7 @@ def test_page_does_what_it_says(page: str, request: pytest.FixtureRequest) -> No
 
 
 def test_page_of_the_database_does_what_it_says(bare: Empire, user: Reader) -> None:
-    project = Empire(user.folder / bare.path.name, bare.answers)
-    shutil.copytree(bare.path, project.path, symlinks=True)
+    project = bare.clone(user.folder)
     router = project.package / "app/router.py"
     lines = router.read_text("utf-8").splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("from .con"))

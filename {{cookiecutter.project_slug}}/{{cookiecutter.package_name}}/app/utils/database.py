@@ -51,7 +51,8 @@ class Database:
         async with Database.transaction() as session:
             session.add(City(name="Lisbon"))
 
-    It connects at the first use, and belongs to the event loop of that.
+    It connects at the first use, and belongs to that event loop until it is closed. In
+    another one it raises RuntimeError.
     """
 
     engine: ClassVar[AsyncEngine | None] = None
@@ -70,12 +71,8 @@ class Database:
 
     @classmethod
     def get_engine(cls) -> AsyncEngine:
-        """Return SQLAlchemy's engine, made at the first call.
-
-        Raises:
-            RuntimeError: in another event loop than that of the first call.
-        """
-        cls._refuse_other_loop()
+        """Return SQLAlchemy's engine, made at the first call."""
+        cls._belong_to_loop()
         if cls.engine is None:
             cls.engine = new_engine(get_settings())
         return cls.engine
@@ -130,7 +127,7 @@ class Database:
         Raises:
             DependencyError: when the database cannot serve, or lacks a migration.
         """
-        cls._refuse_other_loop()
+        cls._belong_to_loop()
         if cls._probe is None:
             cls._probe = new_probe(get_settings())
         with _unavailability():
@@ -141,8 +138,8 @@ class Database:
                     await connection.run_sync(cls._compare)
 
     @classmethod
-    def _refuse_other_loop(cls) -> None:
-        """Keep each connection in one thread; asyncpg would crash the process."""
+    def _belong_to_loop(cls) -> None:
+        """Keep each connection in one event loop; asyncpg would crash the process."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -154,6 +151,7 @@ class Database:
                     "The database is in use in another event loop. Call the function "
                     "with `anyio.from_thread.run`, not with `asyncio.run`."
                 )
+            # Its connections ended with it.
             cls.engine = cls._probe = None
         cls._loop = loop
 
