@@ -32,8 +32,8 @@ smartquotes = False
 
 settings_package = "{{ cookiecutter.package_name }}"
 
-# autodoc adds to the annotations of what it documents. SQLAlchemy would take them for
-# its own in a model that is imported after its base was documented.
+# autodoc adds to the annotations of what it documents: a model could not be derived
+# from its base afterwards.
 _app = import_module(f"{settings_package}.app")
 for _module in walk_packages(_app.__path__, f"{_app.__name__}."):
     import_module(_module.name)
