@@ -51,8 +51,8 @@ DEPENDENCIES = frozenset(
     frozenlist furo greenlet gunicorn h11 httpcore2 httptools httpx2 idna imagesize iniconfig
     jinja2 librt mako markdown_it markdown_it_py markupsafe mdit_py_plugins mdurl multidict mypy
     mypy_extensions mypyc myst_parser opentelemetry opentelemetry_api packaging pathspec pluggy
-    poetry_core propcache py pydantic pydantic_core pydantic_settings pygments pytest
-    python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer sortedcontainers
+    poetry_core prometheus_client propcache py pydantic pydantic_core pydantic_settings pygments
+    pytest python_dotenv pyyaml redis requests roman_numerals ruff snowballstemmer sortedcontainers
     soupsieve sphinx sphinx_basic_ng sphinxcontrib sphinxcontrib_applehelp sphinxcontrib_devhelp
     sphinxcontrib_htmlhelp sphinxcontrib_jsmath sphinxcontrib_qthelp sphinxcontrib_serializinghtml
     sqlalchemy starlette truststore types_gunicorn typing_extensions typing_inspection urllib3

@@ -27,6 +27,7 @@ from support import (
     Service,
     combinations,
     commit_template,
+    covering,
     environment,
     free_port,
     label,
@@ -63,13 +64,15 @@ http {
     }
 }
 """
-# Its fixtures are for all tests.
-pytest_plugins = ["postgresql"]
+# Their fixtures are for all tests.
+pytest_plugins = ["postgresql", "resources"]
 # Projects, whose tests are their own.
 collect_ignore = ["fixtures"]
 
 # Services start in a quarter of the time with the bytecode of their dependencies.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Whatever home a test has, what was downloaded once is there.
+os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 # What a make above these tests tells the makes below it is not meant for projects.
 for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
@@ -118,8 +121,8 @@ def bake(cookies_session: Any, together: Path) -> Bake:
 
 @pytest.fixture(scope="session")
 def every(bake: Bake) -> list[Baked]:
-    """A project for each combination of answers."""
-    return [bake(**answers) for answers in combinations()]
+    """Projects in which every three answers meet."""
+    return [bake(**answers) for answers in covering(3, combinations())]
 
 
 @pytest.fixture(scope="session")

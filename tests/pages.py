@@ -4,10 +4,11 @@ A block of the language ``console`` is typed: what stands after ``$``, and after
 further lines of it, is a command, and below it stands what it prints. There ``...`` stands
 for anything, on a line of its own for any number of lines. A command fails only where the
 next one is ``echo $?``. A block with a caption is a file, which is written where the reader
-is. All other blocks are only read.
+is; in the language ``diff`` it is edited, and ``@@`` stands between two places of it. All
+other blocks are only read.
 
 Something else may listen on port 8000 of this machine: where the ``MAKEFLAGS`` of a reader
-are ``PORT=...``, which ``make run`` heeds, that port is typed.
+are ``PORT=...``, which ``make run`` heeds, that port is typed. So is ``OTHER_PORT`` for 8001.
 """
 
 import os
@@ -22,12 +23,12 @@ from typing import Any, NamedTuple
 import pexpect
 
 # What goes on until it is stopped; the reader goes on in another terminal.
-STAYS = re.compile(r"(make|mvc) run\b")
+STAYS = re.compile(r"(make|mvc) run\b|python3 -m http\.server\b")
 # The prompt of the shell tells how the last command ended.
 PROMPT = r"<<(\d+)>>"
 QUESTION = r" \([^\n]*\): $"
-SECONDS = 600
-HOST, PORT = "127.0.0.1", "8000"
+SECONDS = 1800
+HOST, PORT, OTHER_PORT = "127.0.0.1", "8000", "8001"
 # On a dumb terminal nothing is drawn with escape codes.
 TERMINAL = {"PS1": "<<$?>>", "PS2": "", "TERM": "dumb", "PAGER": "cat"}
 
@@ -73,6 +74,27 @@ def pattern(output: str) -> str:
         for line in output.splitlines()
     ]
     return "".join(lines)
+
+
+def typed_by_hand(page: Path) -> int:
+    """Return how many lines of files a reader types, without empty ones."""
+    files = [block for block in blocks(page) if block.caption]
+    added = {True: r"^\+.*\S", False: r"^.*\S"}
+    return sum(len(re.findall(added[it.language == "diff"], it.content, re.M)) for it in files)
+
+
+def edited(text: str, diff: str) -> str:
+    """Return a text as a diff changes it, all of whose places are found once."""
+    for hunk in re.split(r"^@@\n", diff, flags=re.M):
+        sides = {"-": "", "+": ""}
+        for line in hunk.splitlines(keepends=True):
+            # An empty line of context has no space before it.
+            sign, content = (line[0], line[1:]) if line.strip() else (" ", line)
+            for side in sign if sign != " " else "-+":
+                sides[side] += content
+        assert text.count(sides["-"]) == 1, f"not there, or more than once:\n{hunk}"
+        text = text.replace(sides["-"], sides["+"])
+    return text
 
 
 class Terminal:
@@ -128,15 +150,21 @@ def follow(page: Path, folder: Path, **variables: str) -> int:
     """Do what a page says; return how many commands were typed."""
     terminal, typed = Terminal(folder, variables), 0
     port = variables.get("MAKEFLAGS", PORT).removeprefix("PORT=")
+    other = variables.get("OTHER_PORT", OTHER_PORT)
     with ExitStack() as terminals:
         for block in blocks(page):
             if block.caption:
                 file = terminal.folder / block.caption
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(block.content, "utf-8")
+                content = block.content.replace(OTHER_PORT, other)
+                # A patch is a diff as well, and a file of its own.
+                if block.language == "diff" and file.exists():
+                    content = edited(file.read_text("utf-8"), content)
+                file.write_text(content, "utf-8")
             script = steps(block) if block.language == "console" else []
             typed += len(script)
             for (command, output), following in zip_longest(script, script[1:]):
+                command = command.replace(OTHER_PORT, other)
                 if STAYS.match(command):
                     terminal.begin(command, output)
                     terminals.callback(terminal.end)

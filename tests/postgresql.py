@@ -272,6 +272,10 @@ class PostgreSQL(Program):
         quiet = ("-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1")
         return run(*self.client("psql", database, *quiet, "-c", statement), cwd=self.folder)
 
+    def administrators_url(self) -> str:
+        """Return a URL for those who make databases."""
+        return f"postgresql://{ADMINISTRATOR}@/postgres?host={self.folder}&port={self.port}"
+
     @contextmanager
     def holding(self, statement: str, database: str) -> Iterator[None]:
         """Execute a statement in a transaction that goes on meanwhile."""

@@ -71,6 +71,20 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
+# What a service measures: the type, and the labels that the service itself gives.
+METRICS: dict[str, tuple[str, frozenset[str]]] = {
+    "http_request_duration_seconds": ("histogram", frozenset({"method", "route", "status"})),
+    "http_requests_in_progress": ("gauge", frozenset()),
+    "http_request_body_bytes_total": ("counter", frozenset({"method", "route"})),
+    "http_response_body_bytes_total": ("counter", frozenset({"method", "route"})),
+    "client_connections_in_use": ("gauge", frozenset({"client"})),
+    "client_connections_limit": ("gauge", frozenset({"client"})),
+    "client_connection_wait_seconds": ("histogram", frozenset({"client"})),
+    "client_errors_total": ("counter", frozenset({"client", "kind"})),
+    "service_ready": ("gauge", frozenset()),
+    "service_start_time_seconds": ("gauge", frozenset()),
+    "service_info": ("gauge", frozenset({"version", "python"})),
+}
 # What formatters and linters read; what the code of a service is, and its tests; and what
 # starts it beside other containers.
 PYTHON = r".*\.py|pyproject\.toml"
@@ -133,19 +147,27 @@ def representatives(paths: str) -> list[dict[str, Any]]:
     ]
 
 
-def pairwise() -> list[dict[str, Any]]:
-    """Return a few combinations in which every two answers meet."""
-    left = {pair for answers in combinations() for pair in pairs(answers)}
+def covering(strength: int, among: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a few of some combinations, in which any ``strength`` answers meet that can."""
+    # What all answer alike meets whatever is chosen.
+    deciding = [key for key in among[0] if any(each[key] != among[0][key] for each in among)]
+    met = [tuples(strength, {key: each[key] for key in deciding}) for each in among]
+    left = set().union(*met)
     chosen = []
     while left:
-        chosen.append(max(combinations(), key=lambda answers: len(left & pairs(answers))))
-        left -= pairs(chosen[-1])
+        best = max(range(len(among)), key=lambda index: len(left & met[index]))
+        chosen.append(among[best])
+        left -= met[best]
     return chosen
 
 
-def pairs(answers: dict[str, Any]) -> set[tuple[tuple[str, Any], ...]]:
-    """Return all pairs of answers in a combination."""
-    return {*itertools.combinations(answers.items(), 2)}
+def tuples(size: int, answers: dict[str, Any]) -> set[tuple[tuple[str, Any], ...]]:
+    """Return all selections of so many answers of a combination."""
+    return {*itertools.combinations(answers.items(), size)}
+
+
+# The projects that generators add to: what is generated depends on the package alone.
+GROWN = covering(2, representatives(r"galactic_empire/.*"))
 
 
 def label(answers: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What falls out of the template, in every combination of features."""
+"""What falls out of the template, whatever was chosen."""
 
 import json
 import re
@@ -22,13 +22,13 @@ from support import (
     ROOT,
     Baked,
     combinations,
+    covering,
     label,
-    pairs,
-    pairwise,
     representatives,
     run,
     sets,
     tree,
+    tuples,
 )
 
 BIN = Path(sys.executable).parent
@@ -81,20 +81,24 @@ def test_sample_texts_suit_a_company(bake: Bake) -> None:
 
 
 @pytest.mark.parametrize("paths", [PYTHON, CODE, COMPOSED])
-def test_representatives_stand_for_every_combination(bake: Bake, paths: str) -> None:
-    def contents(answers: dict[str, Any]) -> dict[str, bytes]:
-        files = bake(**answers).files().items()
+def test_representatives_stand_for_all_that_is_baked(
+    bake: Bake, every: list[Baked], paths: str
+) -> None:
+    def contents(baked: Baked) -> dict[str, bytes]:
+        files = baked.files().items()
         return {path: file.read_bytes() for path, file in files if re.fullmatch(paths, path)}
 
-    known = [contents(answers) for answers in representatives(paths)]
+    known = [contents(bake(**answers)) for answers in representatives(paths)]
 
-    assert [label(each) for each in combinations() if contents(each) not in known] == []
+    assert [label(deciding(baked)) for baked in every if contents(baked) not in known] == []
 
 
-def test_every_two_answers_meet() -> None:
-    met = set(chain.from_iterable(map(pairs, pairwise())))
+@pytest.mark.parametrize("strength", [2, 3])
+def test_so_many_answers_meet(strength: int) -> None:
+    def met(chosen: list[dict[str, Any]]) -> set[Any]:
+        return {each for answers in chosen for each in tuples(strength, answers)}
 
-    assert met == set(chain.from_iterable(map(pairs, combinations())))
+    assert met(covering(strength, combinations())) == met(combinations())
 
 
 def test_declined_feature_is_not_mentioned(every: list[Baked]) -> None:
@@ -115,7 +119,7 @@ def test_declined_feature_is_not_mentioned(every: list[Baked]) -> None:
     assert not mentions
 
 
-@pytest.mark.parametrize("answers", representatives(PYTHON), ids=label)
+@pytest.mark.parametrize("answers", covering(3, representatives(PYTHON)), ids=label)
 def test_formatter_and_linter_find_nothing(bake: Bake, answers: dict[str, Any]) -> None:
     check_style(bake(**answers))
 

@@ -74,6 +74,8 @@ def test_generators_are_listed(mvc: Mvc, service: Path) -> None:
         "Name        Alias  From      Help",
         "controller  ctl    built in  A controller with its routes, a view and unit tests.",
         "generator   gen    built in  A generator of your own, to change as you like.",
+        "model              built in  A model, its migration and unit tests.",
+        "scaffold           built in  A model, and a resource that serves it.",
         "script      ss     built in  An executable bash script in strict mode.",
     ]
 
@@ -821,7 +823,8 @@ def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
     listed = mvc("generate", MVC_GENERATORS=places).stdout.splitlines()[1:]
 
     rows = {line.split()[0]: line for line in listed}
-    assert list(rows) == ["award", "own1", "script", "own2", "controller", "generator"]
+    own = ["award", "own1", "script", "own2"]
+    assert list(rows) == [*own, "controller", "generator", "model", "scaffold"]
     assert "lib/generators" in rows["award"]
     assert str(tmp_path / "shared1") in rows["script"]
     done = mvc("generate", "script", "x", MVC_GENERATORS=places)
@@ -856,7 +859,7 @@ def test_name_as_it_is_spelled_wins(mvc: Mvc, service: Path) -> None:
 
 
 def test_unknown_generator_is_a_usage_error(mvc: Mvc, service: Path) -> None:
-    known = "Known are: controller, generator, script."
+    known = "Known are: controller, generator, model, scaffold, script."
     refused(mvc("generate", "nope"), 2, f"There is no generator `nope`. {known}")
     refused(mvc("destroy", ""), 2, f"There is no generator ``. {known}")
 

@@ -32,7 +32,12 @@ ENDPOINTS = st.sampled_from(["/", "/:post", "{p}", "{p}:put", "{p:int}:delete"])
     ),
     METHODS,
 )
+TYPES = st.sampled_from(["str", "text", "int", "decimal?", "bool=true", "datetime?", "json"])
+FIELDS = st.lists(
+    st.tuples(WORDS, TYPES), min_size=1, max_size=3, unique_by=lambda field: field[0].lower()
+).map(lambda fields: [f"f-{word}:{kind}" for word, kind in fields])
 COMMANDS = st.one_of(
+    st.tuples(st.sampled_from(["model", "scaffold"]), WORDS.map(lambda word: f"r-{word}x"), FIELDS),
     st.tuples(
         st.just("controller"),
         NAMES.map(lambda name: f"c-{name}"),
@@ -59,7 +64,8 @@ ROUTERS: dict[str, Callable[[str], str]] = {
 
 def key(words: tuple[str, ...]) -> tuple[str, str]:
     """Return what two commands that would write the same files have in common."""
-    return words[0], words[1].replace("-", "").lower()
+    kind = {"scaffold": "model"}.get(words[0], words[0])
+    return kind, words[1].replace("-", "").lower()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +101,8 @@ def test_generate_then_destroy_is_the_identity(
     def carry_out(step: Callable[..., None], words: tuple[str, ...]) -> None:
         one = found[words[0]]
         values = dict(zip(one.arguments, words[1:], strict=False))
-        step(place, render(one, answers, values), pretend=False, force=False)
+        rendering = render(one, place, answers, values)
+        step(place, rendering, pretend=False, force=False)
 
     try:
         for words in [*unique.values()]:
@@ -103,16 +110,21 @@ def test_generate_then_destroy_is_the_identity(
                 carry_out(apply.generate, words)
             except MvcError as error:
                 assert re.search(
-                    "must end with the path|of more than 33|longer than 60", str(error)
+                    "must end with the path|of more than 33|longer than 60|two fields of the name"
+                    "|begin with a letter",
+                    str(error),
                 )
                 unique.pop(key(words))
                 continue
             generated = tree(place)
             carry_out(apply.generate, words)
             assert tree(place) == generated
+        # A migration that another follows stays until that is gone.
+        migrated = [each for each in unique if each[0] == "model"]
         for each in order:
             if each in unique:
-                carry_out(apply.destroy, unique[each])
+                words = unique[migrated.pop()] if each[0] == "model" else unique[each]
+                carry_out(apply.destroy, words)
         assert (tree(place), folders(place)) == before
     finally:
         router.write_bytes(original)
@@ -120,18 +132,19 @@ def test_generate_then_destroy_is_the_identity(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, 0])
 @pytest.mark.parametrize("verb", ["generate", "destroy"])
+@pytest.mark.parametrize("words", [MARKET, ("scaffold", "Ship", "name:str")], ids=lambda w: w[0])
 def test_command_that_is_disturbed_is_wholly_done_or_not(
-    mvc: Mvc, service: Path, tmp_path: Path, verb: str, number: int
+    mvc: Mvc, service: Path, tmp_path: Path, verb: str, number: int, words: tuple[str, ...]
 ) -> None:
     without = tree(service), folders(service)
-    mvc("generate", *MARKET)
+    mvc("generate", *words)
     within = tree(service), folders(service)
     ended = within if verb == "generate" else without
     for at in count(1):
-        mvc("destroy" if verb == "generate" else "generate", *MARKET)
+        mvc("destroy" if verb == "generate" else "generate", *words)
 
         disturbing = disturbing_itself(tmp_path, at, KINDS, str(service), number)
-        done = mvc(verb, *MARKET, **disturbing)
+        done = mvc(verb, *words, **disturbing)
 
         drafts = list(service.glob(".mvc-*"))
         assert not drafts or number != signal.SIGINT
@@ -141,7 +154,7 @@ def test_command_that_is_disturbed_is_wholly_done_or_not(
             # Every file is an old or a new one; to do it again ends what was begun.
             for path, content in tree(service).items():
                 assert content in (without[0].get(path), within[0].get(path))
-            mvc(verb, *MARKET)
+            mvc(verb, *words)
             assert (tree(service), folders(service)) == ended
         assert (tree(service), folders(service)) in (without, within)
         if not done.returncode:

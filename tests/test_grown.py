@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from conftest import MakeProject, Mvc, Serve
+from resources import RESOURCES
 from support import (
+    GROWN,
     MVC,
     Project,
     add_controller,
     fuzz,
     label,
-    representatives,
     run,
     tree,
     wait_until,
@@ -81,8 +82,7 @@ def sample(path: str) -> str:
 
 
 @pytest.mark.slow
-# What a controller does depends on the package alone.
-@pytest.mark.parametrize("answers", representatives(r"galactic_empire/.*"), ids=label)
+@pytest.mark.parametrize("answers", GROWN, ids=label)
 def test_grown_project_is_green_and_answers(
     project: MakeProject,
     serve: Serve,
@@ -92,13 +92,27 @@ def test_grown_project_is_green_and_answers(
 ) -> None:
     grown = project(**answers)
     before = tree(grown.path)
-    for command in GENERATED:
+    commands = RESOURCES if answers["database"] else GENERATED
+    for command in commands:
         mvc(grown, "generate", *command)
 
-    for verb in ("metrics", "mypy", "coverage", "docs"):
+    for verb in ("metrics", "mypy", "coverage", "integration-test", "docs"):
         grown.make(verb, PYTEST_ADDOPTS="-W error")
         executed(answers, f"{verb} when grown")
     run(MVC.with_name("black"), "--check", "--quiet", ".", cwd=grown.path)
+    # What resources answer has tests of its own.
+    if commands is GENERATED:
+        serve_and_ask(grown, serve, tmp_path)
+
+    grown.make("clean")
+    for command in reversed(commands):
+        mvc(grown, "destroy", *command)
+    left = {path: content for path, content in tree(grown.path).items() if ".venv" not in path}
+    assert left == {path: content for path, content in before.items() if ".venv" not in path}
+
+
+def serve_and_ask(grown: Project, serve: Serve, folder: Path) -> None:
+    """Ask all that was GENERATED, and let Schemathesis ask."""
     service = serve(grown)
     wait_until(service.answers)
     listed = [route for route in routes(grown) if route[1].startswith("/api/")]
@@ -111,13 +125,7 @@ def test_grown_project_is_green_and_answers(
     # A path that two operations answer cannot be what each of them declares.
     # What was deleted is still there, until the endpoints are written.
     excluded = ("--exclude-tag", "overlaps", "--exclude-checks", "use_after_free")
-    fuzz(service, tmp_path, *excluded)
-
-    grown.make("clean")
-    for command in reversed(GENERATED):
-        mvc(grown, "destroy", *command)
-    left = {path: content for path, content in tree(grown.path).items() if ".venv" not in path}
-    assert left == {path: content for path, content in before.items() if ".venv" not in path}
+    fuzz(service, folder, *excluded)
 
 
 def test_routes_of_a_fresh_project(full: Project) -> None:

@@ -7,5 +7,6 @@ from stress.histories import live
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_in_any_history(home: Path, repository: Path) -> None:
-    live(home, repository, count=20, number=0)
+@pytest.mark.parametrize("number", [0, 1])
+def test_nothing_is_lost_in_any_history(home: Path, repository: Path, number: int) -> None:
+    live(home, repository, count=10, number=number, steps=6)

@@ -17,6 +17,7 @@ from support import (
     OK,
     SECONDS,
     Project,
+    Server,
     Service,
     UnixConnection,
     free_port,
@@ -259,9 +260,12 @@ def test_shared_memory_is_not_needed(start: Start, log: Path, tmp_path: Path, st
     if not with_mounts():
         pytest.skip("needs `unshare` with the right to mount")
 
-    service = start(shell=SHARED_MEMORY[state], DEV=str(tmp_path / "dev"))
+    metrics = Server(free_port())
+    bind = {"FASTAPI_METRICS_BIND": f"127.0.0.1:{metrics.port}"}
+    service = start(shell=SHARED_MEMORY[state], DEV=str(tmp_path / "dev"), **bind)
 
     wait_until(service.answers)
+    assert metrics.answers("/metrics")
     assert service.stop() == 0
     assert "Traceback" not in log.read_text()
 

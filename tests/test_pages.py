@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from conftest import MakeProject
-from pages import Terminal, blocks, follow
+from pages import Terminal, blocks, follow, typed_by_hand
 from postgresql import Empire
 from support import MVC, PUBLIC_URL, ROOT, commit, free_port, git, package_index, run
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 READERS = {
     "README.md": "user",
     "docs/get-started.md": "newcomer",
+    "docs/tutorial.md": "keeper",
     "docs/generators.md": "developer",
     "docs/writing-generators.md": "developer",
     "docs/updating.md": "owner",
@@ -69,6 +70,12 @@ def developer(user: Reader, project: MakeProject) -> Iterator[Reader]:
 
 
 @pytest.fixture
+def keeper(user: Reader) -> Reader:
+    """Have another port free, too."""
+    return Reader(user.folder, user.variables | {"OTHER_PORT": str(free_port())})
+
+
+@pytest.fixture
 def owner(user: Reader, repository: Path, tmp_path: Path) -> Reader:
     """Have a project whose template has a newer release."""
     template, variables = tmp_path / "template", dict(user.variables)
@@ -107,6 +114,13 @@ def test_page_does_what_it_says(page: str, request: pytest.FixtureRequest) -> No
     assert follow(ROOT / page, reader.folder, **reader.variables)
 
 
+def test_tutorial_is_as_short_as_it_says() -> None:
+    page = ROOT / "docs/tutorial.md"
+
+    assert "fewer than 150 lines" in page.read_text("utf-8")
+    assert 100 < typed_by_hand(page) < 150
+
+
 def test_page_of_the_database_does_what_it_says(bare: Empire, user: Reader) -> None:
     project = bare.clone(user.folder)
     router = project.package / "app/router.py"
@@ -116,7 +130,10 @@ def test_page_of_the_database_does_what_it_says(bare: Empire, user: Reader) -> N
     lines.append("    app.include_router(city_router, prefix=PREFIX)\n")
     router.write_text("\n".join(lines), "utf-8")
 
-    assert follow(project.path / "docs/database.md", project.path, **user.variables)
+    # The environment is that of another project, whose package it would import.
+    own = {**user.variables, "PYTHONPATH": str(project.path)}
+
+    assert follow(project.path / "docs/database.md", project.path, **own)
 
     project.make("metrics", "mypy", "coverage")
     assert project.db("check").returncode == 0

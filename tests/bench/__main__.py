@@ -14,14 +14,17 @@ from pathlib import Path
 from bench.command import command
 from bench.creation import creation
 from bench.measuring import Workshop, circumstances, table
+from bench.observability import observability
 from bench.profiling import profile
+from bench.resources import resources
 from bench.service import servers, service
 from support import ROOT
 
 PAGE = ROOT / "docs/benchmarks.md"
 Section = Callable[[Workshop], Iterator[str]]
 SECTIONS: dict[str, Section] = {
-    each.__name__: each for each in (command, service, profile, servers, creation)
+    each.__name__: each
+    for each in (command, service, observability, resources, profile, servers, creation)
 }
 FAILED = "This section was not measured to the end."
 

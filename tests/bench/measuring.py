@@ -68,14 +68,15 @@ class Workshop:
 
         One is generated, the other reads Redis.
         """
-        (self.folder / "service").mkdir()
-        project = self._create("galactic-empire", "--no-database")
+        project = self.create("galactic-empire", "--no-database")
         run("mvc", "generate", "controller", "stock_market", "ticker", cwd=project)
         add_controller(project / "galactic_empire", "planets", READ)
         return project
 
-    def _create(self, name: str, *options: str) -> Path:
+    def create(self, name: str, *options: str) -> Path:
+        """Create a project beside the service."""
         progress(f"the service {name}: create")
+        (self.folder / "service").mkdir(exist_ok=True)
         line = "mvc new service/$NAME -n -I --template $TEMPLATE"
         run(*words(line, NAME=name, TEMPLATE=ROOT), *options, cwd=self.folder)
         return self.folder / "service" / name
@@ -85,7 +86,7 @@ class Workshop:
         """The programs of an environment with the service, beside the plain applications."""
         (self.project.parent / "four.py").write_text(FOUR_LINES)
         (self.project.parent / "raw.py").write_text(RAW)
-        projects = [self.project, self._create("warehouse")]
+        projects = [self.project, self.create("warehouse")]
         progress("the services: install")
         given = [word for project in projects for word in ("--editable", project)]
         return environment(self.folder / "venv", *given).parent

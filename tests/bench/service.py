@@ -27,6 +27,7 @@ SERVE_WITH_DATABASE = f"warehouse serve {OPTIONS}"
 GUNICORN = f"gunicorn --no-control-socket --log-level warning {OPTIONS}"
 UVICORN = "uvicorn --no-access-log --log-level warning --workers $WORKERS --port $PORT"
 WRK = "wrk --latency --threads=1 --connections=32 --duration=$SECONDS http://127.0.0.1:$PORT$ROUTE"
+FIGURES = ("requests/s", "p50, ms", "p99, ms")
 MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000}
 
 
@@ -130,14 +131,12 @@ def service(workshop: Workshop) -> Iterator[str]:
             "the service alone", ROUNDS, contenders, lambda each: each.alone(workshop)
         )
     yield table(
-        ("application", "requests/s", "of four lines", "p50, ms", "p99, ms"),
+        ("application", "of four lines", *FIGURES),
         [
             [
                 contender.name,
-                spread(load.rate for load in taken),
                 f"{rate(taken) / rate(loads[four]):.2f}",
-                spread((load.p50 for load in taken), 2),
-                spread((load.p99 for load in taken), 2),
+                *figures(taken),
             ]
             for contender, taken in loads.items()
         ],
@@ -239,6 +238,15 @@ def worker_class(workshop: Workshop) -> str:
     """Return the worker class with which the service is served."""
     code = "from galactic_empire.server.settings import WORKER; print(WORKER)"
     return run(workshop.bin / "python", "-c", code, cwd=workshop.folder).strip()
+
+
+def figures(loads: list[Load]) -> list[str]:
+    """Write what came of some runs, in the order of `FIGURES`."""
+    return [
+        spread(load.rate for load in loads),
+        spread((load.p50 for load in loads), 2),
+        spread((load.p99 for load in loads), 2),
+    ]
 
 
 def rate(loads: Iterable[Load]) -> float:

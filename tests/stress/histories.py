@@ -396,7 +396,7 @@ def main() -> None:
         live(folder, folder / "template", count, number)
 
 
-def live(folder: Path, template: Path, count: int, number: int) -> None:
+def live(folder: Path, template: Path, count: int, number: int, steps: int = STEPS) -> None:
     """Live through histories in a folder, which ``number`` decides; fail at the first fault."""
     shutil.copytree(template, folder / "pristine")
     git("tag", "v1.0.0", cwd=folder / "pristine")
@@ -409,7 +409,7 @@ def live(folder: Path, template: Path, count: int, number: int) -> None:
     # They take seconds each: what fails is told as it is found, not the smallest of its kind.
     options = settings(
         max_examples=count,
-        stateful_step_count=STEPS,
+        stateful_step_count=steps,
         phases=[Phase.generate],
         report_multiple_bugs=False,
         database=None,

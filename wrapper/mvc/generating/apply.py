@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mvc import console
 from mvc.errors import ConflictError, MvcError
-from mvc.generating import router
+from mvc.generating import migrations, router
 from mvc.generating.render import File, Rendering
 from mvc.generating.router import Registration, ShapeError
 
@@ -82,9 +82,11 @@ def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool)
     """Add what was rendered, and print what becomes of each file.
 
     Raises:
-        ConflictError: when a file is there with other content, and the user is not asked.
+        ConflictError: when a file is there with other content, and the user is not asked,
+            or a migration for the same.
         MvcError: when nothing can be written, or something has to be registered by hand.
     """
+    migrations.check_creation(project, [file.path for file in rendering.files])
     steps = [_creation(project, file, force) for file in rendering.files]
     if console.is_interactive() and not pretend:
         steps = [_decided(step) for step in steps]
@@ -97,9 +99,13 @@ def destroy(project: Path, rendering: Rendering, *, pretend: bool, force: bool) 
     """Take back what :func:`generate` added, and print what becomes of each file.
 
     Raises:
-        ConflictError: when anything was edited since; ``force`` removes the files then.
+        ConflictError: when a migration follows, or anything was edited since; ``force``
+            removes edited files.
         MvcError: when nothing can be removed, or a registration has to be taken out by hand.
     """
+    paths = [file.path for file in rendering.files]
+    for advice in migrations.check_removal(project, paths):
+        console.say(advice)
     steps = [_removal(project, file, force) for file in rendering.files]
     _carry_out(project, steps, rendering.registration, REMOVAL, pretend=pretend, partly=force)
 

@@ -26,7 +26,8 @@ class Generator:
     ``origin`` says for people where it was found, ``fault`` is a sentence that says why it
     cannot be used, if so. The other fields are what its manifest says: ``arguments`` has the
     variables that are arguments, in order, and whether each takes many values; ``route`` has
-    the templates of what is registered, if anything, as ``file``, ``import`` and ``call``.
+    the templates of what is registered, if anything, as ``file``, ``import`` and ``call``;
+    ``includes`` names generators whose files it makes as well.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Generator:
     alias: str = ""
     arguments: dict[str, bool] = field(default_factory=dict)
     route: dict[str, str] = field(default_factory=dict)
+    includes: list[str] = field(default_factory=list)
     fault: str = ""
 
     def blamed_for(self, fault: str) -> str:
@@ -165,7 +167,7 @@ def _is_sound(key: str, value: object) -> bool:
     match key, value:
         case "help" | "alias", str():
             return True
-        case "arguments", list():
+        case "arguments" | "includes", list():
             return all(isinstance(word, str) for word in value)
         case "route", {"file": str(), "import": str(), "call": str(), **rest}:
             return not rest

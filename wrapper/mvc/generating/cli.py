@@ -49,7 +49,8 @@ def _generators_that(verb: str, force_help: str) -> type[TyperGroup]:
                 from mvc.generating.render import render
 
                 act = {"generate": apply.generate, "destroy": apply.destroy}[verb]
-                act(project, render(one, answers, values), pretend=pretend, force=force)
+                rendering = render(one, project, answers, values)
+                act(project, rendering, pretend=pretend, force=force)
 
             return _command(one, _parameters(one, answers, force_help), callback)
 

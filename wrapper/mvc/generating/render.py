@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from mvc import engine
 from mvc.answers import fill_in, parse
 from mvc.errors import MvcError
+from mvc.generating import catalog
 from mvc.generating.catalog import Generator
 from mvc.generating.router import Registration
 from mvc.state import Answers
@@ -31,17 +32,31 @@ class Rendering(NamedTuple):
     registration: Registration | None
 
 
-def render(generator: Generator, answers: Answers, values: dict[str, Any]) -> Rendering:
+def render(
+    generator: Generator, project: Path, answers: Answers, values: dict[str, Any]
+) -> Rendering:
     """Return what a generator makes of the project's answers and the command line's values.
 
-    None as a value means the default.
+    The files of those that it includes come first; what they register does not count. None
+    as a value means the default.
 
     Raises:
         MvcError: when it fails or refuses them.
     """
+    known = catalog.discover(project) if generator.includes else {}
+    included = [catalog.select(known, name) for name in generator.includes]
+    # The templates may look into the project.
+    context = {**answers, "_project": str(project)}
+    parts = [_render_one(each, context, values) for each in (*included, generator)]
+    files = [file for part in parts for file in part.files]
+    return Rendering(files, parts[-1].registration)
+
+
+def _render_one(generator: Generator, answers: Answers, values: dict[str, Any]) -> Rendering:
+    known = {key: value for key, value in values.items() if key in generator.variables}
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         try:
-            return _rendered(generator, answers, values, Path(folder).resolve())
+            return _rendered(generator, answers, known, Path(folder).resolve())
         except MvcError as error:
             raise type(error)(generator.blamed_for(str(error))) from error
 

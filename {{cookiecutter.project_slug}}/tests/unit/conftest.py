@@ -1,13 +1,8 @@
 """Fixtures of the unit tests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
-
-from {{ cookiecutter.package_name }}.app.asgi import get_application
 
 # Of an authority that signs nothing: its key was not kept.
 CERTIFICATE = """\
@@ -23,19 +18,6 @@ BAMCA0gAMEUCIQCoozPp5zUGyZnPXO0e30/pA9WLLaIkR1d13fv1e+Up7QIgZT/x
 JPsciPV6dTiFC7afyNgRJq2iuk9DI2nv6OWDSFQ=
 -----END CERTIFICATE-----
 """
-
-
-@pytest.fixture
-def app() -> FastAPI:
-    """Build the application with the settings of the test."""
-    return get_application()
-
-
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[TestClient]:
-    """Open the application; errors are answered, not raised."""
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.fixture

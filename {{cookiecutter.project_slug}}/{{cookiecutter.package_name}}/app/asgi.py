@@ -1,24 +1,57 @@
 """The application factory."""
 
+from typing import Any
 from urllib.parse import unquote
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from ..config import get_settings
+from ..config import Settings, get_settings
 {%- if cookiecutter.database %}
 from .exceptions.database import add_database_exception_handlers
 {%- endif %}
 from .exceptions.handlers import add_exception_handlers
 from .lifespan import lifespan
-from .middleware import BodyLimit
+from .middleware import SECURITY_HEADERS, BodyLimit, Cors
 {%- if cookiecutter.database %}
 from .models.base import import_models
 {%- endif %}
+from .observe import AccessLog, Observe, Observer, telemetry
+from .openapi import write_integers
 from .router import add_routes
 from .views.error import ERROR_RESPONSES
 
 
-def get_application() -> FastAPI:
+class Application(FastAPI):
+    """FastAPI with layers around what answers for unexpected exceptions as well.
+
+    ``add_middleware`` adds those inside of it, which see no 500.
+    """
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        """Take the arguments of FastAPI."""
+        self._settings = settings
+        #: Told of every request; the server adds its metrics.
+        self.observers: list[Observer] = [AccessLog()] if settings.access_log else []
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Build all that a request passes, from the innermost to the outermost."""
+        app = super().build_middleware_stack()
+        origins = self._settings.cors_origins
+        if origins:
+            app = Cors(app, [*origins], self._settings.cors_credentials)
+        headers = SECURITY_HEADERS if self._settings.security_headers else []
+        return Observe(app, self.observers, headers)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description, made at the first call."""
+        if not self.openapi_schema:
+            write_integers(super().openapi())
+        return super().openapi()
+
+
+def get_application() -> Application:
     """Build the application; importing this module builds nothing.
 
     Raises:
@@ -27,7 +60,9 @@ def get_application() -> FastAPI:
     settings = get_settings()
     # Routes are compared with decoded paths.
     docs_url = unquote(settings.docs_url) or None
-    app = FastAPI(
+    app = Application(
+        settings,
+        telemetry=telemetry(),
         title=settings.project_name,
         version=settings.version,
         debug=settings.debug,

@@ -31,6 +31,9 @@ def _message(_context: click.Context, _option: click.Parameter, value: str) -> s
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    # It is ignored by what a script has started in the background.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
 
 

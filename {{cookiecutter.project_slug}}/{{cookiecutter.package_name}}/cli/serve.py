@@ -27,7 +27,8 @@ def _pairs(
 
 def _warn(_arbiter: Arbiter) -> None:
     unknown = unknown_variables(os.environ, *SETTINGS)
-    for warning in [*unknown, *get_settings().warnings()]:
+    warnings = [*get_settings().warnings(), *get_server_settings().warnings()]
+    for warning in [*unknown, *warnings]:
         logger.warning(warning)
 
 
@@ -85,6 +86,6 @@ def serve(
         "on_starting": _warn,
     }
     try:
-        Server(options, settings.root_path).run()
+        Server(options, settings.root_path, settings.metrics_port).run()
     except StartError as error:
         raise click.ClickException(str(error)) from error

@@ -1,7 +1,9 @@
 {%- set parts = [
     ("aiohttp_client", "AiohttpSettings", cookiecutter.aiohttp),
     ("application", "ApplicationSettings", true),
+    ("browsers", "BrowserSettings", true),
     ("database", "DatabaseSettings", cookiecutter.database),
+    ("logs", "LogSettings", true),
     ("redis", "RedisSettings", cookiecutter.redis),
 ] -%}
 """Settings of the application: environment variables that begin with ``FASTAPI_``."""

@@ -13,13 +13,12 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from .types import CaFile, Host, host
+from .types import CaFile, Host, host, listed
 from .variables import EnvironmentSettings
 
 
 def _addresses(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    items = value.split(",") if isinstance(value, str) else value
-    addresses = tuple(item.strip() for item in items if item.strip())
+    addresses = listed(value)
     for address in addresses:
         match = re.fullmatch(r"(\[[^\]]*:[^\]]*\]|[^:\[]+):([0-9]{1,5})", address)
         if not match or not 0 < int(match[2]) < 65536:

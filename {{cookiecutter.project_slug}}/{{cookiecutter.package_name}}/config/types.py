@@ -5,11 +5,14 @@ from ipaddress import ip_address
 from ssl import SSLError, create_default_context
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
 
 from .variables import KEEP_EMPTY
 
 LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
+# As browsers write it.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 
 
 def host(value: str) -> str:
@@ -56,7 +59,25 @@ def _url_path(value: str) -> str:
     return value
 
 
+def listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the items of a list that is written with commas; a default is a tuple."""
+    items = value.split(",") if isinstance(value, str) else value
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def _origins(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    origins = listed(value)
+    for origin in origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "must be `*` or a list such as https://a.example,http://localhost:80, "
+                "in lower case and without a path or a slash at the end"
+            )
+    return origins
+
+
 CaFile = Annotated[str, AfterValidator(ca_file)]
 Host = Annotated[str, AfterValidator(host)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 UrlPath = Annotated[str, AfterValidator(_url_path), KEEP_EMPTY]

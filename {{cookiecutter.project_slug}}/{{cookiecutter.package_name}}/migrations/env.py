@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 from alembic import context
+from sqlalchemy import BindParameter
 from sqlalchemy.schema import CreateTable
 
 from {{ cookiecutter.package_name }}.app.models.base import Base, import_models
@@ -25,6 +26,13 @@ def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     return kind != "table" or name != APPLIED.name
 
 
+def render(kind: str, item: Any, _context: Any) -> Any:
+    """Write a default with its type, as the model has it, not as SQLite stores it."""
+    if kind == "server_default" and isinstance(item.arg, BindParameter):
+        return f"sa.literal({str(item.arg.value)!r}, sa.{item.arg.type!r})"
+    return False
+
+
 def ignore(*_arguments: Any, **_options: Any) -> None:
     """Do nothing."""
 
@@ -36,6 +44,7 @@ context.configure(
     dialect_name=given.get("dialect"),
     target_metadata=Base.metadata,
     include_name=is_ours,
+    render_item=render,
     literal_binds=context.is_offline_mode(),
     on_version_apply=cast(Any, (record, given.get("note", ignore))),
     # What ALTER cannot do on SQLite, Alembic does by copying the table.

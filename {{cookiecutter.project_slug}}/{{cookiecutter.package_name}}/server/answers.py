@@ -8,6 +8,8 @@ from http import HTTPStatus
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..logs import identifiers
+
 CLOSE = (b"connection", b"close")
 # In the scope of a request whose answer is a stream of events.
 EVENT_STREAM = "event_stream"
@@ -86,7 +88,9 @@ class Answer:
 
         status = HTTPStatus.SERVICE_UNAVAILABLE
         body = ErrorResponse.of(status, status.phrase).model_dump(exclude_none=True)
-        await JSONResponse(body, status)(self._scope, self._receive, self._send)
+        headers = {"X-Request-ID": identifiers().get("request_id", "")}
+        answer = JSONResponse(body, status, headers)
+        await answer(self._scope, self._receive, self._send)
 
     def _begin(self, message: Message) -> Message:
         self._is_begun = True

@@ -12,16 +12,22 @@ from gunicorn.util import daemonize
 from starlette.types import ASGIApp
 
 from . import preflight
+from .metrics import Folder, MetricsPort
 from .proxy import ProxyHeaders, RootPath
 
 
 class Server(BaseApplication):
     """What gunicorn serves, whose configuration is a dictionary."""
 
-    def __init__(self, options: dict[str, Any], root_path: str = "") -> None:
+    def __init__(
+        self, options: dict[str, Any], root_path: str = "", metrics_port: int = 0
+    ) -> None:
         """Take ``options``, named as gunicorn's documentation names its settings."""
-        self._options = options
+        # What is only set in the configuration is lost at a HUP.
+        self._options = {**options, "on_exit": self._end}
         self._root_path = root_path
+        self._metrics_port = metrics_port
+        self._metrics: Folder | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -31,13 +37,22 @@ class Server(BaseApplication):
 
     def load(self) -> ASGIApp:
         """Build the application, once in each worker."""
+        if self._metrics:
+            self._metrics.join()
         # Imported after the fork: a HUP starts workers that read changed code.
         from ..app.asgi import get_application
 
-        app: ASGIApp = get_application()
+        application = get_application()
+        app: ASGIApp = application
         if self._root_path:
             app = RootPath(app, self._root_path)
-        return ProxyHeaders(app, self._options["forwarded_allow_ips"])
+        app = ProxyHeaders(app, self._options["forwarded_allow_ips"])
+        if self._metrics:
+            from ..app import metrics
+
+            metrics.start(application, self._metrics.made)
+            app = MetricsPort(app, self._metrics_port, self._metrics)
+        return app
 
     def run(self) -> None:
         """Serve until a signal says stop, then exit.
@@ -48,7 +63,14 @@ class Server(BaseApplication):
         preflight.check(self.cfg)
         if self.cfg.daemon:
             daemonize(self.cfg.enable_stdio_inheritance)
+        if self._metrics_port:
+            self._metrics = Folder(self.cfg.worker_tmp_dir)
         Master(self).run()
+
+    def _end(self, _arbiter: Arbiter) -> None:
+        """Leave nothing behind; called when the master ends, however it does."""
+        if self._metrics:
+            self._metrics.remove()
 
 
 class Master(Arbiter):

@@ -38,14 +38,16 @@ def _check_sockets(cfg: Config) -> None:
                 "by systemd or on USR2."
             )
         return
-    for bind, address in zip(cfg.bind, cfg.address, strict=True):
+    # As many as there are: the metrics may be off.
+    variables = ("FASTAPI_BIND", "FASTAPI_METRICS_BIND")
+    for variable, bind, address in zip(variables, cfg.bind, cfg.address, strict=False):
         try:
             if isinstance(address, tuple):
                 _check_port(*address, reuse=cfg.reuse_port)
             else:
                 _check_socket_file(str(address))
         except OSError as error:
-            raise StartError(f"FASTAPI_BIND={bind!r}: {_reason(error)}.") from error
+            raise StartError(f"{variable}={bind!r}: {_reason(error)}.") from error
 
 
 def _check_socket_file(path: str) -> None:

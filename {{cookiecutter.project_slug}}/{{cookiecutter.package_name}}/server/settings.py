@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from functools import cache
 from ipaddress import ip_network
-from logging import Formatter, makeLogRecord
+from logging import makeLogRecord
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any, Literal, Self
@@ -18,12 +18,14 @@ from pydantic import (
     model_validator,
 )
 
-from ..config import Settings
+from ..config import Settings, get_settings
 from ..config.types import UrlPath
 from ..config.variables import EnvironmentSettings, read
+from ..logs import TextFormatter, configuration
 
 WORKER = "{{ cookiecutter.package_name }}.server.worker.Worker"
 DEFAULT_PORT = 8000
+DEFAULT_METRICS_PORT = 9000
 SHARED_MEMORY = "/dev/shm"
 
 
@@ -33,13 +35,30 @@ def _bind(value: str) -> str:
         if path.exists() and not path.is_socket():
             raise ValueError("exists, and is no socket")
         return value
+    return _address(value, DEFAULT_PORT, "HOST:PORT, HOST or unix:PATH")
+
+
+def _metrics_bind(value: str) -> str:
+    if not value:
+        return value
+    address = _address(value, DEFAULT_METRICS_PORT, "HOST:PORT or HOST")
+    if port_of(address) == 0:
+        raise ValueError("must have a port other than 0")
+    return address
+
+
+def _address(value: str, port: int, forms: str) -> str:
     # A number alone is a port that lacks its host, though gunicorn takes it for one.
     match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|(?!\d+$)[\w.-]*)(?::(\d{1,5}))?", value)
     if not match or int(match[2] or 0) > 65535:
-        raise ValueError(
-            "must be HOST:PORT, HOST or unix:PATH, an IPv6 address in brackets"
-        )
-    return value if match[2] else f"{value}:{DEFAULT_PORT}"
+        raise ValueError(f"must be {forms}, an IPv6 address in brackets")
+    return value if match[2] else f"{value}:{port}"
+
+
+def port_of(address: str) -> int:
+    """Return the port of ``HOST:PORT``; 0 where there is none."""
+    port = address.rpartition(":")[2]
+    return 0 if address.startswith("unix:") or not port else int(port)
 
 
 def _worker_class(value: str) -> str:
@@ -69,7 +88,7 @@ def _lower(value: str) -> str:
 
 def _log_format(value: str) -> str:
     try:
-        Formatter(value).format(makeLogRecord({}))
+        TextFormatter(value).format(makeLogRecord({}))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"is no format of a log line: {error}") from None
     return value
@@ -87,6 +106,7 @@ def _memory() -> str | None:
 
 
 Bind = Annotated[str, AfterValidator(_bind)]
+MetricsBind = Annotated[str, AfterValidator(_metrics_bind)]
 WorkerClass = Annotated[str, AfterValidator(_worker_class)]
 Peers = Annotated[str, AfterValidator(_peers)]
 LogFormat = Annotated[str, AfterValidator(_log_format)]
@@ -95,7 +115,44 @@ LogLevel = Annotated[
 ]
 
 
-class ServerSettings(EnvironmentSettings, title="Server"):
+class LayoutSettings(EnvironmentSettings, title="Server"):
+    """How much is logged, and the layout of its lines."""
+
+    gunicorn_log_level: LogLevel = Field(
+        default="info",
+        description=(
+            "`debug`, `info`, `warning`, `error` or `critical`, for the application's "
+            "loggers too."
+        ),
+    )
+    gunicorn_log_format: LogFormat = Field(
+        default=(
+            "%(asctime)s [%(process)d] [%(levelname)s] [%(request_id)s] %(name)s: "
+            "%(message)s"
+        ),
+        description="Layout of the lines with `FASTAPI_LOG_FORMAT=text`.",
+    )
+
+    def log_configuration(self) -> dict[str, Any]:
+        """Return what ``logging.config.dictConfig`` takes."""
+        return configuration(
+            get_settings().log_format,
+            self.gunicorn_log_format,
+            self.gunicorn_log_level.upper(),
+        )
+
+    def warnings(self) -> list[str]:
+        """Warn of a layout that nothing has."""
+        warnings = super().warnings()
+        is_given = "gunicorn_log_format" in self.model_fields_set
+        if is_given and get_settings().log_format == "json":
+            warnings.append(
+                "FASTAPI_GUNICORN_LOG_FORMAT is ignored: FASTAPI_LOG_FORMAT is json."
+            )
+        return warnings
+
+
+class ServerSettings(LayoutSettings, title="Server"):
     """How the service is served; timeouts are in seconds."""
 
     bind: Bind = Field(
@@ -156,31 +213,33 @@ class ServerSettings(EnvironmentSettings, title="Server"):
             "connections."
         ),
     )
-    access_log: bool = Field(
-        default=False, description="Log every request to standard output."
-    )
-    gunicorn_log_level: LogLevel = Field(
-        default="info",
+    metrics_bind: MetricsBind = Field(
+        default="",
         description=(
-            "`debug`, `info`, `warning`, `error` or `critical`, for the application's "
-            "loggers too."
+            "`HOST:PORT`, or `HOST` (port 9000), where Prometheus finds `/metrics`; "
+            "empty turns them off."
         ),
-    )
-    gunicorn_log_format: LogFormat = Field(
-        default="%(asctime)s [%(process)d] [%(levelname)s] %(name)s: %(message)s",
-        description="Format of the log on standard error.",
     )
 
     @model_validator(mode="after")
     def _port_is_one(self) -> Self:
         if self.reuse_port and self.bind.startswith("unix:"):
             raise ValueError("FASTAPI_REUSE_PORT needs HOST:PORT in FASTAPI_BIND")
+        if self.metrics_port and self.metrics_port == port_of(self.bind):
+            raise ValueError(
+                "FASTAPI_METRICS_BIND needs a port that is not the one of FASTAPI_BIND"
+            )
         return self
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of the metrics; 0 when they are off."""
+        return port_of(self.metrics_bind)
 
     def gunicorn_options(self) -> dict[str, Any]:
         """Return these settings under the names that gunicorn gives them."""
         return {
-            "bind": self.bind,
+            "bind": [each for each in (self.bind, self.metrics_bind) if each],
             "workers": self.workers,
             "worker_class": self.worker_class,
             "timeout": self.worker_timeout,
@@ -192,21 +251,16 @@ class ServerSettings(EnvironmentSettings, title="Server"):
             "max_requests_jitter": self.max_requests // 10,
             "reuse_port": self.reuse_port,
             "loglevel": self.gunicorn_log_level,
-            "accesslog": "-" if self.access_log else None,
             "logconfig_dict": self._logging(),
             "worker_tmp_dir": _memory(),
             "control_socket_disable": True,
         }
 
     def _logging(self) -> dict[str, Any]:
-        """Send the loggers of gunicorn and of the application the same way."""
-        level = self.gunicorn_log_level.upper()
-        console = {"level": level, "handlers": ["error_console"], "propagate": False}
-        return {
-            "root": {"level": level, "handlers": ["error_console"]},
-            "loggers": {"gunicorn.error": console},
-            "formatters": {"generic": {"format": self.gunicorn_log_format}},
-        }
+        """Send what gunicorn logs the way of all other lines."""
+        found = self.log_configuration()
+        found["loggers"]["gunicorn.error"] = {**found["root"], "propagate": False}
+        return found
 
 
 #: All classes whose settings the service reads.

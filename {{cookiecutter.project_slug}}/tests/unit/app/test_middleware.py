@@ -141,3 +141,110 @@ async def test_what_is_no_body_passes() -> None:
     await BodyLimit(app, 1)({"type": "websocket"}, receive, send)
 
     assert received == [{"type": "websocket.receive", "bytes": b"12345"}]
+
+
+ORIGIN = {"Origin": "https://a.example"}
+PREFLIGHT = {**ORIGIN, "Access-Control-Request-Method": "PATCH"}
+
+
+def failing_client() -> TestClient:
+    app = get_application()
+
+    @app.get("/fail")
+    def fail() -> None:
+        raise RuntimeError
+
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def test_pages_of_other_origins_are_not_let_in(client: TestClient) -> None:
+    response = client.get("/api/live", headers=ORIGIN)
+
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert client.options("/api/live", headers=PREFLIGHT).status_code == 405
+
+
+def test_pages_of_an_origin_are_let_in(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_CORS_ORIGINS", "https://b.example, https://a.example")
+    settings.setenv("FASTAPI_CORS_CREDENTIALS", "true")
+
+    client = failing_client()
+    preflight = client.options("/api/live", headers=PREFLIGHT)
+    answers = [client.get(path, headers=ORIGIN) for path in ("/api/live", "/fail")]
+
+    assert preflight.status_code == 200
+    assert "If-Match" in preflight.headers["Access-Control-Allow-Headers"]
+    assert [answer.status_code for answer in answers] == [200, 500]
+    for answer in [preflight, *answers]:
+        headers = answer.headers
+        assert headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+        assert headers["Access-Control-Allow-Credentials"] == "true"
+        assert headers["X-Request-ID"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+    exposed = answers[0].headers["Access-Control-Expose-Headers"]
+    assert exposed == "ETag, Location, X-Request-ID"
+
+
+def test_preflight_is_refused_in_the_shape_of_all_errors(
+    settings: pytest.MonkeyPatch,
+) -> None:
+    settings.setenv("FASTAPI_CORS_ORIGINS", "https://b.example")
+
+    with TestClient(get_application()) as client:
+        response = client.options("/api/live", headers=PREFLIGHT)
+
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "code": 400,
+        "message": "Disallowed CORS origin",
+        "status": "BAD_REQUEST",
+    }
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert response.headers["Vary"].startswith("Origin")
+
+
+def test_all_origins_can_be_let_in(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_CORS_ORIGINS", "*")
+
+    with TestClient(get_application()) as client:
+        response = client.get("/api/live", headers=ORIGIN)
+
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+    ],
+)
+def test_answers_keep_browsers_careful(
+    settings: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    client = failing_client()
+
+    for path in ("/api/live", "/docs", "/nothing", "/fail"):
+        assert client.get(path).headers[name] == value
+
+
+def test_answer_may_say_otherwise() -> None:
+    app = get_application()
+
+    @app.get("/framed")
+    def framed() -> Response:
+        return Response(headers={"X-Frame-Options": "SAMEORIGIN"})
+
+    with TestClient(app) as client:
+        response = client.get("/framed")
+
+    assert response.headers.get_list("X-Frame-Options") == ["SAMEORIGIN"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_headers_can_be_left_to_a_proxy(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_SECURITY_HEADERS", "false")
+
+    with TestClient(get_application()) as client:
+        assert "X-Frame-Options" not in client.get("/api/live").headers

@@ -1,6 +1,7 @@
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -209,16 +210,23 @@ def test_wrong_arguments_are_explained(arguments: list[str]) -> None:
     assert "Usage: " in result.stderr
 
 
-def test_container_that_is_stopped_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("inherited", [signal.default_int_handler, signal.SIG_IGN])
+def test_container_that_is_stopped_interrupts(
+    monkeypatch: pytest.MonkeyPatch, inherited: Any
+) -> None:
     def stop(_settings: object) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(commands, "check", stop)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    signal.signal(signal.SIGINT, inherited)
     try:
         result = db("check")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     assert result.exit_code == 1
     assert result.stderr.endswith("Aborted!\n")

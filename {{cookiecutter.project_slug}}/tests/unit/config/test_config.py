@@ -48,3 +48,49 @@ def test_server_settings_do_not_concern_the_application(
     settings.setenv("FASTAPI_BIND", "nowhere")
 
     assert not hasattr(get_settings(), "bind")
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", ()),
+        ("*", ("*",)),
+        ("https://a.example", ("https://a.example",)),
+        (
+            " https://a.example ,http://[::1]:80,app://b-1,",
+            ("https://a.example", "http://[::1]:80", "app://b-1"),
+        ),
+    ],
+)
+def test_origins_are_a_list(
+    settings: pytest.MonkeyPatch, value: str, origins: tuple[str, ...]
+) -> None:
+    settings.setenv("FASTAPI_CORS_ORIGINS", value)
+
+    assert get_settings().cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a.example",
+        "https://a.example/",
+        "https://A.example",
+        "https://*.example",
+        "null",
+        "https://a.example;https://b.example",
+    ],
+)
+def test_what_is_no_origin_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
+    settings.setenv("FASTAPI_CORS_ORIGINS", value)
+
+    with pytest.raises(SettingsError, match=r"FASTAPI_CORS_ORIGINS='.*': must be `"):
+        get_settings()
+
+
+def test_credentials_are_not_for_all_origins(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_CORS_ORIGINS", "*")
+    settings.setenv("FASTAPI_CORS_CREDENTIALS", "true")
+
+    with pytest.raises(SettingsError, match="FASTAPI_CORS_CREDENTIALS needs"):
+        get_settings()

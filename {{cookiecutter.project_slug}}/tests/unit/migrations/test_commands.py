@@ -7,7 +7,17 @@ from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, event
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    event,
+    literal,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +32,7 @@ from {{ cookiecutter.package_name }}.migrations.state import State
 
 Migration = Callable[..., Path]
 
+PRICE = Numeric(18, 4)
 POSTGRESQL = "postgresql://maria:sesame@db.example.com/cities"
 
 
@@ -517,6 +528,7 @@ def test_migration_is_written_from_the_models(
         metadata,
         Column("id", BigInteger, primary_key=True),
         Column("name", String(20), unique=True),
+        Column("price", PRICE, server_default=literal("1.5", PRICE)),
     )
 
     file, is_needed = commands.revision(get_settings(), "Create districts.")
@@ -527,6 +539,10 @@ def test_migration_is_written_from_the_models(
     assert "down_revision = 'a1'\n" in content
     assert "op.create_table('districts'," in content
     assert "name=op.f('uq_districts_name')" in content
+    # SQLite stores another number.
+    assert (
+        "server_default=sa.literal('1.5', sa.Numeric(precision=18, scale=4))" in content
+    )
     assert not database.exists()
     commands.check(get_settings())
     assert len(commands.upgrade(get_settings())) == 2

@@ -8,12 +8,15 @@ from unittest.mock import Mock
 import pytest
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import create_sockets
+from prometheus_client import values
 
+from {{ cookiecutter.package_name }}.app.utils import usage
 from {{ cookiecutter.package_name }}.server import master, preflight
 from {{ cookiecutter.package_name }}.server.master import (
     Master,
     Server,
 )
+from {{ cookiecutter.package_name }}.server.metrics import MetricsPort
 from {{ cookiecutter.package_name }}.server.proxy import (
     ProxyHeaders,
     RootPath,
@@ -23,8 +26,8 @@ from {{ cookiecutter.package_name }}.server.settings import (
 )
 
 
-def server(root_path: str = "") -> Server:
-    return Server(get_server_settings().gunicorn_options(), root_path)
+def server(root_path: str = "", metrics_port: int = 0) -> Server:
+    return Server(get_server_settings().gunicorn_options(), root_path, metrics_port)
 
 
 def test_server_takes_the_settings(settings: pytest.MonkeyPatch) -> None:
@@ -42,6 +45,37 @@ def test_server_knows_its_prefix() -> None:
 
     assert isinstance(loaded, ProxyHeaders)
     assert isinstance(loaded._app, RootPath)
+
+
+def test_server_keeps_the_metrics_for_as_long_as_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(started: Master) -> None:
+        loaded = served.load()
+        assert isinstance(loaded, MetricsPort)
+        assert isinstance(loaded._app, ProxyHeaders)
+        assert [*tmp_path.glob("metrics-*")]
+        served.cfg.on_exit(started)
+
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setattr(usage, "listeners", [])
+    monkeypatch.setattr(preflight, "check", Mock())
+    monkeypatch.setattr(Master, "run", run)
+    served = server(metrics_port=9000)
+    served.cfg.set("worker_tmp_dir", str(tmp_path))
+
+    served.run()
+
+    assert not [*tmp_path.glob("metrics-*")]
+
+
+def test_server_without_metrics_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preflight, "check", Mock())
+    monkeypatch.setattr(Master, "run", lambda self: self.cfg.on_exit(self))
+
+    server().run()
 
 
 @pytest.mark.parametrize("daemon", [True, False])

@@ -20,7 +20,7 @@ def test_bind_takes_every_kind_of_address(
 ) -> None:
     settings.setenv("FASTAPI_BIND", bind)
 
-    assert get_server_settings().gunicorn_options()["bind"] == bind
+    assert get_server_settings().gunicorn_options()["bind"] == [bind]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_bind_without_a_port_is_port_8000(
 ) -> None:
     settings.setenv("FASTAPI_BIND", host)
 
-    assert get_server_settings().gunicorn_options()["bind"] == f"{host}:8000"
+    assert get_server_settings().gunicorn_options()["bind"] == [f"{host}:8000"]
 
 
 @pytest.mark.parametrize(("requests", "jitter"), [(0, 0), (1000, 100)])
@@ -91,13 +91,50 @@ def test_worker_class_may_be_another(settings: pytest.MonkeyPatch, name: str) ->
     assert get_server_settings().gunicorn_options()["worker_class"] == name
 
 
-@pytest.mark.parametrize(("switch", "log"), [("true", "-"), ("false", None)])
-def test_access_log_is_a_switch(
-    settings: pytest.MonkeyPatch, switch: str, log: str | None
+@pytest.mark.parametrize(
+    ("bind", "address", "port"),
+    [
+        ("127.0.0.1:9100", "127.0.0.1:9100", 9100),
+        ("10.0.0.1", "10.0.0.1:9000", 9000),
+        ("[::]", "[::]:9000", 9000),
+    ],
+)
+def test_metrics_have_an_address_of_their_own(
+    settings: pytest.MonkeyPatch, bind: str, address: str, port: int
 ) -> None:
-    settings.setenv("FASTAPI_ACCESS_LOG", switch)
+    settings.setenv("FASTAPI_METRICS_BIND", bind)
 
-    assert get_server_settings().gunicorn_options()["accesslog"] == log
+    found = get_server_settings()
+
+    assert found.gunicorn_options()["bind"] == ["127.0.0.1:8000", address]
+    assert found.metrics_port == port
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:8000", "0.0.0.0:8000"])
+def test_metrics_need_another_port(settings: pytest.MonkeyPatch, bind: str) -> None:
+    settings.setenv("FASTAPI_METRICS_BIND", bind)
+
+    with pytest.raises(SettingsError, match="FASTAPI_METRICS_BIND needs a port that"):
+        get_server_settings()
+
+
+def test_metrics_may_be_beside_a_socket_file(settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_BIND", "unix:http.sock")
+    settings.setenv("FASTAPI_METRICS_BIND", "127.0.0.1:9000")
+
+    assert get_server_settings().metrics_port == 9000
+
+
+@pytest.mark.parametrize(("form", "warnings"), [("json", 1), ("text", 0)])
+def test_layout_that_nothing_has_is_warned_of(
+    settings: pytest.MonkeyPatch, form: str, warnings: int
+) -> None:
+    settings.setenv("FASTAPI_LOG_FORMAT", form)
+    assert get_server_settings().warnings() == []
+    get_server_settings.cache_clear()
+    settings.setenv("FASTAPI_GUNICORN_LOG_FORMAT", "%(message)s")
+
+    assert len(get_server_settings().warnings()) == warnings
 
 
 def test_application_logs_like_gunicorn(settings: pytest.MonkeyPatch) -> None:
@@ -121,6 +158,8 @@ def test_application_logs_like_gunicorn(settings: pytest.MonkeyPatch) -> None:
         ("BIND", "/run/http.sock", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", ":65536", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", "unix:/", "exists, and is no socket"),
+        ("METRICS_BIND", "unix:/run/x", "must be HOST:PORT or HOST, an IPv6 address"),
+        ("METRICS_BIND", "127.0.0.1:0", "must have a port other than 0"),
         ("ROOT_PATH", "shop/", "must be empty, or begin with a slash"),
         ("ROOT_PATH", "//shop", "must be empty, or begin with a slash"),
         ("ROOT_PATH", "/100%", "must be empty, or begin with a slash"),

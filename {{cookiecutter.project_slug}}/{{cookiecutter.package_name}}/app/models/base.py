@@ -58,3 +58,8 @@ class Base(DeclarativeBase):
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805
         """Let SQLAlchemy compare the version at each update."""
         return {"version_id_col": cls.version}
+
+    def change(self, **values: Any) -> None:
+        """Set columns, as many as are given."""
+        for name, value in values.items():
+            setattr(self, name, value)

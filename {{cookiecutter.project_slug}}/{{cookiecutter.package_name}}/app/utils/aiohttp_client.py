@@ -1,11 +1,17 @@
 """The HTTP client of the whole application."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import perf_counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.request import getproxies_environment, proxy_bypass
 
+from opentelemetry.propagate import inject
+
 from ...config import get_settings
+from .usage import Usage, listeners
 
 if TYPE_CHECKING:
     from aiohttp import (
@@ -14,7 +20,11 @@ if TYPE_CHECKING:
         ClientRequest,
         ClientResponse,
         ClientSession,
+        TraceConfig,
+        TraceRequestExceptionParams,
     )
+
+USAGE = Usage("http")
 
 
 class AiohttpClient:
@@ -51,13 +61,22 @@ class AiohttpClient:
     def get_aiohttp_client(cls) -> "ClientSession":
         """Return the session, made at the first call, which needs a running loop."""
         if cls.aiohttp_client is None:
-            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+            from aiohttp import (
+                ClientSession,
+                ClientTimeout,
+                DummyCookieJar,
+                TCPConnector,
+            )
 
+            connector = TCPConnector()
+            USAGE.limited(connector.limit)
             cls.aiohttp_client = ClientSession(
+                connector=connector,
+                trace_configs=[_telling()] if listeners else [],
                 timeout=ClientTimeout(total=get_settings().aiohttp_timeout),
                 # What one user was given must not be sent for another.
                 cookie_jar=DummyCookieJar(),
-                middlewares=[_through(getproxies_environment())],
+                middlewares=[_in_trace, _through(getproxies_environment())],
             )
         return cls.aiohttp_client
 
@@ -98,6 +117,47 @@ class AiohttpClient:
         async with cls.get_aiohttp_client().request(method, url, **options) as response:
             await response.read()
         return response
+
+
+async def _in_trace(
+    request: "ClientRequest", handler: "ClientHandlerType"
+) -> "ClientResponse":
+    """Let the other service continue the trace, if there is one."""
+    inject(request.headers)
+    return await handler(request)
+
+
+def _telling() -> "TraceConfig":
+    """Return what tells how the session is used."""
+    from aiohttp import TraceConfig
+
+    async def acquired(*_: Any) -> None:
+        USAGE.acquired()
+
+    async def released(*_: Any) -> None:
+        USAGE.released()
+
+    async def queued(_session: Any, context: SimpleNamespace, _request: Any) -> None:
+        context.queued = perf_counter()
+
+    async def waited(_session: Any, context: SimpleNamespace, _request: Any) -> None:
+        USAGE.waited(perf_counter() - context.queued)
+
+    async def failed(
+        _session: Any, _context: Any, request: "TraceRequestExceptionParams"
+    ) -> None:
+        USAGE.released()
+        if not isinstance(request.exception, CancelledError):
+            is_timeout = isinstance(request.exception, TimeoutError)
+            USAGE.failed("timeout" if is_timeout else "unreachable")
+
+    config = TraceConfig()
+    config.on_request_start.append(acquired)
+    config.on_connection_queued_start.append(queued)
+    config.on_connection_queued_end.append(waited)
+    config.on_request_end.append(released)
+    config.on_request_exception.append(failed)
+    return config
 
 
 def _through(proxies: dict[str, str]) -> "ClientMiddlewareType":

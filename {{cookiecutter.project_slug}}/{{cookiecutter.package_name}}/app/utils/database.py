@@ -17,8 +17,10 @@ from ...config import get_settings
 from ...migrations.state import HistoryError, State, standing
 from ..exceptions.dependency import DependencyError
 from .database_connection import (
+    USAGE,
     TransactionError,
     is_unavailable,
+    kind_of,
     new_engine,
     new_probe,
 )
@@ -185,9 +187,11 @@ def _unavailability() -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
+        USAGE.failed("timeout")
         raise DependencyError("the database at FASTAPI_DATABASE_URL") from error
     except DBAPIError as error:
         if is_unavailable(error):
+            USAGE.failed(kind_of(error))
             raise DependencyError(
                 "the database at FASTAPI_DATABASE_URL"
             ) from error.orig

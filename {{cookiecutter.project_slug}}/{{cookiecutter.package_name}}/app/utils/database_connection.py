@@ -4,6 +4,7 @@ import re
 from asyncio import CancelledError, to_thread
 from collections.abc import Callable
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 
 import aiosqlite
@@ -11,10 +12,12 @@ from sqlalchemy import DateTime, event
 from sqlalchemy.engine import Connection, Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from ...config import Settings
 from ...config.database_url import DatabaseUrl
 from .sqlite_types import COLUMN_TYPES
+from .usage import Usage
 
 # SQLSTATE, by class: connections, logins, names of databases, resources, operators that
 # intervene, errors outside of PostgreSQL.
@@ -22,8 +25,9 @@ UNAVAILABLE_CLASSES = {"08", "28", "3D", "53", "57", "58"}
 READ_ONLY = "25006"
 # Two transactions that cannot both be, and a deadlock.
 UNAVAILABLE_STATES = {READ_ONLY, "40001", "40P01"}
+BUSY = "SQLITE_BUSY"
 UNAVAILABLE_SQLITE = (
-    "SQLITE_BUSY",
+    BUSY,
     "SQLITE_CANTOPEN",
     "SQLITE_CORRUPT",
     "SQLITE_FULL",
@@ -34,13 +38,16 @@ UNAVAILABLE_SQLITE = (
     "SQLITE_READONLY",
 )
 CANNOT_CONNECT = "08001"
+CANCELED = "57014"
 # Where a connection keeps the error of a statement, until its transaction ends.
 FAILURE = "failure"
 # What PostgreSQL and its driver add to an error: rows and arguments.
 VALUES = re.compile(r"(?<=query argument \$)(\d+).*|\nDETAIL:.*", re.DOTALL)
 # Errors of Python that the drivers let pass: a time limit, a number that has too many
 # digits for any column.
-BARE = {OSError: "57014", OverflowError: "22003"}
+BARE = {OSError: CANCELED, OverflowError: "22003"}
+
+USAGE = Usage("database")
 
 
 class TransactionError(Exception):
@@ -71,12 +78,29 @@ class _DateTime(DateTime):
         return process
 
 
+class _Pool(AsyncAdaptedQueuePool):
+    """Tells how it is used."""
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        began = perf_counter()
+        entry = super()._do_get()
+        USAGE.waited(perf_counter() - began)
+        USAGE.acquired()
+        return entry
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        USAGE.released()
+
+
 def new_engine(settings: Settings) -> AsyncEngine:
     """Return the engine of the service; it connects when it is used."""
     timeout = settings.database_timeout
+    USAGE.limited(settings.database_pool_size + settings.database_max_overflow)
     return connect(
         settings,
         timeout,
+        poolclass=_Pool,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_max_overflow,
         pool_timeout=timeout,
@@ -117,6 +141,15 @@ def connect(
         event.listen(engine.sync_engine, forgiving, _forget_failure)
     event.listen(engine.sync_engine, "commit", _refuse_failed)
     return engine
+
+
+def kind_of(error: DBAPIError) -> str:
+    """Return in which way the database does not serve."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state == CANCELED or getattr(error.orig, "sqlite_errorname", "") == BUSY:
+        return "timeout"
+    is_away = error.connection_invalidated or state.startswith("08")
+    return "unreachable" if is_away else "refused"
 
 
 def is_unavailable(error: DBAPIError) -> bool:

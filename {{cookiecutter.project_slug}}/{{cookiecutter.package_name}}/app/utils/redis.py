@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ...config import get_settings
 from ..exceptions.dependency import DependencyError
+from .usage import Usage
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 logger = logging.getLogger(__name__)
+USAGE = Usage("redis")
 Value = str | int | float
 Result = TypeVar("Result")
 
@@ -67,20 +69,30 @@ class RedisClient:
         ``command`` takes the client. Other errors of Redis are redis-py's own.
         """
         client = cls.open_redis_client()
+        USAGE.acquired()
         try:
             # The client's own timeout is per read: a failover, which asks several
             # Sentinels one after the other, would add them up.
             async with asyncio.timeout(get_settings().redis_timeout):
                 return await command(client)
         except Exception as error:
-            from .redis_connection import answer_of, is_refusal, is_unreachable, leave
+            from .redis_connection import (
+                answer_of,
+                is_refusal,
+                is_unreachable,
+                kind_of,
+                leave,
+            )
 
             if is_refusal(error):
                 error.args = (answer_of(error),)
                 await leave(client, error)
             elif not is_unreachable(error):
                 raise
+            USAGE.failed(kind_of(error))
             raise DependencyError("Redis") from error
+        finally:
+            USAGE.released()
 
     @classmethod
     async def check_readiness(cls) -> None:

@@ -65,6 +65,13 @@ def is_unreachable(error: Exception) -> bool:
     return isinstance(error, unreachable)
 
 
+def kind_of(error: Exception) -> str:
+    """Return in which way Redis does not serve."""
+    if isinstance(error, RedisTimeoutError | TimeoutError):
+        return "timeout"
+    return "unreachable" if is_unreachable(error) else "refused"
+
+
 def is_refusal(error: Exception) -> bool:
     """Return whether Redis answered that it cannot serve now, whatever the command."""
     return isinstance(error, REFUSALS) or (

@@ -6,9 +6,20 @@ in production.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, DateTime, Enum, Integer, SmallInteger, String
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Enum,
+    Float,
+    Integer,
+    Numeric,
+    SmallInteger,
+    String,
+)
 from sqlalchemy.dialects.sqlite import DATETIME
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -54,6 +65,52 @@ class _String(String):
         return process
 
 
+class _Numeric(Numeric[Any]):
+    """Stores units of the smallest digit: SQLite keeps integers alone exactly.
+
+    They compare and add up as the numbers do.
+    """
+
+    def bind_processor(self, dialect: Dialect) -> Processor:
+        inherited: Any = super()
+        scale, precision = self.scale, self.precision
+        if scale is None:
+            return cast(Processor, inherited.bind_processor(dialect))
+        unit = Decimal(1).scaleb(-scale)
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            # Not finite ones become a ValueError as well.
+            units = int((Decimal(str(value)) / unit).to_integral_value(ROUND_HALF_UP))
+            if precision and abs(units) >= 10**precision:
+                raise ValueError(f"a number with more than {precision} digits")
+            return units
+
+        return process
+
+    def literal_processor(self, dialect: Dialect) -> Processor:
+        inherited: Any = super()
+        if self.scale is None:
+            return cast(Processor, inherited.literal_processor(dialect))
+        store = self.bind_processor(dialect)
+        return lambda value: str(store(value))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Processor:
+        inherited: Any = super()
+        scale = self.scale
+        if scale is None:
+            return cast(Processor, inherited.result_processor(dialect, coltype))
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            number = Decimal(str(value)).scaleb(-scale)
+            return number if self.asdecimal else float(number)
+
+        return process
+
+
 class _DateTime(DATETIME):
     """Times with a zone are stored, and returned, in UTC."""
 
@@ -81,12 +138,15 @@ class _DateTime(DATETIME):
         return process
 
 
-#: What a type of SQLAlchemy is on SQLite. An enumeration would be a String otherwise.
+#: What a type of SQLAlchemy is on SQLite. An enumeration would be a String otherwise,
+#: and a floating-point number a Numeric.
 COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     BigInteger: _BigInteger,
     DateTime: _DateTime,
     Enum: Enum,
+    Float: Float,
     Integer: _Integer,
+    Numeric: _Numeric,
     SmallInteger: _SmallInteger,
     String: _String,
 }
@@ -96,3 +156,9 @@ COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
 def _big_integer(*_arguments: Any, **_options: Any) -> str:
     # Only a key of this name counts up by itself.
     return "INTEGER"
+
+
+@compiles(JSON, "sqlite")
+def _json(*_arguments: Any, **_options: Any) -> str:
+    # In a column of the type JSON SQLite makes a number of what looks like one.
+    return "TEXT"

@@ -104,6 +104,14 @@ async def test_update_is_noted() -> None:
     assert changed.created_at == city.created_at
 
 
+async def test_columns_are_changed_by_name() -> None:
+    city = await store("Porto")
+
+    city.change(name="Faro", seen_at=None)
+
+    assert (city.name, city.seen_at) == ("Faro", None)
+
+
 async def test_update_of_what_another_has_changed_is_refused() -> None:
     city = await store("Porto")
     async with Database.transaction() as session:

@@ -3,8 +3,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientError, web
 from aiohttp.test_utils import TestServer
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from {{ cookiecutter.package_name }}.app.utils import AiohttpClient
 
@@ -125,3 +127,51 @@ async def test_server_that_hangs_is_given_up(
 
     with pytest.raises(TimeoutError):
         await AiohttpClient.get(f"{url}hang")
+
+
+async def test_trace_is_continued(url: str) -> None:
+    context = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
+    with trace.use_span(NonRecordingSpan(context)):
+        response = await AiohttpClient.get(url)
+    without = await AiohttpClient.get(url)
+
+    assert "traceparent" in response.headers["X-Asked-With"]
+    assert "traceparent" not in without.headers["X-Asked-With"]
+
+
+async def test_use_is_told(
+    told: list[str], url: str, settings: pytest.MonkeyPatch
+) -> None:
+    settings.setenv("FASTAPI_AIOHTTP_TIMEOUT", "0.05")
+    await AiohttpClient.get(url)
+    with pytest.raises(TimeoutError):
+        await AiohttpClient.get(f"{url}hang")
+    with pytest.raises(ClientError):
+        await AiohttpClient.get(DEAD)
+
+    assert told == [
+        "http limited 100",
+        *("http acquired", "http released"),
+        *("http acquired", "http released", "http failed timeout"),
+        *("http acquired", "http released", "http failed unreachable"),
+    ]
+
+
+async def test_request_that_is_not_wanted_any_more_is_no_failure(
+    told: list[str], url: str
+) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await AiohttpClient.get(f"{url}hang")
+
+    assert told[1:] == ["http acquired", "http released"]
+
+
+async def test_wait_for_a_connection_is_told(told: list[str], url: str) -> None:
+    connector = AiohttpClient.get_aiohttp_client().connector
+    assert connector is not None
+    connector._limit = 1
+
+    await asyncio.gather(AiohttpClient.get(url), AiohttpClient.get(url))
+
+    assert told.count("http waited") == 1

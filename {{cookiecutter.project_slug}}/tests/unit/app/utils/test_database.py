@@ -75,6 +75,22 @@ async def test_what_is_done_in_a_transaction_is_stored_at_its_end() -> None:
     assert used_connections() == 0
 
 
+async def test_use_is_told(told: list[str], settings: pytest.MonkeyPatch) -> None:
+    settings.setenv("FASTAPI_DATABASE_POOL_SIZE", "1")
+    settings.setenv("FASTAPI_DATABASE_MAX_OVERFLOW", "0")
+    settings.setenv("FASTAPI_DATABASE_TIMEOUT", "0.1")
+
+    async with Database.transaction() as session:
+        await session.execute(text("SELECT 1"))
+        with pytest.raises(DependencyError):
+            await asyncio.create_task(names())
+
+    assert told == [
+        *("database limited 1", "database waited", "database acquired"),
+        *("database failed timeout", "database released"),
+    ]
+
+
 async def test_objects_can_be_read_after_the_end() -> None:
     async with Database.transaction() as session:
         city = CityOfDatabaseTests(name="Porto")

@@ -56,6 +56,26 @@ async def execute() -> Any:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RefusalError("08006"), "unreachable"),
+        (RefusalError("53300"), "refused"),
+        (TimeoutError(), "timeout"),
+    ],
+    ids=repr,
+)
+async def test_failure_is_told_by_its_kind(
+    told: list[str], error: Exception, kind: str
+) -> None:
+    fail_with(error)
+    with pytest.raises(DependencyError):
+        await execute()
+
+    assert told[-1] == f"database failed {kind}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
     "error",
     [
         *map(RefusalError, ["08006", "28P01", "3D000", "53300", "57P01", "58030"]),

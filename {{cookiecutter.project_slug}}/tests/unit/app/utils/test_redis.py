@@ -65,6 +65,29 @@ async def test_pipeline_is_one_call(redis: FakeServer) -> None:
     assert await RedisClient.call(count_twice) == [1, 2]
 
 
+async def test_use_is_told(told: list[str], redis: FakeServer) -> None:
+    async def refuse(_client: Redis) -> None:
+        raise ReadOnlyError
+
+    async def hang(_client: Redis) -> None:
+        raise TimeoutError
+
+    await RedisClient.get("city")
+    for command in (refuse, hang):
+        with pytest.raises(DependencyError):
+            await RedisClient.call(command)
+    redis.connected = False
+    with pytest.raises(DependencyError):
+        await RedisClient.get("city")
+
+    assert told == [
+        *("redis acquired", "redis released"),
+        *("redis acquired", "redis failed refused", "redis released"),
+        *("redis acquired", "redis failed timeout", "redis released"),
+        *("redis acquired", "redis failed unreachable", "redis released"),
+    ]
+
+
 async def test_redis_that_is_away_is_a_dependency_error(redis: FakeServer) -> None:
     redis.connected = False
 

@@ -1,21 +1,27 @@
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum as PythonEnum
 from typing import Any
 
 import pytest
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     DateTime,
     Enum,
+    Float,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     String,
     Table,
     Text,
     create_engine,
+    func,
     insert,
+    literal,
     select,
 )
 from sqlalchemy.exc import StatementError
@@ -58,6 +64,15 @@ async def stored(column_type: TypeEngine[Any], value: Any) -> Any:
         (String(), "long" * 1000),
         (Text(), "long" * 1000),
         (Enum(Side), Side.DARK),
+        (Float(), 0.1),
+        (JSON(), 1.0),
+        (JSON(), 2**63),
+        (JSON(), "1"),
+        (Numeric(18, 4), Decimal("12345678901234.5678")),
+        (Numeric(18, 4), Decimal("-0.0001")),
+        (Numeric(18, 4), None),
+        (Numeric(8, 2, asdecimal=False), 1.25),
+        (Numeric(), Decimal("1.5")),
         (DateTime(), NAIVE),
         (DateTime(timezone=True), AWARE),
         (DateTime(), None),
@@ -86,6 +101,8 @@ async def test_value_comes_back_as_it_was(
         (String(), "a\0b", "text with the character NUL"),
         (Text(), "\0", "text with the character NUL"),
         (String(3), "abcd", "text with more than 3 characters"),
+        (Numeric(3, 1), Decimal("99.95"), "a number with more than 3 digits"),
+        (Numeric(3, 1), Decimal("NaN"), "cannot convert NaN to integer"),
         (DateTime(), AWARE, "not a time without a zone"),
         (DateTime(timezone=True), NAIVE, "not a time with a zone"),
     ],
@@ -98,6 +115,39 @@ async def test_what_postgresql_would_refuse_is_refused(
 
     assert isinstance(caught.value.orig, ValueError)
     assert str(caught.value.orig) == reason
+
+
+@pytest.mark.anyio
+async def test_numbers_compare_and_add_up_as_numbers_do() -> None:
+    price = Column("price", Numeric(18, 4))
+    table = Table("prices", MetaData(), price)
+    async with Database.get_engine().begin() as connection:
+        await connection.run_sync(table.create)
+        prices = [{"price": Decimal(number)} for number in ("10", "9.5", "0.1", "0.2")]
+        await connection.execute(insert(table), prices)
+        low = select(price).where(price < Decimal("9.6")).order_by(price)
+
+        assert [*await connection.scalars(low)] == [
+            *map(Decimal, ("0.1", "0.2", "9.5"))
+        ]
+        assert await connection.scalar(select(func.sum(price))) == Decimal("19.8")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("column_type", "default", "expected"),
+    [(Numeric(18, 4), "1.5", Decimal("1.5")), (Numeric(), "2", Decimal(2))],
+)
+async def test_default_on_the_server_is_the_number(
+    column_type: Numeric[Any], default: str, expected: Decimal
+) -> None:
+    price = Column("price", column_type, server_default=literal(default, column_type))
+    table = Table("prices", MetaData(), Column("id", Integer, primary_key=True), price)
+    async with Database.get_engine().begin() as connection:
+        await connection.run_sync(table.create)
+        await connection.execute(insert(table))
+
+        assert await connection.scalar(select(price)) == expected
 
 
 @pytest.mark.anyio

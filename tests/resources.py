@@ -1,0 +1,64 @@
+"""Resources that have every type and every modifier of a field, and a project with them."""
+
+import pytest
+from postgresql import Empire
+from support import MVC, run
+
+RESOURCES = [
+    ("scaffold", "Author", "name:str:unique", "born:date?", "e-mail:str:index"),
+    (
+        *(
+            "scaffold",
+            "blog-posts",
+            "title:str",
+            "text:text",
+            "rank:int:unique",
+            "views:bigint:index",
+        ),
+        *("score:float:index", "price:decimal:index", "hidden:bool:index", "day:date:unique"),
+        *("published_at:datetime:index", "token:uuid:unique", "extra:json"),
+        *("author:references", "editor_of:json?"),
+    ),
+    (
+        *(
+            "scaffold",
+            "Comment",
+            "kind:str?:index=note",
+            'body:text=it\'s "new"',
+            "votes:int:index=-3",
+        ),
+        *("reads:bigint=0", "weight:float=1e16", "fee:decimal:index=0.1", "open:bool=true"),
+        *("date:date:index=2026-01-31", "due_at:datetime=2026-01-31T12:00:00+02:00"),
+        *("thread:uuid:index=12345678-1234-5678-1234-567812345678", 'tags:json=["a", {"b": 1e16}]'),
+        *("options:json?={}", "labels:json=[]", "blog_post:references", "comment:references?"),
+        *("author:references?:unique", "order:int?:index"),
+    ),
+    ("model", "person", "nick_name:str", "--plural", "people"),
+    # Names that the generated modules have themselves.
+    (
+        "scaffold",
+        "Location",
+        "key:int",
+        "note:str=dt.Decimal UUID = Field(",
+        "person:references",
+        "text:text?",
+        "literal:bool=true",
+    ),
+    # No name may have more characters.
+    (
+        *("scaffold", "A" + "b" * 29, "--plural", "y" * 30),
+        *(f"{'c' * 30}:text?", f"{'d' * 30}:decimal=-1"),
+        *(f"{'e' * 15}:str:index", f"{'f' * 15}:int:unique", f"{'g' * 30}:str?={'x' * 40}"),
+        *(f"{'h' * 30}:uuid=12345678-1234-5678-1234-567812345678", f"{'i' * 30}:json?=[1.5]"),
+        f"{'j' * 30}:datetime?=2026-01-31T12:00:00.5Z",
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def grown(bare: Empire, tmp_path_factory: pytest.TempPathFactory) -> Empire:
+    """A project with all the resources."""
+    grown = bare.clone(tmp_path_factory.mktemp("grown"))
+    for command in RESOURCES:
+        run(MVC, "generate", *command, cwd=grown.path)
+    return grown

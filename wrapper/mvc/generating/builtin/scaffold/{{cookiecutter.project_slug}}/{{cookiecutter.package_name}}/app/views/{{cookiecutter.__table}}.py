@@ -1,0 +1,57 @@
+{%- set resource = cookiecutter | resource -%}
+{%- set names = resource.names -%}
+"""The requests and answers of the {{ names.table.replace("_", " ") }}."""
+
+import datetime as dt
+{%- if resource.has("Decimal") %}
+from decimal import Decimal
+{%- endif %}
+{%- if resource.has("Any") %}
+from typing import Any
+{%- endif %}
+{%- if resource.has("UUID") %}
+from uuid import UUID
+{%- endif %}
+{% if resource.needs_field %}
+from pydantic import Field
+{% endif %}
+{%- for line in resource.views %}
+{{ line }}
+{%- endfor %}
+from .resource import UNCHANGED, Body, Page, PageQuery, Resource
+
+
+class {{ names.model }}Create(Body):
+    """The fields of a new one, as a client sends them."""
+
+{{ resource.created | join("\n") }}
+
+
+class {{ names.model }}Update(Body):
+    """The fields that a client changes; those that it leaves out stay."""
+{% for field in resource.updated %}
+    {{ field }}
+{%- endfor %}
+
+
+class {{ names.model }}Query(PageQuery):
+    """Which page a client asks for, and the values of all on it."""
+{%- for field in resource.filters %}
+{{- "\n" if loop.first }}
+    {{ field.name }}: {{ field.kind.view }} = UNCHANGED
+{%- endfor %}
+
+
+class {{ names.model }}Response(Resource):
+    """One of them, as a client gets it."""
+
+    id: int
+{%- for field in resource.answered %}
+    {{ field }}
+{%- endfor %}
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+
+class {{ names.model }}Page(Page[{{ names.model }}Response]):
+    """A page of them."""

@@ -1,0 +1,1 @@
+"""What the generators `model` and `scaffold` make of a name and fields."""

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Runs the development server, which loads changed code, with the logs of `serve`."""
+
+import sys
+from argparse import ArgumentParser
+
+import uvicorn
+
+from {{ cookiecutter.package_name }}.config import SettingsError
+from {{ cookiecutter.package_name }}.config.variables import read
+from {{ cookiecutter.package_name }}.server.settings import LayoutSettings
+
+PACKAGE = "{{ cookiecutter.package_name }}"
+
+
+def main() -> None:
+    """Serve until a signal says stop."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    options = parser.parse_args()
+    try:
+        log_config = read(LayoutSettings).log_configuration()
+    except SettingsError as error:
+        sys.exit(f"Error: {error}")
+    uvicorn.run(
+        f"{PACKAGE}.app.asgi:get_application",
+        factory=True,
+        host=options.host,
+        port=options.port,
+        reload=True,
+        reload_dirs=[PACKAGE],
+        log_config=log_config,
+        # The application has its own.
+        access_log=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

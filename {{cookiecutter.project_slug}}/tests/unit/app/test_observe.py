@@ -1,0 +1,216 @@
+import logging
+import re
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
+from fastapi.testclient import TestClient
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from starlette.types import Message, Scope
+
+from {{ cookiecutter.package_name }}.app.asgi import (
+    Application,
+    get_application,
+)
+from {{ cookiecutter.package_name }}.app.observe import (
+    PROBES,
+    Exchange,
+    is_probe,
+    telemetry,
+)
+
+OWN = re.compile("[0-9a-f]{32}")
+
+
+class Noting:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.ended_exchanges: list[Exchange] = []
+
+    def began(self, exchange: Exchange) -> None:
+        self.words.append("began")
+
+    def ended(self, exchange: Exchange) -> None:
+        self.words.append("ended")
+        self.ended_exchanges.append(exchange)
+
+
+@pytest.fixture
+def noting() -> Noting:
+    return Noting()
+
+
+@pytest.fixture
+def app(noting: Noting) -> Application:
+    app = get_application()
+    app.observers.append(noting)
+    router = APIRouter(prefix="/orders")
+
+    @router.post("/{number:int}")
+    def order(number: int, body: list[int]) -> int:
+        return number
+
+    @router.get("/late")
+    def late(tasks: BackgroundTasks) -> None:
+        tasks.add_task(noting.words.append, "afterwards")
+
+    @router.get("/stream")
+    def stream() -> StreamingResponse:
+        return StreamingResponse(iter(["a", "bc"]))
+
+    @router.get("/fail")
+    def fail() -> None:
+        raise RuntimeError
+
+    @router.websocket("/socket")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    app.include_router(router, prefix="/api")
+    return app
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/api/live", 200),
+        ("HEAD", "/api/live", 200),
+        ("GET", "/nothing", 404),
+        ("PUT", "/api/live", 405),
+        ("POST", "/api/orders/7", 422),
+        ("GET", "/api/orders/fail", 500),
+        ("GET", "/api/orders/stream", 200),
+    ],
+)
+def test_every_answer_has_the_id_of_its_request(
+    client: TestClient, method: str, path: str, code: int
+) -> None:
+    given = client.request(method, path, headers={"X-Request-ID": "Abc_1.2-3"})
+    without = client.request(method, path)
+
+    assert given.status_code == without.status_code == code
+    assert given.headers.get_list("X-Request-ID") == ["Abc_1.2-3"]
+    assert OWN.fullmatch(without.headers["X-Request-ID"])
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "a\tb", "x" * 129, "é", 'a"b', "a/b"])
+def test_unacceptable_id_is_replaced(client: TestClient, sent: str) -> None:
+    headers = [(b"X-Request-ID", sent.encode("latin-1"))]
+    response = client.get("/api/live", headers=headers)
+
+    assert OWN.fullmatch(response.headers["X-Request-ID"])
+
+
+def test_web_socket_has_an_id(client: TestClient, noting: Noting) -> None:
+    headers = {"X-Request-ID": "abc"}
+    with client.websocket_connect("/api/orders/socket", headers=headers) as socket:
+        assert (b"x-request-id", b"abc") in (socket.extra_headers or [])
+
+    assert not noting.words
+
+
+def test_observer_is_told_of_the_exchange(client: TestClient, noting: Noting) -> None:
+    client.post("/api/orders/7", json=[1])
+    client.get("/api/orders/stream")
+    client.request("BREW", "/nothing")
+
+    order, stream, nothing = noting.ended_exchanges
+    assert (order.method, order.route, order.path) == (
+        "POST",
+        "/api/orders/{number}",
+        "/api/orders/7",
+    )
+    assert (order.status, order.received, order.sent) == (200, 3, 1)
+    assert (stream.received, stream.sent) == (0, 3)
+    assert (nothing.method, nothing.route, nothing.status) == ("other", "", 404)
+    assert order.seconds > 0
+
+
+def test_end_is_the_last_byte(client: TestClient, noting: Noting) -> None:
+    client.get("/api/orders/late")
+
+    assert noting.words == ["began", "ended", "afterwards"]
+
+
+@pytest.mark.anyio
+async def test_end_is_told_without_an_answer(app: Application, noting: Noting) -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise OSError
+
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/live",
+        "headers": [],
+        "query_string": b"",
+    }
+    with pytest.raises(OSError):
+        await app(scope, receive, send)
+
+    assert noting.words == ["began", "ended"]
+
+
+def test_probes_are_routes(app: FastAPI) -> None:
+    assert app.openapi()["paths"].keys() >= PROBES
+
+
+def test_access_log_has_a_line_for_each_request(
+    settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.setenv("FASTAPI_ACCESS_LOG", "true")
+    caplog.set_level(logging.INFO, logger="access")
+
+    with TestClient(get_application(), root_path="/shop") as client:
+        for path in ("/shop/api/live", "/shop/api/ready", "/shop/not%20there"):
+            client.get(path)
+
+    [line] = [each for each in caplog.records if each.name == "access"]
+    assert re.fullmatch(
+        r"GET /shop/not there 404 \d+\.\d{6} s testclient ", line.getMessage()
+    )
+
+
+def test_identifiers_are_those_of_the_trace() -> None:
+    outer = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
+    inner = SpanContext(1, 3, is_remote=False, trace_flags=TraceFlags(1))
+    scope = {
+        "type": "http",
+        "headers": [(b"x-request-id", b"abc")],
+        "fastapi.telemetry": object(),
+    }
+    with trace.use_span(NonRecordingSpan(outer)):
+        exchange = Exchange(scope)
+        with trace.use_span(NonRecordingSpan(inner)):
+            within = exchange.identifiers()
+    afterwards = exchange.identifiers()
+
+    assert within == {
+        "request_id": "abc",
+        "trace_id": f"{1:032x}",
+        "span_id": f"{3:016x}",
+    }
+    assert afterwards == {**within, "span_id": f"{2:016x}"}
+
+
+@pytest.mark.parametrize("wanted", ["true", "TRUE"])
+def test_requests_are_traced_where_it_is_wanted(
+    settings: pytest.MonkeyPatch, wanted: str
+) -> None:
+    assert telemetry() == {"tracing": False, "metrics": False, "logs": False}
+
+    settings.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", wanted)
+
+    assert telemetry() == {"exclude": is_probe, "operation_spans": False}
+
+
+def test_requests_are_traced_with_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.NoOpTracerProvider)
+
+    assert "exclude" in telemetry()

@@ -1,0 +1,163 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client import values
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import WebSocketDenialResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from {{ cookiecutter.package_name }}.app import metrics
+from {{ cookiecutter.package_name }}.app.asgi import get_application
+from {{ cookiecutter.package_name }}.app.utils import usage
+from {{ cookiecutter.package_name }}.server.metrics import Folder, MetricsPort
+
+PORT = 9000
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """Join a folder, until the end of the test."""
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setattr(usage, "listeners", [])
+    folder = Folder(str(tmp_path))
+    folder.join()
+    return folder
+
+
+class Served:
+    """An application with metrics, and a client at the port of either."""
+
+    def __init__(self, folder: Folder) -> None:
+        app = get_application()
+        metrics.start(app, 7.0)
+        self._app: ASGIApp = MetricsPort(app, PORT, folder)
+        self.client = TestClient(app, raise_server_exceptions=False)
+        self.scraper = TestClient(self._at_port)
+
+    async def _at_port(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "server": ("10.0.0.1", PORT)}, receive, send)
+
+    def samples(self) -> dict[str, float]:
+        """Return what is told, by names with the values of the labels."""
+        text = self.scraper.get("/metrics").text
+        return {
+            " ".join([each.name, *each.labels.values()]): each.value
+            for family in text_string_to_metric_families(text)
+            for each in family.samples
+            if not each.name.endswith(("_bucket", "_sum"))
+        }
+
+
+@pytest.fixture
+def served(folder: Folder) -> Iterator[Served]:
+    served = Served(folder)
+    with served.client:
+        yield served
+
+
+def test_requests_are_counted_by_route(served: Served) -> None:
+    for path in ("/docs", "/1", "/2"):
+        served.client.get(path)
+    served.client.request("BREW", "/3")
+    served.client.post("/4", content=b"12345")
+
+    samples = served.samples()
+    assert samples["http_request_duration_seconds_count GET  404"] == 2
+    assert samples["http_request_duration_seconds_count other  404"] == 1
+    assert samples["http_request_duration_seconds_count GET  200"] == 1
+    assert samples["http_request_body_bytes_total POST "] == 5
+    assert samples["http_response_body_bytes_total POST "] > 5
+    assert samples["http_requests_in_progress"] == 0
+    assert samples["service_start_time_seconds"] == 7
+
+
+def test_probes_say_whether_it_is_ready(served: Served) -> None:
+    assert "service_ready" not in served.samples()
+
+    served.client.get("/api/live")
+    assert "service_ready" not in served.samples()
+    code = served.client.get("/api/ready").status_code
+
+    samples = served.samples()
+    assert samples["service_ready"] == (code == 200)
+    assert not [name for name in samples if name.startswith("http_request_duration")]
+
+
+def test_clients_are_counted(served: Served) -> None:
+    client = usage.Usage("example")
+
+    client.limited(7)
+    client.waited(0.1)
+    client.acquired()
+    client.acquired()
+    client.released()
+    client.failed("timeout")
+
+    samples = served.samples()
+    assert samples["client_connections_limit example"] == 7
+    assert samples["client_connections_in_use example"] == 1
+    assert samples["client_connection_wait_seconds_count example"] == 1
+    assert samples["client_errors_total example timeout"] == 1
+
+
+def test_nothing_else_is_at_the_port(served: Served) -> None:
+    for path in ("/", "/api/live", "/docs", "/metrics/"):
+        assert served.scraper.get(path).json()["error"]["code"] == 404
+    response = served.scraper.post("/metrics")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
+    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
+        served.scraper.websocket_connect("/metrics").__enter__()
+    assert served.client.get("/metrics").status_code == 404
+
+
+def test_answer_is_of_a_type_that_is_accepted(served: Served) -> None:
+    plain = served.scraper.get("/metrics", headers={"Accept": "*/*"})
+    head = served.scraper.head("/metrics")
+    asked = {"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1"}
+    openmetrics = served.scraper.get("/metrics", headers=asked)
+
+    assert plain.headers["Content-Type"].startswith("text/plain")
+    assert (head.status_code, head.content) == (200, b"")
+    assert "openmetrics-text" in openmetrics.headers["Content-Type"]
+    assert openmetrics.text.endswith("# EOF\n")
+
+
+def test_application_without_an_address_is_no_port_of_metrics(folder: Folder) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["reached"] = True
+
+    scope: Scope = {"type": "http", "server": None}
+    port = MetricsPort(app, PORT, folder)
+    call = port(scope, None, None)  # type: ignore[arg-type]
+    with pytest.raises(StopIteration):
+        call.send(None)
+
+    assert scope["reached"]
+
+
+def test_each_worker_has_a_number(folder: Folder) -> None:
+    folder.join()
+
+    assert {file.name for file in folder.path.glob("*.lock")} == {"0.lock", "1.lock"}
+    assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(folder.path)
+
+
+def test_what_was_true_of_a_dead_worker_is_forgotten(folder: Folder) -> None:
+    kept = ["gauge_livesum_0.db", "gauge_max_7.db", "counter_7.db"]
+    for name in ("7.lock", "gauge_livesum_7.db", "gauge_livemax_7.db", *kept):
+        (folder.path / name).touch()
+
+    folder.forget_the_dead()
+
+    assert {file.name for file in folder.path.glob("*.db")} == set(kept)
+
+
+def test_folder_can_be_removed(folder: Folder) -> None:
+    folder.remove()
+    folder.remove()
+
+    assert not folder.path.exists()

@@ -1,0 +1,60 @@
+"""What the controllers of all resources have in common.
+
+By entity tags a client changes only what it has seen (RFC 9110, section 13.1.1).
+"""
+
+import re
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Request
+
+from ..exceptions import HTTPException
+from ..models.base import Base
+from ..views.error import ErrorResponse
+
+ENTITY_TAGS = re.compile(r'(?:^|,)\s*((?:W/)?"[^"]*")(?=\s*(?:,|$))')
+
+#: The id of a row, which is `{id}` in the path.
+Key = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
+IfMatch = Annotated[str | None, Header()]
+
+ETAG = {"description": "The version, for If-Match.", "schema": {"type": "string"}}
+LOCATION = {"description": "Where it is now.", "schema": {"type": "string"}}
+
+# Declare the headers to OpenAPI; in the types of FastAPI's ``responses`` argument.
+TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": {"ETag": ETAG}}}
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"headers": {"ETag": ETAG, "Location": LOCATION}}
+}
+
+
+def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Declare errors to OpenAPI."""
+    return {
+        code: {"model": ErrorResponse, "description": HTTPStatus(code).phrase}
+        for code in codes
+    }
+
+
+def location(request: Request, row: Base) -> str:
+    """Return the path of a row that the request has added to its collection."""
+    return f"{request.url.path}/{row.id}"
+
+
+def etag(row: Base) -> str:
+    """Return the tag of a row; another row, later, with its id has another tag."""
+    return f'"{row.version}-{row.created_at:%Y%m%dT%H%M%S.%f}"'
+
+
+def check_etag(row: Base, if_match: str | None) -> None:
+    """Do nothing where the client has seen the row as it is, or does not care.
+
+    Raises:
+        HTTPException: 412 when it has not, or sends what is no list of entity tags.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return
+    if etag(row) not in ENTITY_TAGS.findall(if_match):
+        code = HTTPStatus.PRECONDITION_FAILED
+        raise HTTPException(code, "Changed since, or no ETag of it in If-Match")

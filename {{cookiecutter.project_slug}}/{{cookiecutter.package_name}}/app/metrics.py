@@ -1,0 +1,149 @@
+"""What Prometheus is told; imported by the server, and only where the metrics are on.
+
+All workers write into one folder. The labels have as many values as the application has
+routes and clients, whatever is sent to it.
+"""
+
+import platform
+from functools import cache
+from http import HTTPStatus
+from typing import Literal, NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from .asgi import Application
+from .observe import READY, Exchange, is_probe
+from .utils import usage
+
+# How the values of the workers become one.
+Mode = Literal["livemax", "livemostrecent", "livesum"]
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+def start(app: Application, started: float) -> None:
+    """Measure from now on; the server was started so many seconds after 1970."""
+    app.observers.append(RequestMetrics())
+    usage.listeners.append(ClientMetrics())
+    labels = ("version", "python")
+    info = _gauge("service_info", "Its version, and Python's", "livemax", labels)
+    info.labels(app.version, platform.python_version()).set(1)
+    since = _gauge("service_start_time_seconds", "When the server started", "livemax")
+    since.set(started)
+
+
+def exposition(folder: str, accept: str) -> tuple[bytes, str]:
+    """Return the sums over all workers, and their media type, as is accepted."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)
+    encode, media_type = choose_encoder(accept)
+    return encode(registry), media_type
+
+
+# Without a registry, which would tell of this worker alone: the files tell of all.
+def _gauge(name: str, text: str, mode: Mode, labels: tuple[str, ...] = ()) -> Gauge:
+    return Gauge(name, text, labels, multiprocess_mode=mode, registry=None)
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
+    return Counter(name, text, labels, registry=None)
+
+
+def _histogram(name: str, text: str, labels: tuple[str, ...]) -> Histogram:
+    return Histogram(name, text, labels, buckets=SECONDS, registry=None)
+
+
+class _Series(NamedTuple):
+    seconds: Histogram
+    received: Counter
+    sent: Counter
+
+
+class RequestMetrics:
+    """Observes the requests."""
+
+    def __init__(self) -> None:
+        """Declare the metrics."""
+        labels = ("method", "route")
+        self._seconds = _histogram(
+            "http_request_duration_seconds",
+            "From a request to the last byte of its answer",
+            (*labels, "status"),
+        )
+        self._in_progress = _gauge(
+            "http_requests_in_progress", "Requests without an end yet", "livesum"
+        )
+        self._received = _counter(
+            "http_request_body_bytes", "Of bodies, as requests announce them", labels
+        )
+        self._sent = _counter("http_response_body_bytes", "Of bodies", labels)
+        self._ready = _gauge(
+            "service_ready", "1 after an answer to say so, else 0", "livemostrecent"
+        )
+        # To look a child up costs more than to count with it.
+        self._series = cache(self._series_of)
+
+    def began(self, exchange: Exchange) -> None:
+        """Count it among those that are in progress."""
+        if not is_probe(exchange.scope):
+            self._in_progress.inc()
+
+    def ended(self, exchange: Exchange) -> None:
+        """Count it, and how long it took."""
+        if is_probe(exchange.scope):
+            if exchange.path == READY:
+                self._ready.set(exchange.status == HTTPStatus.OK)
+            return
+        self._in_progress.dec()
+        series = self._series(exchange.method, exchange.route, exchange.status)
+        series.seconds.observe(exchange.seconds)
+        # Each write costs, and most requests have no body.
+        if received := exchange.received:
+            series.received.inc(received)
+        series.sent.inc(exchange.sent)
+
+    def _series_of(self, method: str, route: str, status: int) -> _Series:
+        return _Series(
+            self._seconds.labels(method, route, status),
+            self._received.labels(method, route),
+            self._sent.labels(method, route),
+        )
+
+
+class ClientMetrics:
+    """Listens to what the clients tell of their use."""
+
+    def __init__(self) -> None:
+        """Declare the metrics."""
+        labels = ("client",)
+        self._in_use = _gauge(
+            "client_connections_in_use", "Connections in use", "livesum", labels
+        )
+        self._limit = _gauge(
+            "client_connections_limit", "As many may be", "livesum", labels
+        )
+        self._waits = _histogram(
+            "client_connection_wait_seconds", "Until there was a connection", labels
+        )
+        self._errors = _counter("client_errors", "What went wrong", (*labels, "kind"))
+
+    def limited(self, client: str, connections: int) -> None:
+        """Keep how many connections there may be."""
+        self._limit.labels(client).set(connections)
+
+    def waited(self, client: str, seconds: float) -> None:
+        """Count a wait."""
+        self._waits.labels(client).observe(seconds)
+
+    def acquired(self, client: str) -> None:
+        """Count one more."""
+        self._in_use.labels(client).inc()
+
+    def released(self, client: str) -> None:
+        """Count one less."""
+        self._in_use.labels(client).dec()
+
+    def failed(self, client: str, kind: str) -> None:
+        """Count an error."""
+        self._errors.labels(client, kind).inc()
