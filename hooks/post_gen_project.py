@@ -13,8 +13,18 @@ from pathlib import Path
 # both. Braces hold the name of an answer. Folders go with their last file.
 FEATURES = {
     ("database", True): [
+        ".github/workflows/postgres.yml",
+        "charts/{project_slug}/dashboards/database.json",
+        "charts/{project_slug}/settings/database.env",
+        "charts/{project_slug}/settings/database.files",
+        "charts/{project_slug}/settings/database.yaml",
+        "charts/{project_slug}/templates/database.yaml",
+        "charts/{project_slug}/templates/migration.yaml",
         "compose.services.postgres.yaml",
+        "docs/_static/database.svg",
         "docs/database.md",
+        "docs/deployment/database.md",
+        "scripts/postgres-operator.sh",
         "tests/fixtures/database.py",
         "tests/fixtures/postgresql.py",
         "tests/fixtures/rows.py",
@@ -47,7 +57,8 @@ FEATURES = {
     ],
     ("redis", True): [
         ".github/workflows/redis.yml",
-        "charts/{project_slug}/settings/redis.secret",
+        "charts/{project_slug}/dashboards/redis.json",
+        "charts/{project_slug}/settings/redis.env",
         "charts/{project_slug}/settings/redis.yaml",
         "charts/{project_slug}/templates/redis.yaml",
         "compose.services.redis.yaml",
@@ -65,6 +76,7 @@ FEATURES = {
         "{package_name}/config/redis.py",
     ],
     ("aiohttp", True): [
+        "charts/{project_slug}/dashboards/aiohttp.json",
         "docs/aiohttp.md",
         "tests/fixtures/aiohttp_client.py",
         "tests/unit/app/utils/test_aiohttp_client.py",
@@ -74,11 +86,14 @@ FEATURES = {
     ("helm", True): [
         ".github/workflows/helm.yml",
         "charts",
+        "docs/_static/database.svg",
         "docs/_static/redis.svg",
+        "docs/deployment/database.md",
         "docs/deployment/kubernetes.md",
         "docs/deployment/redis.md",
         "scripts/chart.py",
         "scripts/dev-env.sh",
+        "scripts/postgres-operator.sh",
         "scripts/redis-operator.sh",
         "tests/unit/test_chart.py",
     ],

@@ -65,7 +65,7 @@ http {
 }
 """
 # Their fixtures are for all tests.
-pytest_plugins = ["postgresql", "resources"]
+pytest_plugins = ["charts", "postgresql", "resources"]
 # Projects, whose tests are their own.
 collect_ignore = ["fixtures"]
 

@@ -9,276 +9,51 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import yaml
-from conftest import Bake
+from charts import (
+    ENGINES,
+    EVERYTHING,
+    HOSTILE,
+    LONGEST,
+    MODES,
+    Chart,
+    Place,
+    Resource,
+    at,
+    container,
+    contents,
+    engines,
+    find,
+    leaves,
+    matches,
+    merged,
+    nested,
+    pod,
+    policy,
+    validator,
+)
 from jsonschema_rs import Validator, validator_for
 from mvc import routes
 from stress import outage
-from support import ROOT, Baked, Project, label, run, uv
+from support import ROOT, Project, covering, label, representatives, run, uv
 
 pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
-ENGINES = ("helm3", "helm4")
 KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 CHECKOV = "checkov==3.3.30"
 # Resources that extend Kubernetes: its own schemas know nothing of them.
-EXTENSIONS = {"HTTPRoute", "RedisReplication"}
-# The longest that Helm accepts as the name of a release.
-LONGEST = 53
-# Each means something to YAML, to Go's templates, or to a shell.
-HOSTILE = (
-    """"It's" 100 % %(x)s # a: b, {c: [d]} | > & * ! ? - {{ .Values }} \\n $HOME ` é 🚀 你好"""
-)
-
-CLUSTER = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
-TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": CLUSTER}
-REQUIREMENT = {"key": "disk", "operator": "In", "values": ["ssd"]}
-# Everything that is empty by default.
-EVERYTHING: dict[str, Any] = {
-    "image": {"tag": "1.0", "digest": f"sha256:{'0' * 64}", "pullPolicy": "Always"},
-    "imagePullSecrets": [{"name": "registry"}],
-    "existingSecret": "empire-secrets",
-    "service": {"type": "NodePort", "nodePort": 30080, "annotations": {"a.example/b": "1"}},
-    "ingress": {
-        "className": "public",
-        "annotations": {"a.example/b": HOSTILE},
-        "hosts": ["empire.example", "*.empire.example"],
-        "path": "/empire",
-        "tls": [{"secretName": "certificate", "hosts": ["empire.example"]}],
-    },
-    "httpRoute": {
-        "annotations": {"a.example/b": "true"},
-        "parentRefs": [{"name": "gateway", "namespace": "gateways", "sectionName": "https"}],
-        "hostnames": ["empire.example"],
-        "path": "/empire",
-    },
-    "networkPolicy": {
-        "from": [
-            {"namespaceSelector": CLUSTER},
-            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
-        ]
-    },
-    "serviceAccount": {"name": "trooper", "annotations": {"a.example/role": "arn:x:1"}},
-    "podAnnotations": {"a.example/scrape": "true"},
-    "podLabels": {"team": "empire"},
-    "priorityClassName": "high",
-    "nodeSelector": {"kubernetes.io/arch": "amd64"},
-    "tolerations": [{"key": "dark", "operator": "Exists", "effect": "NoSchedule"}],
-    "affinity": {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{"matchExpressions": [REQUIREMENT]}]
-            }
-        },
-        "podAntiAffinity": {
-            "preferredDuringSchedulingIgnoredDuringExecution": [
-                {"weight": 1, "podAffinityTerm": TERM}
-            ]
-        },
-    },
+EXTENSIONS = {
+    *("Cluster", "HTTPRoute", "PodMonitor", "PrometheusRule"),
+    *("RedisReplication", "ScheduledBackup"),
 }
-# What a switch needs beside itself.
-NEEDS = {"httpRoute": {"parentRefs": [{"name": "gateway"}]}}
-MODES: dict[str, dict[str, Any]] = {
-    "operator": {
-        "redis": {
-            "operator": {
-                "namespace": "operators",
-                "existingSecret": "of-redis",
-                "storage": {"className": "fast"},
-                "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
-                "priorityClassName": "high",
-                "nodeSelector": {"disk": "ssd"},
-                "tolerations": [{"key": "dark", "operator": "Exists"}],
-            }
-        },
-    },
-    "external": {"redis": {"mode": "external", "external": {"host": "r.example", "port": 6380}}},
-    "sentinels": {
-        "redis": {
-            "mode": "external",
-            "external": {"sentinels": ["a:26379", "b:26379"], "sentinelMaster": "empire"},
-        }
-    },
-    "none": {"redis": {"mode": "none"}},
-}
-
-Resource = dict[str, Any]
-Place = tuple[str | int, ...]
-
-
-@cache
-def helm(engine: str, *words: str | Path, values: str) -> "subprocess.CompletedProcess[str]":
-    """Run Helm, once for the same words and values: it is asked for the same again and again."""
-    program = ROOT / ".tools/bin" / engine
-    if not program.exists():
-        pytest.skip(f"needs {engine}: bash tests/npm.sh")
-    return subprocess.run(
-        [program, *words, "--namespace", "empire", "--values", "-"],
-        input=values,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        # No cluster of the developer's.
-        env={**os.environ, "KUBECONFIG": os.devnull},
-    )
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart of a project, and what Helm makes of it."""
-
-    project: Baked
-
-    @property
-    def path(self) -> Path:
-        return self.project.path / "charts" / self.project.path.name
-
-    @cached_property
-    def values(self) -> dict[str, Any]:
-        values: dict[str, Any] = yaml.safe_load((self.path / "values.yaml").read_text("utf-8"))
-        return values
-
-    @cached_property
-    def schema(self) -> dict[str, Any]:
-        text = (self.path / "values.schema.json").read_text("utf-8")
-        schema: dict[str, Any] = json.loads(text)
-        return schema
-
-    def helm(
-        self, engine: str, *words: str | Path, values: Any = None
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run Helm with ``values`` for those of the chart."""
-        return helm(engine, *words, values=json.dumps(values or {}, ensure_ascii=False))
-
-    def template(
-        self, engine: str, values: Any = None, release: str = "prod"
-    ) -> "subprocess.CompletedProcess[str]":
-        return self.helm(engine, "template", release, self.path, values=values)
-
-    def render(
-        self, values: Any = None, release: str = "prod", engine: str = "helm4"
-    ) -> list[Resource]:
-        """Return the resources, which must be all that there is."""
-        done = self.template(engine, values, release)
-        assert done.returncode == 0, done.stderr
-        return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
-
-    def environment(self, values: Any = None) -> dict[str, str]:
-        """Return the environment of the container, from a ConfigMap and a Secret."""
-        resources = self.render(values)
-        encoded = find(resources, "Secret")[0]["data"] if find(resources, "Secret") else {}
-        secrets = {name: base64.b64decode(text).decode() for name, text in encoded.items()}
-        return {**find(resources, "ConfigMap")[0]["data"], **secrets}
-
-    def cases(self) -> dict[str, Any]:
-        """Return values that turn every switch on and off, alone and with all others."""
-        switches = [place for place, value in leaves(self.values) if isinstance(value, bool)]
-        everything = intersection(EVERYTHING, self.values)
-        flips = {
-            f"{'.'.join(place)} {not on}".lower(): merged(
-                {place[0]: NEEDS.get(place[0], {})}, nested(place, not on)
-            )
-            for place in switches
-            for on in [at(self.values, place)]
-        }
-        return {
-            "default": {},
-            **flips,
-            "all on": merged(everything, *(nested(place, True) for place in switches)),
-            "all off": merged(everything, *(nested(place, False) for place in switches)),
-            **(MODES if "redis" in self.values else {}),
-        }
-
-
-def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the place of each value that is no mapping, or an empty one."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(value, (*place, key))
-        else:
-            yield (*place, key), value
-
-
-def at(values: Any, place: Place) -> Any:
-    for key in place:
-        values = values[key]
-    return values
-
-
-def nested(place: Place, value: Any) -> Any:
-    """Return a mapping in which only ``place`` is, and holds ``value``."""
-    for key in reversed(place):
-        value = {key: value}
-    return value
-
-
-def merged(*many: Any) -> dict[str, Any]:
-    """Merge mappings as Helm does; later ones win."""
-    result: dict[str, Any] = {}
-    for one in many:
-        for key, value in one.items():
-            both = isinstance(value, dict) and isinstance(result.get(key), dict)
-            result[key] = merged(result[key], value) if both else value
-    return result
-
-
-def contents(value: Any) -> Iterator[Any]:
-    """Yield every value, however deep."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    yield value
-    for part in parts:
-        yield from contents(part)
-
-
-def intersection(values: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key in known}
-
-
-def find(resources: list[Resource], kind: str) -> list[Resource]:
-    return [resource for resource in resources if resource["kind"] == kind]
-
-
-def pod(resources: list[Resource]) -> dict[str, Any]:
-    """Return the template of the service's pods."""
-    [deployment] = find(resources, "Deployment")
-    template: dict[str, Any] = deployment["spec"]["template"]
-    return template
-
-
-def container(resources: list[Resource]) -> dict[str, Any]:
-    [one] = pod(resources)["spec"]["containers"]
-    result: dict[str, Any] = one
-    return result
-
-
-def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    return selector.items() <= labels.items()
-
-
-FEATURES = [
-    {"redis": redis, "aiohttp": aiohttp} for redis in (True, False) for aiohttp in (True, False)
-]
+FEATURES = covering(2, [each for each in representatives("charts/.*") if each["helm"]])
 features = pytest.mark.parametrize("answers", FEATURES, ids=label)
-engines = pytest.mark.parametrize("engine", ENGINES)
-
-
-@pytest.fixture(scope="module")
-def charts(bake: Bake) -> Callable[..., Chart]:
-    """Return the chart of a project with these answers."""
-    return lambda **answers: Chart(bake(**answers))
-
-
-@pytest.fixture(scope="module")
-def chart(charts: Callable[..., Chart]) -> Chart:
-    return charts()
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +61,7 @@ def rendered(charts: Callable[..., Chart]) -> list[Resource]:
     """Return every resource of every case, once each."""
     unique = {
         json.dumps(resource): resource
-        for answers in ({}, {"redis": False})
+        for answers in FEATURES
         for case in charts(**answers).cases().values()
         for resource in charts(**answers).render(case)
     }
@@ -306,7 +81,7 @@ def test_helm_lint_finds_nothing(
 
 
 def test_both_engines_render_the_same(charts: Callable[..., Chart]) -> None:
-    for answers in ({}, {"redis": False}):
+    for answers in FEATURES:
         chart = charts(**answers)
         for name, values in chart.cases().items():
             assert chart.render(values, engine="helm3") == chart.render(values), name
@@ -328,30 +103,20 @@ def test_resources_are_what_kubernetes_takes(
     assert {resource["apiVersion"] for resource in known} == {
         "apps/v1",
         "autoscaling/v2",
+        "batch/v1",
         "networking.k8s.io/v1",
         "policy/v1",
         "v1",
     }
 
 
-def strict(schema: Any) -> Any:
-    """Return a schema that refuses what the API server would drop without a word."""
-    if isinstance(schema, list):
-        return [strict(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
-    return {**closed, **{key: strict(part) for key, part in schema.items()}}
-
-
 def test_replication_is_what_the_operator_takes(rendered: list[Resource]) -> None:
-    text = (ROOT / "tests/data/redisreplication.v1beta2.schema.json").read_text("utf-8")
+    schema = validator("redisreplication.v1beta2")
     replications = find(rendered, "RedisReplication")
 
     assert len(replications) > 2
     for replication in replications:
-        errors = [*validator_for(strict(json.loads(text))).iter_errors(replication)]
-        assert not errors
+        assert not [*schema.iter_errors(replication)]
         spec = replication["spec"]
         sentinel = spec["sentinel"]
         assert (spec["clusterSize"], sentinel["size"]) == (3, 3)
@@ -413,7 +178,7 @@ def test_policies_of_checkov_find_nothing(rendered: list[Resource], tmp_path: Pa
 
 
 def test_deployment_leaves_replicas_to_the_autoscaler(chart: Chart) -> None:
-    values = {"replicaCount": 1000000}
+    values = {"replicaCount": 1000000, "database": {"mode": "none"}}
 
     [scaled] = find(chart.render(values), "Deployment")
     off = chart.render({**values, "autoscaling": {"enabled": False}})
@@ -493,7 +258,7 @@ def test_pods_of_redis_have_no_token(chart: Chart) -> None:
 
 
 def test_deployment_is_complete_without_values(chart: Chart) -> None:
-    resources = chart.render()
+    resources = chart.render({"database": {"mode": "none"}})
 
     [deployment] = find(resources, "Deployment")
     spec = pod(resources)["spec"]
@@ -512,6 +277,7 @@ def test_deployment_is_what_the_values_say(chart: Chart) -> None:
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 60,
         "tmpSizeLimit": "2Gi",
+        "database": {"mode": "none"},
         "priorityClassName": "high",
         "fullnameOverride": "own",
         "probes": {"readiness": {"path": "/api/live"}},
@@ -599,6 +365,8 @@ def test_names_are_short_enough_whatever_release_and_project_are_called(
         assert len(name) <= 63, name
     # Kubernetes appends ten characters to it, for a label.
     assert len(f"{replication}-s") <= 52
+    [cluster] = {each["metadata"]["name"] for each in find(resources, "Cluster")}
+    assert len(cluster) <= 50
 
 
 def test_long_names_stay_apart(charts: Callable[..., Chart]) -> None:
@@ -608,10 +376,10 @@ def test_long_names_stay_apart(charts: Callable[..., Chart]) -> None:
         resource["metadata"]["name"]
         for end in "ab"
         for resource in chart.render(release="r" * (LONGEST - 1) + end)
-        if resource["kind"] in {"Deployment", "RedisReplication"}
+        if resource["kind"] in {"Cluster", "Deployment", "Job", "RedisReplication"}
     }
 
-    assert len(names) == 4
+    assert len(names) == 8
 
 
 def test_release_with_the_name_of_the_project_is_not_named_twice(chart: Chart) -> None:
@@ -628,26 +396,32 @@ def test_service_and_policies_select_the_pods_of_the_service_alone(chart: Chart)
     resources = chart.render(chart.cases()["all on"])
     [test] = find(resources, "Pod")
     [replication] = find(resources, "RedisReplication")
-    # The operator gives its pods the labels of the resource, and its own.
+    [cluster] = find(resources, "Cluster")
+    # The operators give their pods these labels, and their own.
     others = [
         test["metadata"]["labels"],
         {**replication["metadata"]["labels"], "app": replication["metadata"]["name"]},
+        {
+            **cluster["spec"]["inheritedMetadata"]["labels"],
+            "cnpg.io/cluster": cluster["metadata"]["name"],
+        },
+        pod(resources, "Job")["metadata"]["labels"],
     ]
     [service] = find(resources, "Service")
-    policy, of_redis = find(resources, "NetworkPolicy")
     [deployment] = find(resources, "Deployment")
     spread = pod(resources)["spec"]["topologySpreadConstraints"]
 
     for selector in (
         service["spec"]["selector"],
-        policy["spec"]["podSelector"]["matchLabels"],
+        policy(resources, "service")["podSelector"]["matchLabels"],
         deployment["spec"]["selector"]["matchLabels"],
         *(constraint["labelSelector"]["matchLabels"] for constraint in spread),
     ):
         assert matches(selector, pod(resources)["metadata"]["labels"])
         assert not any(matches(selector, labels) for labels in others)
-    selector = of_redis["spec"]["podSelector"]["matchLabels"]
-    assert [matches(selector, labels) for labels in others] == [False, True]
+    for index, component in enumerate(("redis", "database", "migration"), start=1):
+        selector = policy(resources, component)["podSelector"]["matchLabels"]
+        assert [labels for labels in others if matches(selector, labels)] == [others[index]]
 
 
 def test_labels_of_the_replication_never_change(charts: Callable[..., Chart]) -> None:
@@ -662,24 +436,21 @@ def test_labels_of_the_replication_never_change(charts: Callable[..., Chart]) ->
 
 def test_restricted_policy_lets_pods_be_tested_from_within(chart: Chart) -> None:
     resources = chart.render(chart.cases()["all on"])
-    policy, _ = find(resources, "NetworkPolicy")
     [test] = find(resources, "Pod")
 
-    [rule] = policy["spec"]["ingress"]
+    rule = policy(resources, "service")["ingress"][0]
 
     assert rule["ports"] == [{"port": 8000}]
     assert rule["from"][:-1] == EVERYTHING["networkPolicy"]["from"]
     assert matches(rule["from"][-1]["podSelector"]["matchLabels"], test["metadata"]["labels"])
-    open_policy, _ = find(chart.render(), "NetworkPolicy")
-    assert open_policy["spec"]["ingress"] == [{"ports": [{"port": 8000}]}]
+    assert policy(chart.render(), "service")["ingress"] == [{"ports": [{"port": 8000}]}]
 
 
 def test_redis_is_reached_by_the_service_and_the_operator_alone(chart: Chart) -> None:
     resources = chart.render()
     [replication] = find(resources, "RedisReplication")
-    _, policy = find(resources, "NetworkPolicy")
 
-    [rule] = policy["spec"]["ingress"]
+    [rule] = policy(resources, "redis")["ingress"]
 
     service, redis, operator = rule["from"]
     assert matches(service["podSelector"]["matchLabels"], pod(resources)["metadata"]["labels"])
@@ -694,7 +465,11 @@ def test_redis_is_reached_by_the_service_and_the_operator_alone(chart: Chart) ->
 def test_pods_are_restricted(rendered: list[Resource]) -> None:
     specs = [
         *(resource["spec"] for resource in find(rendered, "Pod")),
-        *(resource["spec"]["template"]["spec"] for resource in find(rendered, "Deployment")),
+        *(
+            resource["spec"]["template"]["spec"]
+            for kind in ("Deployment", "Job")
+            for resource in find(rendered, kind)
+        ),
     ]
 
     assert len(specs) > 4
@@ -769,13 +544,12 @@ def test_everything_follows_the_port_of_the_container(chart: Chart, bind: str) -
     resources = chart.render({"config": {"FASTAPI_BIND": bind}, "service": {"port": 81}})
 
     [service] = find(resources, "Service")
-    policy, _ = find(resources, "NetworkPolicy")
     [test] = find(resources, "Pod")
 
     assert container(resources)["ports"] == [{"name": "http", "containerPort": 9000}]
     assert {probe["httpGet"]["port"] for probe in probes(container(resources)).values()} == {"http"}
     assert service["spec"]["ports"] == [{"name": "http", "port": 81, "targetPort": "http"}]
-    assert policy["spec"]["ingress"][0]["ports"] == [{"port": 9000}]
+    assert policy(resources, "service")["ingress"][0]["ports"] == [{"port": 9000}]
     url = f"http://{service['metadata']['name']}:81/api/ready"
     assert test["spec"]["containers"][0]["command"][-1] == url
 
@@ -840,11 +614,14 @@ def test_chart_computes_settings_that_exist(
 # Settings whose values have a form of their own.
 SAMPLES: dict[str, Any] = {
     "FASTAPI_BIND": "[::]:65535",
+    "FASTAPI_METRICS_BIND": "[::]:65534",
+    "FASTAPI_CORS_ORIGINS": "https://a.example,http://[::1]:80",
     "FASTAPI_DOCS_URL": "/a/b",
     "FASTAPI_ROOT_PATH": "/é",
     "FASTAPI_FORWARDED_ALLOW_IPS": "10.0.0.0/8, ::1",
     "FASTAPI_GUNICORN_LOG_FORMAT": """%(message)s "It's" 100 %% # a: b {{ c }} 🚀""",
     "FASTAPI_GUNICORN_LOG_LEVEL": "debug",
+    "FASTAPI_LOG_FORMAT": "json",
     "FASTAPI_WORKER_CLASS": "asgi",
     "FASTAPI_DATABASE_URL": 'postgresql://é:"It\'s"{{c}}$100&%25x|`>*!\\\\n@a,[::1]:1/🚀: b',
     "FASTAPI_REDIS_SENTINELS": "a:26379,[::1]:26379",
@@ -884,13 +661,15 @@ def test_settings_arrive_in_the_service_as_they_were_given(chart: Chart, full: P
     values = {
         "config": {name: value for name, value in given.items() if name not in secret},
         "secrets": {name: given[name] for name in secret},
+        "database": {"mode": "none"},
     }
 
     variables = chart.environment(values)
     read = json.loads(run(full.python, "-c", READ, full.package.name, cwd=full.path, **variables))
 
     assert variables == {name: as_text(value) for name, value in given.items()}
-    read["FASTAPI_REDIS_SENTINELS"] = ",".join(read["FASTAPI_REDIS_SENTINELS"])
+    for name in ("FASTAPI_CORS_ORIGINS", "FASTAPI_REDIS_SENTINELS"):
+        read[name] = ",".join(read[name])
     assert read == given
 
 
@@ -954,7 +733,11 @@ def test_replication_is_there_for_the_operator_alone(chart: Chart, name: str) ->
 
 @pytest.mark.parametrize("own", ["", "of-redis"])
 def test_redis_and_the_service_read_the_same_password(chart: Chart, own: str) -> None:
-    values = {"existingSecret": "empire-secrets", "redis": {"operator": {"existingSecret": own}}}
+    values = {
+        "existingSecret": "empire-secrets",
+        "redis": {"operator": {"existingSecret": own}},
+        "database": {"mode": "none"},
+    }
 
     resources = chart.render(values)
 
@@ -963,15 +746,17 @@ def test_redis_and_the_service_read_the_same_password(chart: Chart, own: str) ->
     assert replication["spec"]["kubernetesConfig"]["redisSecret"] == secret
     source = {"valueFrom": {"secretKeyRef": secret}}
     assert container(resources)["env"] == [{"name": "FASTAPI_REDIS_PASSWORD", **source}]
-    assert "env" not in container(chart.render({"redis": {"mode": "none"}}))
+    assert "env" not in container(chart.render({**values, "redis": {"mode": "none"}}))
 
 
 API = {
     "v1": ("ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment",),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
+    "batch/v1": ("Job",),
     "networking.k8s.io/v1": ("NetworkPolicy",),
     "policy/v1": ("PodDisruptionBudget",),
+    "postgresql.cnpg.io/v1": ("Cluster",),
     "redis.redis.opstreelabs.in/v1beta2": ("RedisReplication",),
 }
 
@@ -1175,14 +960,12 @@ def test_version_of_any_form_is_the_tag_of_the_image(
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("redis", [True, False])
+@features
 def test_tables_list_every_value_with_its_default(
-    charts: Callable[..., Chart], redis: bool
+    charts: Callable[..., Chart], answers: dict[str, Any]
 ) -> None:
-    chart = charts(redis=redis)
-    pages = [chart.path / "README.md"]
-    if redis:
-        pages.append(chart.project.path / "docs/deployment/redis.md")
+    chart = charts(**answers)
+    pages = [chart.path / "README.md", *chart.project.path.glob("docs/deployment/*.md")]
     text = "".join(page.read_text("utf-8") for page in pages)
 
     rows = re.findall(r"^\| `([\w.]+)` \| `(.+?)` \| .+ \|$", text, re.M)
@@ -1275,13 +1058,13 @@ def test_schema_refuses_every_wrong_type_and_every_unknown_key(
     charts: Callable[..., Chart], answers: dict[str, Any]
 ) -> None:
     schema = charts(**answers).schema
-    validator = validator_for(schema)
+    checked = validator_for(schema)
     count = 0
 
     for part in parts(schema, schema):
         for value in wrong(part.schema):
             values = part.holding(value)
-            assert complaints(validator, values, part.place, "type"), (part.place, value)
+            assert complaints(checked, values, part.place, "type"), (part.place, value)
             count += 1
         # Variables have any name that a variable can have.
         named = "propertyNames" in part.schema
@@ -1290,7 +1073,7 @@ def test_schema_refuses_every_wrong_type_and_every_unknown_key(
             values = part.holding({"unknown": 1})
             place = (*part.place, "unknown") if open_map else part.place
             keyword = "type" if open_map else "additionalProperties"
-            refused = complaints(validator, values, place, keyword)
+            refused = complaints(checked, values, place, keyword)
             # Of a quantity, a number is no wrong type.
             quantity = open_map and part.place[-1] in {"requests", "limits"}
             assert refused != quantity, part.place
@@ -1341,12 +1124,28 @@ def test_helm_refuses_what_the_schema_does(chart: Chart) -> None:
         ({"redis": {"mode": "external"}}, "redis"),
         ({"redis": {"mode": "external", "external": {"host": "a", "sentinels": ["b:1"]}}}, "redis"),
         ({"redis": {"mode": "cluster"}}, "redis"),
+        ({"database": {"mode": "external"}}, "existingSecret"),
+        ({"database": {"mode": "sqlite"}}, "mode"),
+        ({"database": {"operator": {"instances": 0}}}, "instances"),
+        ({"database": {"operator": {"instance": 3}}}, "instance"),
+        ({"database": {"operator": {"parameters": {"max_connections": 200}}}}, "max_connections"),
+        ({"database": {"operator": {"backup": {"schedule": "0 3 * * *"}}}}, "schedule"),
+        ({"database": {"migration": {"wait": "soon"}}}, "wait"),
+        (
+            {"secrets": {"FASTAPI_DATABASE_URL": "postgresql://db/app"}},
+            "secrets.FASTAPI_DATABASE_URL needs database.mode none",
+        ),
         ({"httpRoute": {"enabled": True}}, "httpRoute"),
         ({"service": {"nodePort": 30080}}, "service"),
         ({"image": {"tag": 1.0}}, "tag"),
         ({"image": {"tag": "a b"}}, "tag"),
         ({"image": {"digest": "sha256:0"}}, "digest"),
         ({"preStopSeconds": 0}, "preStopSeconds"),
+        ({"config": {"FASTAPI_METRICS_BIND": "0.0.0.0"}}, "FASTAPI_METRICS_BIND"),
+        ({"config": {"FASTAPI_METRICS_BIND": "unix:/tmp/x.sock"}}, "FASTAPI_METRICS_BIND"),
+        ({"metrics": {"podMonitor": {"interval": "soon"}}}, "interval"),
+        ({"metrics": {"prometheusRule": {"latencySeconds": 10}}}, "latencySeconds"),
+        ({"metrics": {"prometheusRule": {"errorRatio": 5}}}, "errorRatio"),
         ({"resources": {"limits": {"memory": "lots"}}}, "memory"),
     ],
     ids=str,
@@ -1363,6 +1162,7 @@ def test_value_that_cannot_work_is_refused_by_name(
 def test_settings_that_the_service_takes_are_not_refused(chart: Chart) -> None:
     every: dict[str, list[Any]] = {
         "FASTAPI_BIND": ["0.0.0.0:1", ":8000", "[::]:65535", "0.0.0.0:59999", "x.example:65530"],
+        "FASTAPI_METRICS_BIND": ["", "0.0.0.0:9000", "[::]:9000", "127.0.0.1:9000"],
         "FASTAPI_DOCS_URL": ["", "/a", "/a/b", "/docs"],
         "FASTAPI_FORWARDED_ALLOW_IPS": ["*", "10.0.0.0/8", "::1, 127.0.0.1"],
         "FASTAPI_REDIS_SENTINELS": ["", "a:1", "a:1,b:2", "a:1, [::1]:26379"],

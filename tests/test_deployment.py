@@ -70,6 +70,7 @@ def test_dev_env_makes_a_cluster_and_installs(
         "docker info",
         "docker build --tag",
         "kind load docker-image",
+        "helm upgrade cnpg",
         "helm upgrade redis-operator",
         "kubectl --context kind-galactic-empire",
         "docker images --no-trunc",
@@ -81,12 +82,16 @@ def test_dev_env_makes_a_cluster_and_installs(
     node = yaml.safe_load((tmp_path / "cluster").read_text())["nodes"][0]
     published = node["extraPortMappings"][0]
     assert published == {"containerPort": 30080, "hostPort": 8123, "listenAddress": "127.0.0.1"}
-    assert calls[7].endswith(" pod-security.kubernetes.io/enforce=restricted")
+    assert calls[8].endswith(" pod-security.kubernetes.io/enforce=restricted")
     # Once: the chart itself replaces the pods of an image that was built again.
-    assert "service.nodePort=30080" in calls[9]
-    assert "podAnnotations.image=" in calls[9]
-    assert [call for call in calls if "rollout" in call] == [calls[10]]
-    assert " rollout status " in calls[10]
+    assert "service.nodePort=30080" in calls[10]
+    assert "podAnnotations.image=" in calls[10]
+    assert [call for call in calls if "rollout" in call] == [calls[11]]
+    assert " rollout status " in calls[11]
+    # One node for all projects, and one that the operators support.
+    assert node["image"].startswith("kindest/node:v1.36.")
+    for call in calls[6:8]:
+        assert {"--wait", "--version", "--create-namespace"} <= {*call.split()}
 
 
 def test_dev_env_again_keeps_the_cluster(deploy: Callable[..., tuple[str, list[str]]]) -> None:
@@ -100,7 +105,7 @@ def test_dev_env_again_keeps_the_cluster(deploy: Callable[..., tuple[str, list[s
 def test_dev_env_without_a_feature_installs_nothing_for_it(
     deploy: Callable[..., tuple[str, list[str]]],
 ) -> None:
-    _, calls = deploy("dev-env", redis=False)
+    _, calls = deploy("dev-env", database=False, redis=False)
 
     assert [call.split()[2] for call in calls if call.startswith("helm")] == ["galactic-empire"]
 

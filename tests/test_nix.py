@@ -347,6 +347,7 @@ def test_shell_has_what_the_makefile_needs(flake: MakeFlake, answers: dict[str, 
     )
 
     wanted = ["python", answers["package_manager"], "git", "gnumake"]
+    wanted += ["postgresql"] if answers["database"] else []
     wanted += ["redis"] if answers["redis"] else []
     wanted += ["kind", "kubectl", "kubernetes-helm"] if answers["helm"] else []
     assert tools == wanted
@@ -421,7 +422,8 @@ def modules(made: Flake) -> dict[str, list[str | None]]:
 def test_release_that_nixpkgs_lacks_is_built_from_its_source(flake: MakeFlake) -> None:
     found = modules(flake())
 
-    assert found["fastapi"] == ["0.139.0", "fastapi-0.139.0.tar.gz"]
+    assert found["fastapi"] == ["0.143.5", "fastapi-0.143.5.tar.gz"]
+    assert found["opentelemetry-api"] == ["1.44.0", "opentelemetry_api-1.44.0.tar.gz"]
     assert found["gunicorn"] == ["26.0.0", "gunicorn-26.0.0.tar.gz"]
     assert found["click"] == ["8.3.1", None]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Bake, StartRedis
+from postgresql import PostgreSQL
 from support import QUESTIONS, ROOT, commit, program, run
 
 BIN = Path(sys.executable).parent
@@ -147,20 +148,25 @@ def test_tools_have_the_versions_of_the_virtual_machine(bake: Bake) -> None:
             assert re.findall(rf": {re.findall(pattern, machine)[0]}$", text, re.M), place
 
 
-def test_redis_is_of_one_minor_version(bake: Bake) -> None:
-    workflow = yaml.safe_load((bake().path / ".github/workflows/redis.yml").read_text("utf-8"))
-    compose = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))
-
+@pytest.mark.parametrize(
+    ("server", "feature", "images"),
+    [("redis", "redis", ["image", "sentinelImage"]), ("postgres", "database", ["image"])],
+)
+def test_servers_are_of_one_minor_version(
+    bake: Bake, server: str, feature: str, images: list[str]
+) -> None:
+    file = bake().path / f".github/workflows/{server}.yml"
+    service = yaml.safe_load(file.read_text("utf-8"))["jobs"]["integration"]["services"][server]
+    compose = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))["services"][server]
     [values] = bake().path.glob("charts/*/values.yaml")
-    operator = yaml.safe_load(values.read_text("utf-8"))["redis"]["operator"]
+    operator = yaml.safe_load(values.read_text("utf-8"))[feature]["operator"]
 
-    service = workflow["jobs"]["integration"]["services"]["redis"]
-    assert service["image"] == compose["services"]["redis"]["image"]
-    images = (service["image"], operator["image"], operator["sentinelImage"])
-    versions = [re.findall(r":v?(\d+\.\d+)\.\d+", image) for image in images]
+    assert service["image"] == compose["image"]
+    assert service.get("env") == compose.get("environment")
+    used = [service["image"], *(operator[key] for key in images)]
+    [version] = {re.findall(r":v?(\d+\.\d+)[.-]", image)[0] for image in used}
     # The oldest without CVE-2025-49844, which runs code of whoever may run scripts.
-    assert versions == [versions[0]] * 3
-    assert tuple(map(int, versions[0][0].split("."))) > (8, 2)
+    assert server != "redis" or tuple(map(int, version.split("."))) > (8, 2)
 
 
 def test_workflows_check_every_python_that_is_supported(bake: Bake) -> None:
@@ -177,6 +183,7 @@ def test_every_step_succeeds(
     bake: Bake,
     tmp_path: Path,
     redis_server: StartRedis,
+    postgresql: PostgreSQL,
 ) -> None:
     """In order, in a fresh clone, as GitHub runs them."""
     if not HELM.exists():
@@ -194,7 +201,10 @@ def test_every_step_succeeds(
         "GITHUB_REF_NAME": "v0.1.0",
         "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}",
     }
-    redis = {"FASTAPI_REDIS_PORT": str(redis_server().port)}
+    real = {
+        "FASTAPI_REDIS_PORT": str(redis_server().port),
+        "FASTAPI_DATABASE_URL": postgresql.administrators_url(),
+    }
     elsewhere = {text for texts in ELSEWHERE.values() for text in texts}
     left = set()
 
@@ -202,9 +212,7 @@ def test_every_step_succeeds(
         if step.text in elsewhere:
             left.add(step.text)
             continue
-        variables = dict(step.variables)
-        if variables.keys() & redis.keys():
-            variables |= redis
+        variables = {name: real.get(name, value) for name, value in step.variables}
         run("bash", "-e", "-c", step.text, cwd=clone, **environment, **variables)
 
     assert left == elsewhere

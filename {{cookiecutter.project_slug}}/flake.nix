@@ -37,12 +37,18 @@
       # Needed, and newer than what nixos-26.05 has; the hash is that of the sdist on PyPI.
       releases = {
         fastapi = {
-          version = "0.139.0";
-          hash = "sha256-mat7LZIiPHbWzxB1erP4nUWzgmf8ILKhNs8C9r6sMUU=";
+          version = "0.143.5";
+          hash = "sha256-C1yOUtJDzS8BU3a0HnjbW+5YVXh4JIGr0UXhq1pio7o=";
+          needs = [ "opentelemetry-api" ];
         };
         gunicorn = {
           version = "26.0.0";
           hash = "sha256-ypNG+F46Su62TUkQRcFrmjVker036hXv5TCA64sJC68=";
+        };
+        opentelemetry-api = {
+          version = "1.44.0";
+          hash = "sha256-Z2R+XpVm7c9CEWb98CKzU3+BhjXaqFKyieNGBNxvszo=";
+          pname = "opentelemetry_api";
         };
       };
 
@@ -65,21 +71,24 @@
 
           # Of each module the newer: that of nixpkgs, or the one from above.
           newest =
-            previous: pname: release:
+            final: previous: pname: release:
             if lib.versionAtLeast previous.${pname}.version release.version then
               previous.${pname}
             else
-              previous.${pname}.overridePythonAttrs {
+              previous.${pname}.overridePythonAttrs (old: {
                 inherit (release) version;
-                src = pkgs.fetchPypi (release // { inherit pname; });
+                src = pkgs.fetchPypi ({ inherit pname; } // removeAttrs release [ "needs" ]);
+                # The source in nixpkgs may be a folder of a repository.
+                sourceRoot = null;
+                dependencies = old.dependencies ++ map (name: final.${name}) release.needs or [ ];
                 patches = [ ];
                 doCheck = false;
-              };
+              });
 
           # The version of the Dockerfile.
           python = pkgs.python313.override {
             self = python;
-            packageOverrides = _: previous: lib.mapAttrs (newest previous) releases;
+            packageOverrides = final: previous: lib.mapAttrs (newest final previous) releases;
           };
 
           unfit = project.validators.validateVersionConstraints { inherit python; };
@@ -164,6 +173,9 @@
               pkgs.{{ cookiecutter.package_manager }}
               pkgs.git
               pkgs.gnumake
+{%- if cookiecutter.database %}
+              pkgs.postgresql
+{%- endif %}
 {%- if cookiecutter.redis %}
               pkgs.redis
 {%- endif %}

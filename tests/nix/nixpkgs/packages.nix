@@ -48,7 +48,9 @@ let
     gunicorn = "23.0.0";
     httptools = "0.7.1";
     httpx = "0.28.1";
+    opentelemetry-api = "1.40.0";
     poetry-core = "2.2.1";
+    prometheus-client = "0.24.1";
     pydantic-settings = "2.12.0";
     pytest = "9.0.2";
     redis = "7.2.1";
@@ -88,15 +90,17 @@ let
             meta = attributes.meta or { };
             pythonModule = "3.13";
             overridePythonAttrs =
-              changes:
+              change:
               module (
                 attributes
                 // only "overridePythonAttrs" [
+                  "dependencies"
                   "doCheck"
                   "patches"
+                  "sourceRoot"
                   "src"
                   "version"
-                ] changes
+                ] (change ({ dependencies = [ ]; } // attributes))
               );
           };
 
@@ -151,6 +155,7 @@ lib.genAttrs
     "nixfmt"
     "nixfmt-tree"
     "poetry"
+    "postgresql"
     "redis"
     "uv"
   ]

@@ -47,15 +47,29 @@ helm.sh/chart: {{ printf "%s-%s" $context.Chart.Name $context.Chart.Version | re
 {{- end }}
 
 {{/*
-The settings of the service and their text, as JSON. Files in settings/ compute what
-follows from other values; what `config` says wins.
+What the files in settings/ with an extension say together, as JSON; they compute it from other
+values. Takes the context and the extension:
+
+yaml   settings of the service
+env    variables that come from elsewhere: a `value`, or the `secret` that holds it, its `key`,
+       and a `checksum` of the text where Helm may know it. A value may use a variable that
+       comes before it in the alphabet.
+files  folders in /run: the `secret` and the `key` of the one file in it
+*/}}
+{{- define "app.parts" -}}
+{{- $context := index . 0 }}
+{{- $parts := dict }}
+{{- range $path, $_ := $context.Files.Glob (printf "settings/*.%s" (index . 1)) }}
+{{- $parts = tpl ($context.Files.Get $path) $context | fromYaml | mergeOverwrite $parts }}
+{{- end }}
+{{- toJson $parts }}
+{{- end }}
+
+{{/*
+The settings of the service and their text, as JSON; what `config` says wins.
 */}}
 {{- define "app.settings" -}}
-{{- $settings := dict }}
-{{- range $path, $_ := .Files.Glob "settings/*.yaml" }}
-{{- $settings = tpl ($.Files.Get $path) $ | fromYaml | mergeOverwrite $settings }}
-{{- end }}
-{{- $settings = mergeOverwrite $settings .Values.config }}
+{{- $settings := mergeOverwrite (include "app.parts" (list . "yaml") | fromJson) .Values.config }}
 {{- range $name, $value := $settings }}
 {{- if kindIs "invalid" $value }}
 {{- $_ := unset $settings $name }}
@@ -75,18 +89,6 @@ to be made, nothing is found.
 {{- if or (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt") (lookup "v1" "Namespace" "" "default") -}}
 true
 {{- end }}
-{{- end }}
-
-{{/*
-Variables of the service that are in the Secret of another part, as JSON: its name, the key,
-and a checksum of the text where that is known. Files in settings/ say which.
-*/}}
-{{- define "app.secretVariables" -}}
-{{- $variables := dict }}
-{{- range $path, $_ := .Files.Glob "settings/*.secret" }}
-{{- $variables = tpl ($.Files.Get $path) $ | fromYaml | mergeOverwrite $variables }}
-{{- end }}
-{{- toJson $variables }}
 {{- end }}
 
 {{- define "app.port" -}}
@@ -125,6 +127,14 @@ securityContext:
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "app.container" -}}
@@ -136,4 +146,58 @@ securityContext:
   capabilities:
     drop:
       - ALL
+{{- end }}
+
+{{/*
+What a container reads that runs code of the service: variables, and files of `app.volumes`.
+*/}}
+{{- define "app.environment" -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "app.fullname" . | quote }}
+  {{- with .Values.existingSecret }}
+  - secretRef:
+      name: {{ . | quote }}
+  {{- end }}
+  {{- if .Values.secrets }}
+  - secretRef:
+      name: {{ include "app.fullname" . | quote }}
+  {{- end }}
+{{- with include "app.parts" (list . "env") | fromJson }}
+env:
+  {{- range $name, $source := . }}
+  - name: {{ $name }}
+    {{- if $source.secret }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ $source.secret | quote }}
+        key: {{ $source.key }}
+    {{- else }}
+    value: {{ $source.value | quote }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  {{- range $name, $_ := include "app.parts" (list . "files") | fromJson }}
+  - name: {{ $name }}
+    mountPath: /run/{{ $name }}
+    readOnly: true
+  {{- end }}
+{{- end }}
+
+{{- define "app.volumes" -}}
+volumes:
+  - name: tmp
+    emptyDir:
+      sizeLimit: {{ .Values.tmpSizeLimit | quote }}
+  {{- range $name, $source := include "app.parts" (list . "files") | fromJson }}
+  - name: {{ $name }}
+    secret:
+      secretName: {{ $source.secret | quote }}
+      items:
+        - key: {{ $source.key }}
+          path: {{ $source.key }}
+  {{- end }}
 {{- end }}
