@@ -449,6 +449,43 @@ def test_model_may_refer_to_one_that_nothing_imports(bare: Empire, tmp_path: Pat
     assert run(project.python, "-c", RELATED, cwd=project.path) == "Planet\n"
 
 
+# Coverage traces in all of them, and they end while it is called back.
+THREADS = """
+import threading
+
+
+def end() -> None:
+    pass
+
+
+def test_threads_end() -> None:
+    def start() -> None:
+        for _ in range(30):
+            threads = [threading.Thread(target=end) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    starters = [threading.Thread(target=start) for _ in range(2)]
+    for thread in starters:
+        thread.start()
+    while any(thread.is_alive() for thread in starters):
+        sum(number for number in range(50))
+"""
+
+
+def test_coverage_ends_though_threads_end_at_once(bare: Empire, tmp_path: Path) -> None:
+    project = bare.clone(tmp_path)
+    file = project.path / "tests/unit/test_threads.py"
+    file.write_text(THREADS, "utf-8")
+
+    command = (project.python, "-m", "coverage", "run", "-m", "pytest", file)
+    done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, timeout=600)
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_model_that_nothing_imports_is_documented(bare: Empire, tmp_path: Path) -> None:
     project = bare.clone(tmp_path)
     (project.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ from stress.kills import Picture, leftovers, picture
 from support import MVC, QUESTIONS, commit, commit_template, environment, git, run, unmerged
 
 STEPS = 12
+TESTS = ("tests/unit",)
 
 CONTENTS, PACKAGE = "{{cookiecutter.project_slug}}", "{{cookiecutter.package_name}}"
 # What releases move and drop, and people remove; nothing in a project needs it.
@@ -94,9 +95,11 @@ class Before(NamedTuple):
 class History(RuleBasedStateMachine):
     """What may become of a project and its template."""
 
-    def __init__(self, folder: Path, python: Path, tally: Counter[str]) -> None:
+    def __init__(
+        self, folder: Path, python: Path, tests: Sequence[str], tally: Counter[str]
+    ) -> None:
         super().__init__()
-        self.folder, self.python, self.tally = folder, python, tally
+        self.folder, self.python, self.tests, self.tally = folder, python, tests, tally
         self.template, self.project = folder / "template", folder / "galactic-empire"
         self.package, self.head, self.number = "galactic_empire", "", 1
         self.marks: list[str] = []
@@ -289,8 +292,8 @@ class History(RuleBasedStateMachine):
             self.resolve(keep=True)
             self.nothing_is_lost_or_broken()
             self.differs_in_what_is_mine()
-            tests = ("pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "tests/unit")
-            run(self.python, "-m", *tests, cwd=self.project, PYTHONDONTWRITEBYTECODE="1")
+            command = ("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *self.tests)
+            run(self.python, *command, cwd=self.project, PYTHONDONTWRITEBYTECODE="1")
             self.tally["histories"] += 1
 
     def differs_in_what_is_mine(self) -> None:
@@ -396,8 +399,18 @@ def main() -> None:
         live(folder, folder / "template", count, number)
 
 
-def live(folder: Path, template: Path, count: int, number: int, steps: int = STEPS) -> None:
-    """Live through histories in a folder, which ``number`` decides; fail at the first fault."""
+def live(
+    folder: Path,
+    template: Path,
+    count: int,
+    number: int,
+    steps: int = STEPS,
+    tests: Sequence[str] = TESTS,
+) -> None:
+    """Live through histories in a folder, which ``number`` decides; fail at the first fault.
+
+    At the end of each, ``tests`` of the project are run.
+    """
     shutil.copytree(template, folder / "pristine")
     git("tag", "v1.0.0", cwd=folder / "pristine")
     project = folder / "galactic-empire"
@@ -416,7 +429,7 @@ def live(folder: Path, template: Path, count: int, number: int, steps: int = STE
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    machine: Any = seed(number)(lambda: History(folder, python, tally))
+    machine: Any = seed(number)(lambda: History(folder, python, tests, tally))
     print(f"\n{count} histories with seed {number}:", flush=True)
     try:
         run_state_machine_as_test(machine, settings=options)
