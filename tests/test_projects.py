@@ -30,13 +30,14 @@ STRICT = {"PYTEST_ADDOPTS": "-W error"}
 # The Python of all other tests, and those beside it.
 OWN = f"3.{sys.version_info.minor}"
 OTHERS = [version for version in interpreters() if version != OWN]
-# The verbs of the others run in test_grown.py, after more has been added to them.
-FRESH = [combinations()[0], *(each for each in representatives(CODE) if each not in GROWN)]
 # Nothing else has no chart, which one of the unit tests reads.
 MINIMAL = {key: False for key, default in QUESTIONS.items() if isinstance(default, bool)}
+# The verbs of the others run in test_grown.py, after more has been added to them, and those
+# of the project with everything in test_install.py as well.
+FRESH = [each for each in representatives(CODE)[:-1] if each not in GROWN] + [MINIMAL]
 
 
-@pytest.mark.parametrize("answers", [*FRESH, MINIMAL], ids=label)
+@pytest.mark.parametrize("answers", FRESH, ids=label)
 def test_every_verb_is_green(
     project: MakeProject, executed: Callable[..., None], answers: dict[str, Any]
 ) -> None:
