@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# What measures and stresses consists of modules beside the tests.
+# Benchmarks and stress tests are modules in `tests/`.
 RUN := cd tests && ../$(BIN)/python -m
 CODE := hooks wrapper tests hatch_build.py docs/conf.py docs/_extensions
 
@@ -12,10 +12,10 @@ CODE := hooks wrapper tests hatch_build.py docs/conf.py docs/_extensions
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
 
-demo: install ## Create a project, install it, start it, ask it
+demo: install ## Create a project, install it, start it, send requests
 	$(BIN)/python tests/demo.py
 
-install: .venv/.complete ## Install the command and the tools of its developers
+install: .venv/.complete ## Install the command and its development tools
 .venv/.complete: pyproject.toml hatch_build.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
@@ -41,25 +41,25 @@ docs: install ## Build the documentation into docs/_build/
 upgrade: install ## Update a project of the last release to this commit
 	$(RUN) stress.upgrade
 
-resolutions: install ## Try wheels with the lowest and the highest dependencies
+resolutions: install ## Test wheels with the lowest and the highest dependencies
 	$(RUN) stress.resolutions
 
 bench: install ## Measure the command and the service; sections in ARGS, or all
 	$(RUN) bench $(ARGS)
 
-pairs: install ## Update between all projects that differ in one answer
+pairs: install ## Update between all pairs of projects that differ in one answer
 	$(RUN) stress.pairs
 
 kills: install ## Kill updates at ARGS (100) random moments
 	$(RUN) stress.kills $(ARGS)
 
-histories: install ## Live through ARGS (300) random histories of a project
+histories: install ## Play ARGS (300) random histories of a project
 	$(RUN) stress.histories $(ARGS)
 
-outages: install ## Measure what outages of Redis cost a service under load
+outages: install ## Measure the effect of Redis outages on a service under load
 	$(RUN) stress.outage
 
-soak: install ## Keep a service under load for ten minutes while things go wrong
+soak: install ## Run a service under load for ten minutes, with failures
 	$(RUN) stress.soak $(ARGS)
 
 bake: install ## Create a project in bake/, with the answers in ARGS
@@ -69,5 +69,5 @@ bake: install ## Create a project in bake/, with the answers in ARGS
 build: install ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build
 
-clean: ## Remove what the other verbs made
+clean: ## Remove what the other verbs created
 	rm -rf .venv bake dist docs/_build docs/project .coverage .hypothesis .tools .mypy_cache .pytest_cache .ruff_cache

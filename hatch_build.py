@@ -1,8 +1,8 @@
-"""Puts the repository itself into the distributions, as one git bundle.
+"""Adds the repository itself to the distributions, as one git bundle.
 
-The command creates projects from it where it was not installed from a checkout. One
-archive, because pip compiles every Python file of a wheel and cookiecutter would then
-copy the results into projects.
+The command creates projects from the bundle unless it was installed from a checkout. It
+is a single archive because pip compiles every Python file of a wheel, and cookiecutter
+would copy the results into projects.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ class BundleHook(BuildHookInterface):  # type: ignore[type-arg]
     """Adds the bundle to wheels and source distributions."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make the bundle, or take the one that a source distribution carries."""
+        """Create the bundle, or use the one in a source distribution."""
         self._folder = tempfile.TemporaryDirectory()
         if version == "editable":
             return
@@ -27,7 +27,7 @@ class BundleHook(BuildHookInterface):  # type: ignore[type-arg]
         build_data["force_include"][str(self._bundle())] = folder + NAME
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Remove what :meth:`initialize` made."""
+        """Remove the temporary folder of :meth:`initialize`."""
         self._folder.cleanup()
 
     def _bundle(self) -> Path:

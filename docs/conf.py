@@ -13,13 +13,13 @@ author = project_copyright = _project["authors"][0]["name"]
 release = _project["version"]
 html_title = f"{project} {release}"
 
-# Those of these docs, and those of a project.
+# The extensions of these docs, and those of a generated project.
 _extensions = [
     DOCS / "_extensions",
     ROOT / "{{cookiecutter.project_slug}}" / "docs" / "_extensions",
 ]
 sys.path += map(str, _extensions)
-# What Python keeps beside an extension of the template would be in every bake.
+# Otherwise `__pycache__` folders in the template would be rendered into every project.
 sys.dont_write_bytecode = True
 extensions = [
     "myst_parser",

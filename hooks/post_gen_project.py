@@ -1,6 +1,6 @@
-"""Removes what the answers leave out.
+"""Removes the files that the answers exclude.
 
-Runs at every creation and every update, in the finished project: offline, with the
+Runs on every creation and every update, in the finished project, offline, with the
 standard library only.
 """
 
@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-# The paths that exist only with an answer of this value; a path under two answers needs
-# both. Braces hold the name of an answer. Folders go with their last file.
+# The paths that exist only if an answer has this value; a path under two answers needs
+# both. Braces contain the name of an answer. Empty folders are removed as well.
 FEATURES = {
     ("database", True): [
         ".github/workflows/postgres.yml",
@@ -127,7 +127,7 @@ def main() -> None:
     }
     stale = [str(p) for paths in features.values() for p in paths if not p.exists()]
     if stale:
-        sys.exit(f"FEATURES names what the template does not have: {', '.join(stale)}.")
+        sys.exit(f"FEATURES names paths that the template does not have: {', '.join(stale)}.")
     for (answer, value), paths in features.items():
         if answers[answer] != value:
             for path in paths:
@@ -135,7 +135,7 @@ def main() -> None:
 
 
 def prune(path):
-    """Remove a file or folder, and the folders that it leaves empty."""
+    """Remove a file or folder, and the parent folders that become empty."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

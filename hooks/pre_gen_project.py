@@ -1,7 +1,7 @@
-"""Refuses answers that would make a broken project, before anything is written.
+"""Refuses answers that would break the project, before anything is written.
 
-Runs at every creation and every update: offline, with the standard library only. The
-words of a refusal go to standard error as one sentence that names the answer.
+Runs on every creation and every update, offline, with the standard library only. A
+refusal is one sentence on standard error that names the answer.
 """
 
 import json
@@ -9,11 +9,11 @@ import keyword
 import re
 import sys
 
-# Text that people may type freely; every other answer has a narrower form.
+# Free text; every other answer has a stricter form.
 FREE_TEXT = ("project_name", "project_description")
 MAX_LENGTH = 100
-# Control characters, line breaks, surrogates, marks that reorder what is read, and the
-# two characters that YAML cannot hold.
+# Control characters, line breaks, surrogates, marks that reorder text, and the two
+# characters that YAML does not allow.
 UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 FORMS = {
@@ -25,7 +25,7 @@ FORMS = {
         r"[a-z][a-z0-9_]*",
         "must be lower-case letters, digits and underscores, and begin with a letter",
     ),
-    "author": (r"[^<>]+", "must not hold < or >, which enclose the e-mail address"),
+    "author": (r"[^<>]+", "must not contain < or >, which enclose the e-mail address"),
     "email": (r"[^\s@<>\"\\,]+@[^\s@<>\"\\,]+", "must look like name@example.com"),
     "version": (
         r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\.dev[0-9]+)?",
@@ -37,12 +37,12 @@ FORMS = {
 MAX_NAME = {
     # The longest release name that Helm accepts; Kubernetes takes 63 characters.
     "project_slug": 53,
-    # Longer ones would need other line breaks in the modules that import the package.
+    # With longer ones, import lines in the generated modules would be too long.
     "package_name": 40,
 }
 
-# Modules and distributions in the project's environment: one of its own by that name
-# would hide them, or depend on itself.
+# Modules and distributions in the project's environment: a project of that name would
+# shadow them, or depend on itself.
 DEPENDENCIES = frozenset(
     """
     a11y_pygments accessible_pygments aiohappyeyeballs aiohttp aiosignal aiosqlite alabaster
@@ -59,9 +59,9 @@ DEPENDENCIES = frozenset(
     uvicorn uvicorn_worker uvloop yaml yarl
     """.split()  # noqa: SIM905
 )
-# Commands that the project's verbs run: one of its own by that name would replace them.
+# Commands that the project's verbs run: a project of that name would replace them.
 COMMANDS = frozenset({"activate", "pip", "poetry", "python", "python3", "sphinx_build", "uv"})
-# What stands beside the package, in lower case: not every file system tells it apart.
+# Files and folders next to the package, in lower case: some file systems ignore case.
 BESIDE = frozenset(
     {
         "build",
@@ -96,7 +96,7 @@ def refusals(answers):
 
 
 def flaw_of_text(text):
-    """Say what keeps text from arriving intact in every file, or return None."""
+    """Return why text would not stay intact in every file, or None."""
     if not text.strip():
         return "must not be empty"
     if text != text.strip():
@@ -104,15 +104,15 @@ def flaw_of_text(text):
     if len(text) > MAX_LENGTH:
         return f"must not be longer than {MAX_LENGTH} characters"
     if any("{" + mark in text for mark in ("{", "%", "#")):
-        return "must not hold a brace before a brace, % or #: cookiecutter would evaluate it"
+        return "must not contain { followed by {, % or #: cookiecutter would evaluate it"
     unfit = UNFIT.search(text)
     if unfit:
-        return f"must not hold the character U+{ord(unfit.group()):04X}"
+        return f"must not contain the character U+{ord(unfit.group()):04X}"
     return None
 
 
 def flaw_of_form(key, text):
-    """Say what keeps text from being the answer to ``key``, or return None."""
+    """Return why text is not an answer to ``key``, or None."""
     pattern, rule = FORMS.get(key, (".*", ""))
     if not re.fullmatch(pattern, text):
         return f"is `{text}` and {rule}"
@@ -120,16 +120,16 @@ def flaw_of_form(key, text):
 
 
 def flaw_of_name(key, text):
-    """Say what keeps a name from being the name of a package, or return None."""
+    """Return why a name cannot be the name of a package, or None."""
     if key not in MAX_NAME:
         return None
     name = text.replace("-", "_")
     if len(name) > MAX_NAME[key]:
         return f"must not be longer than {MAX_NAME[key]} characters"
     for names, what in (
-        ((*keyword.kwlist, *keyword.softkwlist), "a keyword of Python"),
+        ((*keyword.kwlist, *keyword.softkwlist), "a Python keyword"),
         ({*sys.stdlib_module_names, "test"}, "a module of the standard library"),
-        (DEPENDENCIES, "what the project depends on"),
+        (DEPENDENCIES, "a dependency of the project"),
         (COMMANDS, "a command that the project needs"),
         (BESIDE, "a file or folder of the project"),
     ):

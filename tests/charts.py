@@ -1,4 +1,4 @@
-"""Charts of projects, through Helm 3 and Helm 4, for several test modules."""
+"""Render charts of projects with Helm 3 and Helm 4, for several test modules."""
 
 import base64
 import json
@@ -16,9 +16,9 @@ from jsonschema_rs import Validator, validator_for
 from support import ROOT, Baked
 
 ENGINES = ("helm3", "helm4")
-# The longest that Helm accepts as the name of a release.
+# The maximum length of a Helm release name.
 LONGEST = 53
-# Each means something to YAML, to Go's templates, or to a shell.
+# Characters with a meaning in YAML, Go templates, or a shell.
 HOSTILE = (
     """"It's" 100 % %(x)s # a: b, {c: [d]} | > & * ! ? - {{ .Values }} \\n $HOME ` é 🚀 你好"""
 )
@@ -92,7 +92,7 @@ EVERYTHING: dict[str, Any] = {
         },
     },
 }
-# What a switch needs beside itself.
+# The other values that a switch requires.
 NEEDS: dict[str, Any] = {
     "httpRoute": {"parentRefs": [{"name": "gateway"}]},
     "metrics": {"enabled": True, "podMonitor": {"enabled": True}},
@@ -134,7 +134,7 @@ Place = tuple[str | int, ...]
 
 @cache
 def helm(engine: str, *words: str | Path, values: str) -> "subprocess.CompletedProcess[str]":
-    """Run Helm, once for the same words and values: it is asked for the same again and again."""
+    """Run Helm, or return the cached result for the same words and values."""
     program = ROOT / ".tools/bin" / engine
     if not program.exists():
         pytest.skip(f"needs {engine}: bash tests/npm.sh")
@@ -144,14 +144,14 @@ def helm(engine: str, *words: str | Path, values: str) -> "subprocess.CompletedP
         capture_output=True,
         text=True,
         encoding="utf-8",
-        # No cluster of the developer's.
+        # Stay away from the developer's cluster.
         env={**os.environ, "KUBECONFIG": os.devnull},
     )
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of a project, and what Helm makes of it."""
+    """The chart of a project, and its rendering by Helm."""
 
     project: Baked
 
@@ -173,7 +173,7 @@ class Chart:
     def helm(
         self, engine: str, *words: str | Path, values: Any = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run Helm with ``values`` for those of the chart."""
+        """Run Helm with ``values`` that override those of the chart."""
         return helm(engine, *words, values=json.dumps(values or {}, ensure_ascii=False))
 
     def template(
@@ -184,7 +184,7 @@ class Chart:
     def render(
         self, values: Any = None, release: str = "prod", engine: str = "helm4"
     ) -> list[Resource]:
-        """Return the resources, which must be all that there is."""
+        """Return the rendered resources; rendering must succeed."""
         done = self.template(engine, values, release)
         assert done.returncode == 0, done.stderr
         return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
@@ -197,7 +197,7 @@ class Chart:
         return {**find(resources, "ConfigMap")[0]["data"], **secrets}
 
     def cases(self) -> dict[str, Any]:
-        """Return values that turn every switch on and off, alone and with all others."""
+        """Return values that turn every switch on and off, separately and all together."""
         switches = [place for place, value in leaves(self.values) if isinstance(value, bool)]
         everything = intersection(EVERYTHING, self.values)
         flips = {
@@ -218,7 +218,7 @@ class Chart:
 
 
 def leaves(values: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the place of each value that is no mapping, or an empty one."""
+    """Yield the place and the value of each leaf; an empty mapping is a leaf too."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, (*place, key))
@@ -233,7 +233,7 @@ def at(values: Any, place: Place) -> Any:
 
 
 def nested(place: Place, value: Any) -> Any:
-    """Return a mapping in which only ``place`` is, and holds ``value``."""
+    """Return nested mappings that contain only ``value``, at ``place``."""
     for key in reversed(place):
         value = {key: value}
     return value
@@ -250,7 +250,7 @@ def merged(*many: Any) -> dict[str, Any]:
 
 
 def contents(value: Any) -> Iterator[Any]:
-    """Yield every value, however deep."""
+    """Yield a value and all values nested in it."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     yield value
     for part in parts:
@@ -296,7 +296,7 @@ def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
 
 
 def strict(schema: Any) -> Any:
-    """Return a schema that refuses what the API server would drop without a word."""
+    """Return a schema that rejects fields which the API server would silently drop."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -306,7 +306,7 @@ def strict(schema: Any) -> Any:
 
 
 def validator(resource: str) -> Validator:
-    """Return the strict schema of a resource that an operator adds, such as `podmonitor.v1`."""
+    """Return the strict schema of a custom resource, such as `podmonitor.v1`."""
     text = (ROOT / f"tests/data/{resource}.schema.json").read_text("utf-8")
     return validator_for(strict(json.loads(text)))
 

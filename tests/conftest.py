@@ -1,4 +1,4 @@
-"""Fixtures: bakes that are shared, projects that are not, and what was really run."""
+"""Fixtures: shared bakes, projects for a single test, and the summary of executed verbs."""
 
 import json
 import os
@@ -47,7 +47,7 @@ StartRedis = Callable[..., RedisServer]
 EXECUTED = "executed"
 NGINX = """
 daemon off;
-# One process, which stays the user of the tests, to whom their folders belong.
+# A single process keeps running as the user of the tests, who owns their folders.
 master_process off;
 pid nginx.pid;
 events {}
@@ -64,20 +64,20 @@ http {
     }
 }
 """
-# Their fixtures are for all tests.
+# Their fixtures are available to all tests.
 pytest_plugins = ["charts", "postgresql", "resources"]
-# Projects, whose tests are their own.
+# Other projects with tests of their own.
 collect_ignore = ["fixtures"]
 
 # Services start in a quarter of the time with the bytecode of their dependencies.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# Whatever home a test has, what was downloaded once is there.
+# Tests change HOME, but keep using the same download caches.
 os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-# What a make above these tests tells the makes below it is not meant for projects.
+# The variables of a make that runs these tests must not reach the make of projects.
 for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
-# Whoever starts the tests in the background has signals ignored, and so would everything
-# that the tests start. A handler that does nothing ignores them as well, but stays here.
+# A shell starts background jobs with these signals ignored, which child processes inherit.
+# A handler that does nothing has the same effect here, but is not inherited.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
@@ -98,7 +98,7 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def bake(cookies_session: Any, together: Path) -> Bake:
-    """Bake the template of the work tree with ``answers``, once for each set of them."""
+    """Bake the template of the work tree, once for each set of ``answers``."""
 
     @cache
     def bake(**answers: Any) -> Baked:
@@ -121,13 +121,13 @@ def bake(cookies_session: Any, together: Path) -> Bake:
 
 @pytest.fixture(scope="session")
 def every(bake: Bake) -> list[Baked]:
-    """Projects in which every three answers meet."""
+    """Projects that together cover every combination of three answers."""
     return [bake(**answers) for answers in covering(3, combinations())]
 
 
 @pytest.fixture(scope="session")
 def forms(every: list[Baked]) -> dict[tuple[str, bytes], Baked]:
-    """Each file in each form that it has anywhere, and a project that has it so."""
+    """Every distinct content of every file, with a project that contains it."""
     return {
         (path, file.read_bytes()): baked for baked in every for path, file in baked.files().items()
     }
@@ -150,7 +150,7 @@ def project(bake: Bake, tmp_path: Path) -> MakeProject:
 
 @pytest.fixture
 def service(bake: Bake, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a project of the test's own, without an environment or a repository."""
+    """Work in the test's own project, without an environment or a repository."""
     baked = bake()
     copy = Baked(home / baked.path.name, baked.answers)
     shutil.copytree(baked.path, copy.path)
@@ -161,7 +161,7 @@ def service(bake: Bake, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with everything in it; its tests must leave its files alone."""
+    """The project with every feature, whose files tests must not change."""
     baked = bake()
     copy = Project(tmp_path_factory.mktemp("full") / baked.path.name, baked.answers)
     shutil.copytree(baked.path, copy.path)
@@ -172,7 +172,7 @@ def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template of the work tree, changed files included, as one commit."""
+    """The template of the work tree, with uncommitted changes, as one commit."""
     folder = tmp_path_factory.mktemp("template") / "repository"
     commit_template(folder)
     return folder
@@ -193,7 +193,7 @@ def built(together: Path) -> Path:
 
 
 def install(project: Project, python: str = sys.executable) -> None:
-    """Do what ``make install`` does, without a lock file and in a few seconds."""
+    """Install like ``make install``, but without a lock file and in a few seconds."""
     manifest = project.path / "pyproject.toml"
     packages = ("--requirements", manifest, "--group", f"{manifest}:dev")
     environment(project.path / ".venv", *packages, "--editable", project.path, python=python)
@@ -229,7 +229,7 @@ def mvc(home: Path) -> Mvc:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start services of a project; whatever still runs is killed after the test."""
+    """Start services of a project; those still running are killed after the test."""
     services: list[Service] = []
 
     def serve(project: Project, *arguments: str, **variables: str) -> Service:
@@ -248,7 +248,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 def planets(
     request: pytest.FixtureRequest, full: Project, serve: Serve, tmp_path: Path
 ) -> Callable[..., Service]:
-    """Serve the project, patiently and by one worker, with the CONTROLLER of the test module."""
+    """Serve the project with the CONTROLLER of the test module, one worker and long timeouts."""
     path = with_controller(full, tmp_path, request.module.CONTROLLER)
     defaults = {**PATIENT, "FASTAPI_WORKERS": "1"}
 
@@ -262,7 +262,7 @@ def planets(
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
-    """Start Redis servers and Sentinels; whatever still runs is killed after the test."""
+    """Start Redis servers and Sentinels; those still running are killed after the test."""
     if not shutil.which("redis-server"):
         pytest.skip("needs redis-server")
     servers: list[RedisServer] = []
@@ -282,7 +282,7 @@ def redis_server(tmp_path: Path) -> Iterator[StartRedis]:
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[Nginx]:
     """Start nginx with a location; return its port."""
-    # Where Debian installs it is not in everybody's path.
+    # Debian installs it in a folder that is not on every PATH.
     tool = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if not tool:
         pytest.skip("nginx is not installed")
@@ -304,7 +304,7 @@ def nginx(tmp_path: Path) -> Iterator[Nginx]:
 
 @pytest.fixture
 def executed(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Note for the summary that a verb was really run for a combination."""
+    """Record for the summary that a verb was run for a combination."""
 
     def executed(answers: dict[str, Any], verb: str) -> None:
         record_property(EXECUTED, (label(answers), verb))
@@ -327,7 +327,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Make a skip a failure, where the command line says so."""
+    """Fail if tests were skipped and ``--no-skips`` was given."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = bool(reporter and reporter.stats.get("skipped"))
     if skipped and session.config.getoption("--no-skips") and not exitstatus:

@@ -1,4 +1,4 @@
-"""What the first command of the README does: from nothing to an answering service."""
+"""The first command of the README: from nothing to a running service."""
 
 import subprocess
 import tempfile
@@ -8,7 +8,7 @@ from support import MVC, Service, free_port, wait_until
 
 
 def main() -> None:
-    """Create a project with the command, install it, serve it, ask it."""
+    """Create and install a project, serve it, and send it a request."""
     folder = Path(tempfile.mkdtemp(prefix="mvc-demo-")) / "galactic-empire"
     show(f"mvc new {folder} --no-input")
     subprocess.run([MVC, "new", folder, "--no-input"], check=True)

@@ -1,14 +1,13 @@
-"""Types what pages of the documentation say, and compares what is printed.
+"""Runs the commands on pages of the documentation, and compares their output.
 
-A block of the language ``console`` is typed: what stands after ``$``, and after ``>`` for
-further lines of it, is a command, and below it stands what it prints. There ``...`` stands
-for anything, on a line of its own for any number of lines. A command fails only where the
-next one is ``echo $?``. A block with a caption is a file, which is written where the reader
-is; in the language ``diff`` it is edited, and ``@@`` stands between two places of it. All
-other blocks are only read.
+In a ``console`` block, a line after ``$``, continued after ``>``, is a command that is typed;
+the lines below it are its expected output. There ``...`` matches anything, and on a line of
+its own any number of lines. A command can fail only if the next one is ``echo $?``. A block
+with a caption is a file, written relative to the current folder; in the language ``diff`` it
+is an edit of that file, with ``@@`` between hunks. All other blocks are ignored.
 
-Something else may listen on port 8000 of this machine: where the ``MAKEFLAGS`` of a reader
-are ``PORT=...``, which ``make run`` heeds, that port is typed. So is ``OTHER_PORT`` for 8001.
+As port 8000 of this machine can be in use, a reader whose ``MAKEFLAGS`` are ``PORT=...``,
+which ``make run`` respects, types that port instead. ``OTHER_PORT`` likewise replaces 8001.
 """
 
 import os
@@ -22,14 +21,14 @@ from typing import Any, NamedTuple
 
 import pexpect
 
-# What goes on until it is stopped; the reader goes on in another terminal.
-STAYS = re.compile(r"(make|mvc) run\b|python3 -m http\.server\b")
-# The prompt of the shell tells how the last command ended.
+# Commands that run until they are stopped; the reader continues in another terminal.
+SERVERS = re.compile(r"(make|mvc) run\b|python3 -m http\.server\b")
+# The prompt of the shell contains the exit code of the last command.
 PROMPT = r"<<(\d+)>>"
 QUESTION = r" \([^\n]*\): $"
 SECONDS = 1800
 HOST, PORT, OTHER_PORT = "127.0.0.1", "8000", "8001"
-# On a dumb terminal nothing is drawn with escape codes.
+# A dumb terminal receives no escape codes.
 TERMINAL = {"PS1": "<<$?>>", "PS2": "", "TERM": "dumb", "PAGER": "cat"}
 
 
@@ -42,14 +41,14 @@ class Block(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A command, and what is shown below it."""
+    """A command, and its expected output."""
 
     command: str
     output: str
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Find all blocks on a page, those within lists as well."""
+    """Find all blocks on a page, including those within lists."""
     fence = (
         r"^(?P<margin> *)```(?:\{code-block\} )?(?P<language>\w+)\n"
         r"(?: *:caption: (?P<caption>[^\n]+)\n\n)?(?P<content>.*?)^(?P=margin)```$"
@@ -60,13 +59,13 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def steps(block: Block) -> list[Step]:
-    """Tell the commands of a block from what they print."""
+    """Split a block into commands and their output."""
     parts = re.findall(r"^\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", block.content, re.M)
     return [Step(re.sub(r"^> ", "", command, flags=re.M), output) for command, output in parts]
 
 
 def pattern(output: str) -> str:
-    """Return a regular expression for what is shown as printed."""
+    """Return a regular expression that matches the documented output."""
     lines = [
         r"(?:[^\n]*\n)*?"
         if line.strip() == "..."
@@ -77,14 +76,14 @@ def pattern(output: str) -> str:
 
 
 def typed_by_hand(page: Path) -> int:
-    """Return how many lines of files a reader types, without empty ones."""
+    """Return how many nonempty lines of files a reader types."""
     files = [block for block in blocks(page) if block.caption]
     added = {True: r"^\+.*\S", False: r"^.*\S"}
     return sum(len(re.findall(added[it.language == "diff"], it.content, re.M)) for it in files)
 
 
 def edited(text: str, diff: str) -> str:
-    """Return a text as a diff changes it, all of whose places are found once."""
+    """Apply a diff to a text; the context of each hunk must occur exactly once."""
     for hunk in re.split(r"^@@\n", diff, flags=re.M):
         sides = {"-": "", "+": ""}
         for line in hunk.splitlines(keepends=True):
@@ -92,16 +91,16 @@ def edited(text: str, diff: str) -> str:
             sign, content = (line[0], line[1:]) if line.strip() else (" ", line)
             for side in sign if sign != " " else "-+":
                 sides[side] += content
-        assert text.count(sides["-"]) == 1, f"not there, or more than once:\n{hunk}"
+        assert text.count(sides["-"]) == 1, f"does not occur exactly once:\n{hunk}"
         text = text.replace(sides["-"], sides["+"])
     return text
 
 
 class Terminal:
-    """A shell in which a user types, and takes the default wherever a question comes."""
+    """A shell in which a user types commands, and accepts the default of every question."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
-        """Open it in a folder, with these variables beside those of the tests."""
+        """Open it in a folder, with ``variables`` added to those of the tests."""
         self.shell: Any = pexpect.spawn(
             "bash",
             ["--norc", "--noprofile", "--noediting"],
@@ -116,7 +115,7 @@ class Terminal:
 
     @property
     def folder(self) -> Path:
-        """Where the reader is."""
+        """The current folder of the reader."""
         return Path(f"/proc/{self.shell.pid}/cwd").resolve()
 
     def type(self, command: str) -> tuple[int, str]:
@@ -130,24 +129,24 @@ class Terminal:
         return code, printed if printed.endswith("\n") or not printed else f"{printed}\n"
 
     def begin(self, command: str, output: str) -> None:
-        """Type a command that stays, and wait until it has printed this."""
+        """Type a command that keeps running, and wait for this output."""
         self.shell.send(command)
         self.shell.expect(pattern(output).replace("\n", "\r?\n"))
 
     def end(self) -> None:
-        """Interrupt what stays, and close it."""
+        """Interrupt the running command, and close the terminal."""
         self.shell.sendintr()
         self.shell.expect(PROMPT)
         self.shell.close()
 
 
 def lines(text: str) -> str:
-    """Return what is to be seen of what was sent to a terminal."""
+    """Return the visible part of terminal output."""
     return re.sub(r"[^\n]*\r(?!\n)| +$", "", text.replace("\r\n", "\n"), flags=re.M)
 
 
 def follow(page: Path, folder: Path, **variables: str) -> int:
-    """Do what a page says; return how many commands were typed."""
+    """Follow a page; return how many commands were typed."""
     terminal, typed = Terminal(folder, variables), 0
     port = variables.get("MAKEFLAGS", PORT).removeprefix("PORT=")
     other = variables.get("OTHER_PORT", OTHER_PORT)
@@ -157,7 +156,7 @@ def follow(page: Path, folder: Path, **variables: str) -> int:
                 file = terminal.folder / block.caption
                 file.parent.mkdir(parents=True, exist_ok=True)
                 content = block.content.replace(OTHER_PORT, other)
-                # A patch is a diff as well, and a file of its own.
+                # A diff of a file that does not exist is a new patch file.
                 if block.language == "diff" and file.exists():
                     content = edited(file.read_text("utf-8"), content)
                 file.write_text(content, "utf-8")
@@ -165,7 +164,7 @@ def follow(page: Path, folder: Path, **variables: str) -> int:
             typed += len(script)
             for (command, output), following in zip_longest(script, script[1:]):
                 command = command.replace(OTHER_PORT, other)
-                if STAYS.match(command):
+                if SERVERS.match(command):
                     terminal.begin(command, output)
                     terminals.callback(terminal.end)
                     terminal = Terminal(terminal.folder, variables)
@@ -173,8 +172,8 @@ def follow(page: Path, folder: Path, **variables: str) -> int:
                     code, printed = terminal.type(
                         command.replace(f"{HOST}:{PORT}", f"{HOST}:{port}")
                     )
-                    told = code == 0 or (following and following.command == "echo $?\n")
-                    right = re.fullmatch(pattern(output), printed)
-                    assert told and right, f"{command}{printed}[{code}]"
+                    expected = code == 0 or (following and following.command == "echo $?\n")
+                    matches = re.fullmatch(pattern(output), printed)
+                    assert expected and matches, f"{command}{printed}[{code}]"
         terminal.end()
     return typed

@@ -1,6 +1,6 @@
-"""PostgreSQL servers and PgBouncer, and a service that keeps its planets in them.
+"""PostgreSQL servers and PgBouncer, and a service that stores its planets there.
 
-The servers refuse to run as root: as root, the tests run them as another user.
+The servers refuse to run as root, so tests that run as root start them as another user.
 """
 
 import os
@@ -27,13 +27,13 @@ from support import (
     wait_until,
 )
 
-# Who has no rights, on every Linux.
+# The UID of `nobody`, which has no rights on any Linux.
 USER = 65534
 OWNER, ADMINISTRATOR = "moff", "tarkin"
-# It does not come into a URL as it is, and must come into nothing that people read.
+# It must be escaped in URLs, and must not appear in any output.
 PASSWORD = "Grand/Moff@1"
 IN_USE = "Address already in use"
-# Where a test is not about time: so long that a busy machine does not decide it.
+# For tests that are not about timeouts: long enough for a busy machine.
 PATIENT = {"FASTAPI_DATABASE_TIMEOUT": "60"}
 
 LOST = (
@@ -119,14 +119,14 @@ async def create(new: NewPlanet) -> Planet:
 
 
 def as_user() -> list[str]:
-    """Return the words before a command that root may not run."""
+    """Return the prefix of a command that root must run as another user."""
     if os.geteuid():
         return []
     return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
 
 
 def give(path: Path) -> Path:
-    """Make a path belong to the user of the servers."""
+    """Change the owner of a path to the user of the servers."""
     if not os.geteuid():
         os.chown(path, USER, USER)
     return path
@@ -134,7 +134,7 @@ def give(path: Path) -> Path:
 
 @contextmanager
 def users_folder() -> Iterator[Path]:
-    """Make a folder for a server; those of pytest are closed to its user."""
+    """Make a folder for a server, whose user has no access to those of pytest."""
     folder = give(Path(tempfile.mkdtemp(prefix="postgresql-")))
     try:
         yield folder
@@ -144,7 +144,7 @@ def users_folder() -> Iterator[Path]:
 
 @cache
 def programs() -> Path | None:
-    """Return the folder with PostgreSQL's programs; Debian has it in no PATH."""
+    """Return the folder with PostgreSQL's programs, which Debian does not put on the PATH."""
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
@@ -154,27 +154,27 @@ def programs() -> Path | None:
 
 @cache
 def pgbouncer() -> str | None:
-    """Return the path of PgBouncer, which Debian has where administrators look."""
+    """Return the path of PgBouncer, which Debian installs in `/usr/sbin`."""
     return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 def _state(process: int) -> str:
-    """Return the letter of Linux for what a process does."""
+    """Return the one-letter state of a process."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _is_running(process: int) -> bool:
-    """Return whether there is more of a process than its exit code."""
+    """Return whether a process exists and is not a zombie."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return _state(process) != "Z"
     return False
 
 
 class Program:
-    """A server of an ordinary user, that can be stopped and brought back."""
+    """A server run by an ordinary user, which can be stopped and restarted."""
 
     process: subprocess.Popen[bytes]
-    # What it writes into its log when it accepts connections.
+    # The line it logs when it accepts connections.
     ready = ""
 
     def __init__(self, folder: Path) -> None:
@@ -183,7 +183,7 @@ class Program:
         self.has_run = False
 
     def command(self) -> list[str | Path]:
-        """Return what starts it at its port."""
+        """Return the command that starts it at its port."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -192,7 +192,7 @@ class Program:
         self.has_run = True
 
     def _begin(self) -> bool:
-        """Start it, and return whether it runs; another may have taken its port."""
+        """Start it; return False if its port was in use."""
         with self.log.open("ab") as log:
             before = log.tell()
             self.process = subprocess.Popen(
@@ -203,43 +203,43 @@ class Program:
                 stderr=log,
             )
 
-        def said() -> str:
+        def logged() -> str:
             return self.log.read_bytes()[before:].decode()
 
-        wait_until(lambda: self.process.poll() is not None or self.ready in said(), 2 * SECONDS)
+        wait_until(lambda: self.process.poll() is not None or self.ready in logged(), 2 * SECONDS)
         if self.process.poll() is None:
             return True
-        assert IN_USE in said(), said()
+        assert IN_USE in logged(), logged()
         if not self.has_run:
             self.port = free_port()
         return False
 
     def stop(self) -> None:
-        """End it, and the connections to it; do nothing where it does not run."""
+        """Stop it and close its connections; do nothing if it is not running."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             assert self.process.wait(2 * SECONDS) == 0, self.log.read_text("utf-8")
 
     def url(self, database: str, others: str = "", **parameters: str) -> str:
-        """Return the URL of a database, on ``others`` as well, for its owner."""
+        """Return its owner's URL of a database; ``others`` are further hosts to list first."""
         login = f"{OWNER}:{quote(PASSWORD, safe='')}"
         query = f"?{urlencode(parameters)}" if parameters else ""
         return f"postgresql://{login}@{others}127.0.0.1:{self.port}/{database}{query}"
 
 
 class PostgreSQL(Program):
-    """A PostgreSQL server, with an owner of the databases who is no administrator."""
+    """A PostgreSQL server whose databases belong to a role without administrator rights."""
 
     ready = "database system is ready to accept"
 
     def __init__(self, folder: Path, **settings: object) -> None:
-        """Prepare for ``settings``, those of `postgresql.conf`."""
+        """Set ``settings``, those of `postgresql.conf`."""
         super().__init__(folder)
         self.data = folder / "data"
         self.settings = settings
 
     def create(self) -> None:
-        """Make the files and start it for the first time."""
+        """Create the data directory and start it for the first time."""
         options = ("--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256")
         texts = ("--encoding=UTF8", "--locale=C")
         names = (f"--username={ADMINISTRATOR}", f"--pgdata={self.data}")
@@ -248,7 +248,7 @@ class PostgreSQL(Program):
         self.sql(f"CREATE ROLE {OWNER} LOGIN PASSWORD '{PASSWORD}'")
 
     def command(self) -> list[str | Path]:
-        """Return what starts it at its port."""
+        """Return the command that starts it at its port."""
         settings: dict[str, object] = {
             "fsync": "off",
             "listen_addresses": "127.0.0.1",
@@ -273,12 +273,12 @@ class PostgreSQL(Program):
         return run(*self.client("psql", database, *quiet, "-c", statement), cwd=self.folder)
 
     def administrators_url(self) -> str:
-        """Return a URL for those who make databases."""
+        """Return a URL of the role that can create databases."""
         return f"postgresql://{ADMINISTRATOR}@/postgres?host={self.folder}&port={self.port}"
 
     @contextmanager
     def holding(self, statement: str, database: str) -> Iterator[None]:
-        """Execute a statement in a transaction that goes on meanwhile."""
+        """Execute a statement in a transaction that stays open within the block."""
         command = self.client("psql", database, "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1")
         with subprocess.Popen(
             command, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -297,30 +297,30 @@ class PostgreSQL(Program):
         return self.url(database)
 
     def dump(self, database: str) -> str:
-        """Return all that is in a database, as statements."""
+        """Return the contents of a database as statements."""
         dumped = run(*self.client("pg_dump", database, "--inserts"), cwd=self.folder)
-        # Comments have times, and newer programs write a key that is random.
+        # Comments contain times, and newer programs write a random key.
         return "\n".join(x for x in dumped.splitlines() if not x.startswith(("--", "\\")))
 
     def processes(self) -> list[int]:
-        """Return its processes, of which the first starts the others."""
+        """Return its PIDs; the first is that of the parent process."""
         main = self.process.pid
         children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
         return [main, *map(int, children)]
 
     def hang(self) -> None:
-        """Let it accept connections but answer none, until :meth:`resume`."""
+        """Make it accept connections but answer none, until :meth:`resume`."""
         self.process.send_signal(signal.SIGSTOP)
         wait_until(lambda: _state(self.process.pid) == "T")
-        # Meanwhile it gets no other children.
+        # The stopped parent cannot start more children.
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after :meth:`hang`."""
+        """Continue after :meth:`hang`."""
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it at once, also while it hangs, as the loss of a machine does."""
+        """Kill it, even while it hangs, as when a machine is lost."""
         if self.process.poll() is None:
             self.hang()
             processes = self.processes()
@@ -340,7 +340,7 @@ class PostgreSQL(Program):
         wait_until(lambda: self.sql(f"SELECT count(*) {backends}") == "0\n")
 
     def standby(self, folder: Path) -> "PostgreSQL":
-        """Make a copy that follows it, and start that; return when it does."""
+        """Start a standby of it in ``folder``; return it when it replicates."""
         other = PostgreSQL(folder, **self.settings)
         at = ("-h", str(self.folder), "-p", str(self.port), "-U", ADMINISTRATOR)
         how = ("-R", "--checkpoint=fast", "--no-sync")
@@ -350,22 +350,22 @@ class PostgreSQL(Program):
         return other
 
     def promote(self) -> None:
-        """Let a standby become a primary."""
+        """Promote a standby to primary."""
         self.call("pg_ctl", "promote", "-w", "-D", self.data)
 
 
 class PgBouncer(Program):
-    """A pool of transactions before a server."""
+    """A PgBouncer with transaction pooling in front of a server."""
 
     ready = "process up"
 
     def __init__(self, folder: Path, server: PostgreSQL) -> None:
-        """Lead to all databases of ``server``."""
+        """Provide access to all databases of ``server``."""
         super().__init__(folder)
         self.server = server
 
     def command(self) -> list[str | Path]:
-        """Return what starts it at its port."""
+        """Return the command that starts it at its port."""
         settings = {
             "listen_addr": "127.0.0.1",
             "listen_port": self.port,
@@ -373,7 +373,7 @@ class PgBouncer(Program):
             "auth_type": "scram-sha-256",
             "auth_file": self.folder / "users",
             "pool_mode": "transaction",
-            # Fewer than the service has.
+            # Fewer connections than the service opens.
             "default_pool_size": 4,
             "max_client_conn": 100,
         }
@@ -388,10 +388,10 @@ class PgBouncer(Program):
 
 
 class Empire(Project):
-    """A project with planets, in a folder of its own; nothing else is its own."""
+    """A project with planets in its own folder; the environment is shared."""
 
     def db(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """Run a `db` command; nothing that it prints may hold a secret."""
+        """Run a `db` command, whose output must not contain a secret."""
         done = subprocess.run(
             [self.python, "-m", self.package.name, "db", *words],
             cwd=self.path,
@@ -410,14 +410,14 @@ class Empire(Project):
         assert done.returncode == 0, done.stderr
 
     def copy(self, folder: Path) -> "Empire":
-        """Return a copy of the package, to be changed."""
+        """Return a copy of the package that can be changed."""
         copy = Empire(folder / self.path.name, self.answers)
         shutil.copytree(self.package, copy.package)
         (copy.path / ".venv").symlink_to((self.path / ".venv").resolve())
         return copy
 
     def clone(self, folder: Path) -> "Empire":
-        """Return a copy with docs, tests and all else."""
+        """Return a copy of the whole project."""
         clone = Empire(folder / self.path.name, self.answers)
         shutil.copytree(self.path, clone.path, symlinks=True)
         return clone
@@ -438,15 +438,15 @@ class Empire(Project):
         file.write_text("\n".join([*lines, ""]), "utf-8")
 
     def revisions(self) -> list[str]:
-        """Return what has been written, by :meth:`migration` or others."""
+        """Return the names of all migrations."""
         return sorted(file.stem for file in self.package.glob("migrations/versions/[!_]*.py"))
 
 
 class EmpireService(Service):
-    """The service of a project, with a log; in the end all is searched for secrets."""
+    """The service of a project, whose responses and log must not contain secrets."""
 
     def __init__(self, empire: Empire, log: Path, **variables: str) -> None:
-        """Serve, with the project's folder as the current one."""
+        """Serve in the project's folder."""
         self.log = log
         port = free_port()
         logged = ("sh", "-c", 'exec "$@" >>"$0" 2>&1', log)
@@ -460,13 +460,13 @@ class EmpireService(Service):
         check_discretion(f"{answer[1]} {answer[2]}")
         return answer
 
-    def said(self) -> str:
-        """Return all that it has logged."""
+    def logged(self) -> str:
+        """Return the log."""
         return self.log.read_text("utf-8")
 
 
 def check_discretion(text: str) -> None:
-    """Find the password, and whatever has it, in what people can read."""
+    """Fail if a text contains the password, or a traceback that could."""
     assert PASSWORD not in text
     assert quote(PASSWORD, safe="") not in text
     assert "Traceback" not in text, text
@@ -496,7 +496,7 @@ def need_postgresql() -> None:
 
 @contextmanager
 def running(*, tls: trustme.CA | None = None, **settings: object) -> Iterator[PostgreSQL]:
-    """Start a new server, and stop it, whatever state it is in."""
+    """Run a new server, and kill it in the end."""
     need_postgresql()
     with users_folder() as folder:
         secure = certificates(tls, folder, "127.0.0.1") if tls else {}
@@ -511,14 +511,14 @@ def running(*, tls: trustme.CA | None = None, **settings: object) -> Iterator[Po
 
 @pytest.fixture(scope="session")
 def postgresql(authority: trustme.CA) -> Iterator[PostgreSQL]:
-    """A server for all tests, none of which may stop it; it speaks TLS as well."""
+    """A server with TLS for all tests, which must not stop it."""
     with running(tls=authority) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def bouncer(postgresql: PostgreSQL) -> Iterator[PgBouncer]:
-    """A pool of transactions before that server."""
+    """A PgBouncer in front of the shared server."""
     if not pgbouncer():
         pytest.skip("needs PgBouncer")
     with users_folder() as folder:
@@ -551,7 +551,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def bare(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Empire:
-    """A new project, whose environment is that of another, and no migration."""
+    """A new project without migrations, which uses the environment of ``full``."""
     empire = Empire(tmp_path_factory.mktemp("bare") / full.path.name, full.answers)
     shutil.copytree(full.path, empire.path, ignore=shutil.ignore_patterns(".venv"))
     (empire.path / ".venv").symlink_to(full.path / ".venv")
@@ -560,7 +560,7 @@ def bare(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Empire:
 
 @pytest.fixture(scope="session")
 def empire(bare: Empire, tmp_path_factory: pytest.TempPathFactory) -> Empire:
-    """A project with planets, written by hand, and their migration, written by `make`."""
+    """A project with planets written by hand, and a migration generated by `make`."""
     empire = bare.clone(tmp_path_factory.mktemp("empire"))
     (empire.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")
     add_controller(empire.package, "planets", CONTROLLER)
@@ -573,7 +573,7 @@ ServeEmpire = Callable[..., EmpireService]
 
 @contextmanager
 def serving(folder: Path) -> Iterator[ServeEmpire]:
-    """Start services; in the end kill them, and read what they have logged."""
+    """Start services; in the end, kill them and check their logs."""
     services: list[EmpireService] = []
 
     def serve(empire: Empire, *, wait: bool = True, **variables: str) -> EmpireService:
@@ -589,7 +589,7 @@ def serving(folder: Path) -> Iterator[ServeEmpire]:
         for service in services:
             service.kill()
     for service in services:
-        check_discretion(service.said())
+        check_discretion(service.logged())
 
 
 @pytest.fixture

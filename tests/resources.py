@@ -1,4 +1,4 @@
-"""Resources that have every type and every modifier of a field, and a project with them."""
+"""Resources with every type and modifier of a field, and a project that contains them."""
 
 import pytest
 from postgresql import Empire
@@ -34,7 +34,7 @@ RESOURCES = [
         *("author:references?:unique", "order:int?:index"),
     ),
     ("model", "person", "nick_name:str", "--plural", "people"),
-    # Names that the generated modules have themselves.
+    # Names that the generated modules use themselves.
     (
         "scaffold",
         "Location",
@@ -44,7 +44,7 @@ RESOURCES = [
         "text:text?",
         "literal:bool=true",
     ),
-    # No name may have more characters.
+    # Names of the maximum length.
     (
         *("scaffold", "A" + "b" * 29, "--plural", "y" * 30),
         *(f"{'c' * 30}:text?", f"{'d' * 30}:decimal=-1"),

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Make stubs of the two base images of the Dockerfile out of Debian packages, where
-# no image registry can be reached: standins.sh BUILDER RUNTIME INDEX, the names of the
-# images and the URL of the package index that the builder installs from.
+# Build stubs of the two base images of the Dockerfile from Debian packages, for machines
+# without access to an image registry. Usage: standins.sh BUILDER RUNTIME INDEX, with the
+# names of the images and the URL of the package index that the builder installs from.
 set -euo pipefail
 
 builder=$1 runtime=$2 index=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# The format is apt's, not the shell's.
+# apt expands the format, not the shell.
 # shellcheck disable=SC2016
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 '/debian/\?$' || true)
 trust=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
@@ -24,7 +24,7 @@ commit() { # NAME CONFIGURATION
     buildah commit --quiet --rm "$container" "$name" >/dev/null
 }
 
-# As the official image of Python: the interpreter and pip that PATH finds are in /usr/local.
+# As in the official Python image, the interpreter and pip on the PATH are in /usr/local.
 packages minbase python3-venv,ca-certificates >"$work/builder.tar"
 container=$(buildah from scratch)
 buildah add --quiet "$container" "$work/builder.tar" / >/dev/null
@@ -36,7 +36,7 @@ install -D /dev/stdin "$root/etc/uv/uv.toml" <<<"index-url = \"$index\""
 commit "$builder" --env PATH=/usr/local/bin:/usr/bin:/bin \
     --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 
-# As the distroless image: the interpreter, what it loads, and nothing that starts another.
+# As in the distroless image: the interpreter, its libraries, and no other programs.
 packages extract base-files,netbase,tzdata,python3-minimal,libpython3-stdlib,libstdc++6 >"$work/runtime.tar"
 container=$(buildah from scratch)
 buildah add --quiet "$container" "$work/runtime.tar" / >/dev/null

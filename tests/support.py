@@ -1,4 +1,4 @@
-"""What several test modules share: bakes, environments, processes, ports."""
+"""Helpers that several test modules share: bakes, environments, processes, ports."""
 
 import importlib.util
 import itertools
@@ -27,8 +27,8 @@ PUBLIC_URL = "https://github.com/org/fastapi-mvc-template"
 MVC = Path(sys.executable).with_name("mvc")
 SECONDS = 30
 
-# Python runs it first of all: it sends itself a signal before one of the steps of these
-# kinds, as far as they are about the places that are named; or the step fails.
+# A `sitecustomize` module: before step number AT among the audit events in KINDS whose
+# arguments match PLACES, the process sends itself SIGNAL, or the step fails if that is 0.
 STEPS = """
 import os, re, sys
 taken = 0
@@ -44,24 +44,24 @@ KINDS, PLACES = os.environ["KINDS"].split(), os.environ["PLACES"]
 AT, SIGNAL = int(os.environ["AT"]), int(os.environ["SIGNAL"])
 sys.addaudithook(step)
 """
-# The steps in which a command changes what is in a folder.
+# The audit events of changes to the contents of a folder.
 KINDS = "os.link os.mkdir os.remove os.rename os.rmdir"
 
-# An address where nothing listens: whatever would fetch something fails.
+# A proxy address where nothing listens, so that every download fails.
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
 
-# What `/api/ready` answers, and what it does without the Redis that it needs.
+# The answer of `/api/ready`, and that of a service that cannot connect to Redis.
 OK = (200, '{"status":"ok"}')
 LOST = (
     502,
     '{"error":{"code":502,"message":"Could not connect to Redis","status":"BAD_GATEWAY"}}',
 )
-# Where a test is not about time: so long that a busy machine does not decide it.
+# For tests that are not about timeouts: long enough for a busy machine.
 PATIENT = {"FASTAPI_REDIS_TIMEOUT": "20"}
-# What was stopped may be started again at its port.
+# No port is given out twice, because a stopped server can be restarted at its port.
 GIVEN_PORTS: set[int] = set()
 
-# What the documentation generates first of all.
+# The first generator command in the documentation.
 MARKET = ("controller", "stock_market", "ticker", "buy:post", "sell:delete")
 
 QUESTIONS: dict[str, Any] = {
@@ -71,7 +71,7 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
-# What a service measures: the type, and the labels that the service itself gives.
+# The metrics of a service: the type, and the labels that the service itself sets.
 METRICS: dict[str, tuple[str, frozenset[str]]] = {
     "http_request_duration_seconds": ("histogram", frozenset({"method", "route", "status"})),
     "http_requests_in_progress": ("gauge", frozenset()),
@@ -85,8 +85,8 @@ METRICS: dict[str, tuple[str, frozenset[str]]] = {
     "service_start_time_seconds": ("gauge", frozenset()),
     "service_info": ("gauge", frozenset({"version", "python"})),
 }
-# What formatters and linters read; what the code of a service is, and its tests; and what
-# starts it beside other containers.
+# Paths of the files that formatters and linters read; of the code and tests of a service;
+# and of the files that start it with other containers.
 PYTHON = r".*\.py|pyproject\.toml"
 CODE = r"(?!docs/|scripts/|tests/unit/test_chart\.py).*\.py|pyproject\.toml"
 COMPOSED = r"compose\.yaml"
@@ -105,7 +105,7 @@ FEATURES: dict[tuple[str, Any], list[str]] = load(ROOT / "hooks/post_gen_project
 
 
 def combinations() -> list[dict[str, Any]]:
-    """Return every combination of answers that decides which files there are."""
+    """Return every combination of the answers that affect which files a project has."""
     deciding = {key for key, _ in FEATURES}
     choices = {
         key: [True, False] if isinstance(value, bool) else value
@@ -118,10 +118,10 @@ def combinations() -> list[dict[str, Any]]:
 
 
 def representatives(paths: str) -> list[dict[str, Any]]:
-    """Return a combination for each set of files whose paths match a regular expression.
+    """Return the combinations of answers that affect files whose paths match a regex.
 
-    All other answers are the defaults: what reads only these files would only say again what
-    it said of one of them. `test_bake.py` holds that against every combination.
+    All other answers are the defaults, because checks of only these files would repeat the
+    same results. `test_bake.py` verifies that against every combination.
     """
     names = {"project_slug": "galactic-empire", "package_name": "galactic_empire"}
     matching = {}
@@ -148,8 +148,8 @@ def representatives(paths: str) -> list[dict[str, Any]]:
 
 
 def covering(strength: int, among: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a few of some combinations, in which any ``strength`` answers meet that can."""
-    # What all answer alike meets whatever is chosen.
+    """Return a few combinations that cover every possible set of ``strength`` answers."""
+    # An answer that is the same in all combinations is always covered.
     deciding = [key for key in among[0] if any(each[key] != among[0][key] for each in among)]
     met = [tuples(strength, {key: each[key] for key in deciding}) for each in among]
     left = set().union(*met)
@@ -162,16 +162,16 @@ def covering(strength: int, among: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def tuples(size: int, answers: dict[str, Any]) -> set[tuple[tuple[str, Any], ...]]:
-    """Return all selections of so many answers of a combination."""
+    """Return all subsets of ``size`` answers of a combination."""
     return {*itertools.combinations(answers.items(), size)}
 
 
-# The projects that generators add to: what is generated depends on the package alone.
+# The projects to run generators in: generated code depends on the package alone.
 GROWN = covering(2, representatives(r"galactic_empire/.*"))
 
 
 def label(answers: dict[str, Any]) -> str:
-    """Name a combination for people: ``poetry +redis -aiohttp``."""
+    """Return a readable name of a combination, such as ``poetry +redis -aiohttp``."""
     signs = {True: "+", False: "-"}
     return " ".join(
         signs[value] + key if isinstance(value, bool) else value for key, value in answers.items()
@@ -180,7 +180,7 @@ def label(answers: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Baked:
-    """A project that was baked; shared by tests, so that no test may write into it."""
+    """A baked project that tests share, and therefore must not write to."""
 
     path: Path
     answers: dict[str, Any]
@@ -218,7 +218,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Project(Baked):
-    """A project of its own for one test, with an environment in which everything runs."""
+    """A project for one test alone, with an environment in which everything runs."""
 
     def make(self, *words: str, **variables: str) -> str:
         """Run make verbs, which must succeed; return what they printed."""
@@ -231,7 +231,7 @@ class Project(Baked):
 
 
 def fuzz(service: "Service", folder: Path, *options: str) -> None:
-    """Let Schemathesis look for an answer that the service does not declare."""
+    """Let Schemathesis look for responses that the service does not declare."""
     run(
         *(Path(sys.executable).with_name("st"), "run"),
         f"http://127.0.0.1:{service.port}/openapi.json",
@@ -242,17 +242,17 @@ def fuzz(service: "Service", folder: Path, *options: str) -> None:
 
 
 def remember(baked: Baked) -> None:
-    """Write what cruft keeps in a project, of the one that cookiecutter made."""
+    """Write the `.cruft.json` that a project baked by cookiecutter lacks."""
     public = {key: value for key, value in baked.answers.items() if not key.startswith("_")}
     state = {"template": str(ROOT), "commit": "0" * 40, "context": {"cookiecutter": public}}
     (baked.path / ".cruft.json").write_text(json.dumps(state), "utf-8")
 
 
 class Server:
-    """Something on this machine that is asked over HTTP."""
+    """An HTTP server on this machine."""
 
     def __init__(self, port: int) -> None:
-        """Ask at ``port`` of 127.0.0.1."""
+        """Send requests to ``port`` of 127.0.0.1."""
         self.port = port
 
     def get(self, path: str, timeout: float = SECONDS) -> tuple[int, str]:
@@ -285,7 +285,7 @@ class Server:
 
 
 class Service(Server):
-    """A running service, with its workers in a process group of their own."""
+    """A running service, in a session of its own together with its workers."""
 
     def __init__(
         self,
@@ -294,7 +294,7 @@ class Service(Server):
         variables: Mapping[str, str],
         cwd: Path | None = None,
     ) -> None:
-        """Start ``command``, which is to listen on ``port``."""
+        """Start ``command``, which must listen on ``port``."""
         super().__init__(port)
         self.process = subprocess.Popen(
             command,
@@ -323,30 +323,30 @@ class Service(Server):
         return cls([python, *words], port, variables, Path(cwd))
 
     def answers(self, path: str = "/api/live", status: int = 200) -> bool:
-        """Return whether the service, which must still run, does so."""
+        """Return whether ``path`` is answered with ``status``; fail if the service exited."""
         assert self.process.poll() is None, f"the service exited {self.process.returncode}"
         return super().answers(path, status)
 
     def workers(self) -> set[int]:
-        """Return the processes of the workers."""
+        """Return the PIDs of the workers."""
         master = self.process.pid
         children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
         return set(map(int, children))
 
     def stop(self) -> int:
-        """Ask the master to stop; return its exit code."""
+        """Send SIGTERM to the master; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
 
     def kill(self) -> None:
-        """End the master and its workers, whatever state they are in."""
+        """Kill the master and its workers."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 class RedisServer:
-    """A redis-server, or a Sentinel, that can be hung, ended and brought back."""
+    """A redis-server, or a Sentinel, that can be suspended, killed and restarted."""
 
     process: subprocess.Popen[bytes]
 
@@ -359,12 +359,12 @@ class RedisServer:
         port: int | None = None,
         tls: Path | None = None,
     ) -> None:
-        """Write the configuration, of which ``lines`` are a part; any port unless given.
+        """Write the configuration, which includes ``lines``; the default port is a free one.
 
-        With ``tls``, a folder of certificates, it speaks nothing else, to others as well.
+        With ``tls``, a folder of certificates, every connection uses TLS, replication too.
         """
         self.host, self.port, self.tls = host, port or free_port(), tls
-        # A Sentinel keeps its state in this file; it refuses what is about data.
+        # A Sentinel keeps its state in this file, and rejects settings about data.
         data = [] if sentinel else ['save ""', "repl-diskless-sync-delay 0"]
         listening = [f"port {self.port}"]
         if tls:
@@ -393,7 +393,7 @@ class RedisServer:
         return False
 
     def send(self, *words: str) -> str:
-        """Send a command; return the answer as people read it."""
+        """Send a command; return the output of redis-cli."""
         tls = ("--tls", "--cacert", self.tls / "ca-cert.pem") if self.tls else ()
         return run("redis-cli", "-h", self.host, "-p", str(self.port), *tls, *words, cwd=ROOT)
 
@@ -402,17 +402,17 @@ class RedisServer:
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after :meth:`hang`."""
+        """Continue after :meth:`hang`."""
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it at once, also while it hangs."""
+        """Kill it, even while it hangs."""
         self.process.kill()
         self.process.wait()
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings of a service that uses it."""
+        """The environment variables of a service that uses it."""
         return {"FASTAPI_USE_REDIS": "true", "FASTAPI_REDIS_PORT": str(self.port)}
 
 
@@ -437,7 +437,7 @@ class UnixConnection(HTTPConnection):
 
 
 def listens(connection: HTTPConnection) -> bool:
-    """Return whether the other side accepts."""
+    """Return whether the connection is accepted."""
     with suppress(OSError), closing(connection):
         connection.connect()
         return True
@@ -445,7 +445,7 @@ def listens(connection: HTTPConnection) -> bool:
 
 
 def free_port() -> int:
-    """Return a TCP port of this machine that is free, and another one each time."""
+    """Return a free TCP port of this machine, a different one each time."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port: int = server.getsockname()[1]
@@ -455,17 +455,17 @@ def free_port() -> int:
 
 
 def interrupt(terminal: "pexpect.spawn[str]") -> None:
-    """Type Ctrl-C until it is heard, and hold the end of the command against its exit code.
+    """Type Ctrl-C until the command ends, which must exit with 130.
 
-    Python misses one that comes just before it reads a line.
+    Python misses a Ctrl-C that comes just before it reads a line.
     """
-    heard: list[Any] = ["Interrupted", pexpect.TIMEOUT]
+    expected: list[Any] = ["Interrupted", pexpect.TIMEOUT]
 
-    def is_heard() -> bool:
+    def is_interrupted() -> bool:
         terminal.sendintr()
-        return terminal.expect(heard, timeout=10) == 0
+        return terminal.expect(expected, timeout=10) == 0
 
-    wait_until(is_heard, seconds=60)
+    wait_until(is_interrupted, seconds=60)
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130
@@ -480,7 +480,7 @@ def wait_until(condition: Callable[[], object], seconds: float = SECONDS) -> Non
 
 
 def serve_once(python: Path) -> None:
-    """Start the service that is installed beside ``python``; it must answer, and stop."""
+    """Start the service that is installed beside ``python``; it must answer and then stop."""
     quiet = {"FASTAPI_GUNICORN_LOG_LEVEL": "warning"}
     service = Service.of(python, "galactic_empire", cwd=str(python.parent), **quiet)
     try:
@@ -502,8 +502,8 @@ def add_controller(package: Path, name: str, code: str) -> None:
 def with_controller(project: Project, folder: Path, code: str) -> dict[str, str]:
     """Copy the package into ``folder`` and add a controller ``planets``.
 
-    Return the variables that make a service of ``project`` run the copy, which needs no
-    environment of its own.
+    Return the variables that make a service of ``project`` run the copy with the
+    environment of ``project``.
     """
     package = shutil.copytree(project.package, folder / project.package.name)
     add_controller(package, "planets", code)
@@ -532,7 +532,7 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def commit(repository: Path, message: str) -> None:
-    """Commit everything in a work tree, under an identity that does not matter."""
+    """Commit everything in a work tree, with a dummy identity."""
     identity = ["-c", "user.name=Developer", "-c", "user.email=developer@example.com"]
     run("git", "add", "--all", cwd=repository)
     run("git", *identity, "commit", "--quiet", "-m", message, cwd=repository)
@@ -545,7 +545,7 @@ def unmerged(project: Path) -> list[str]:
 
 
 def commit_template(folder: Path) -> None:
-    """Commit the template of the work tree, changed files included, to a repository."""
+    """Commit the template of the work tree, with uncommitted changes, to a new repository."""
     folder.mkdir()
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
     for name in filter(None, listed.split("\0")):
@@ -557,14 +557,14 @@ def commit_template(folder: Path) -> None:
 
 
 class Entry(NamedTuple):
-    """What there is at a path: its content, where a link leads, or None for a folder."""
+    """The content of a file, the target of a link, or None for a folder."""
 
     mode: int
     content: bytes | None
 
 
 def snapshot(folder: Path) -> dict[str, Entry]:
-    """Return all that is in a folder: files, links and folders, those of git as well."""
+    """Return all files, links and folders below a folder, including git's."""
     found = {}
     for path in folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else None
@@ -575,7 +575,7 @@ def snapshot(folder: Path) -> dict[str, Entry]:
 
 
 def tree(folder: Path) -> dict[str, Entry]:
-    """Return every file and link of a project, but for those of git."""
+    """Return every file and link of a project, except git's."""
     return {
         path: entry
         for path, entry in snapshot(folder).items()
@@ -584,12 +584,12 @@ def tree(folder: Path) -> dict[str, Entry]:
 
 
 def folders(path: Path) -> set[str]:
-    """Return every folder."""
+    """Return every folder below a path."""
     return {name for name, entry in snapshot(path).items() if entry.content is None}
 
 
 def sets(answers: Mapping[str, Any]) -> list[str]:
-    """Return the options that give these answers to ``mvc``."""
+    """Return the ``mvc`` options that set these answers."""
     return [word for key, value in answers.items() for word in ("--set", f"{key}={value}")]
 
 
@@ -652,7 +652,7 @@ def disturbing_itself(
 ) -> dict[str, str]:
     """Return the variables that make a command send itself a signal before one of its steps.
 
-    With the signal 0 the step fails instead, as on a disk that is full.
+    With the signal 0 the step fails instead, as on a full disk.
     """
     (folder / "sitecustomize.py").write_text(STEPS)
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
@@ -677,7 +677,7 @@ def uv(*arguments: str | Path, cwd: Path) -> str:
 
 
 def environment(folder: Path, *packages: str | Path, python: str = sys.executable) -> Path:
-    """Make an environment in ``folder`` and install into it; return its interpreter."""
+    """Create an environment in ``folder`` and install into it; return its interpreter."""
     uv("venv", "--quiet", "--python", python, folder, cwd=ROOT)
     interpreter = folder / "bin/python"
     uv("pip", "install", "--quiet", "--python", interpreter, *packages, cwd=folder)
@@ -686,7 +686,7 @@ def environment(folder: Path, *packages: str | Path, python: str = sys.executabl
 
 @cache
 def interpreters() -> dict[str, str]:
-    """Return the Pythons of this machine that the project supports, by version."""
+    """Return the supported Python interpreters of this machine, by version."""
     found = {}
     for version in ("3.11", "3.12", "3.13", "3.14"):
         candidates = [

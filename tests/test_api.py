@@ -1,4 +1,4 @@
-"""What the service answers over HTTP, against what it declares and what it documents."""
+"""The HTTP answers of the service, compared with its OpenAPI schema and documentation."""
 
 import json
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from support import PATIENT, Project, Service, fuzz, wait_until, with_controller
 
 SECRET = "the-plans-of-the-death-star"
 
-# Of types that Pydantic reads as JSON Schema does. Of numbers it does not: it takes "+1.0"
-# in a path and `false` in a body for an integer or, made strict, refuses 1.0.
+# It uses only types that Pydantic validates as JSON Schema does. Numbers differ: Pydantic
+# accepts "+1.0" in a path and `false` in a body as integers or, if strict, refuses 1.0.
 CONTROLLER = f"""
 from typing import Annotated, Literal
 
@@ -61,14 +61,14 @@ async def lose() -> None:
 
 @pytest.fixture(scope="module")
 def changed(full: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The variables that serve the full project with one more controller."""
+    """The variables that serve the full project with an additional controller."""
     return with_controller(full, tmp_path_factory.mktemp("changed"), CONTROLLER)
 
 
 @pytest.fixture(scope="module")
 def api(full: Project, changed: dict[str, str]) -> Iterator[Service]:
-    """A service with one more controller, which all tests ask."""
-    # The default database is a file in the folder from which it was started.
+    """A service with an additional controller, shared by all tests."""
+    # The default database is a file in the current folder of the service.
     folder = changed["PYTHONPATH"]
     service = Service.of(full.python, full.package.name, cwd=folder, **changed)
     try:
@@ -80,7 +80,7 @@ def api(full: Project, changed: dict[str, str]) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def openapi(api: Service) -> dict[str, Any]:
-    """What the service says about itself."""
+    """The OpenAPI schema of the service."""
     document: dict[str, Any] = json.loads(api.get("/openapi.json")[1])
     return document
 
@@ -94,7 +94,7 @@ def test_fuzzer_finds_nothing(full: Project, serve: Serve, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_fuzzer_finds_nothing_beside_redis(
+def test_fuzzer_finds_nothing_with_redis(
     full: Project, serve: Serve, redis_server: StartRedis, tmp_path: Path
 ) -> None:
     service = serve(full, **redis_server().variables, **PATIENT)
@@ -125,7 +125,7 @@ def test_every_operation_declares_the_shape_of_errors(openapi: dict[str, Any]) -
     for responses in operations.values():
         assert responses["4XX"]["content"] == responses["5XX"]["content"] == shape
     assert operations["get", "/api/ready"]["502"]["content"] == shape
-    # FastAPI declares this one where it is not told better.
+    # FastAPI declares this one by default.
     assert "HTTPValidationError" not in json.dumps(openapi)
 
 
@@ -141,7 +141,7 @@ def ask(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Send a request; hold the answer against the declared schema; return it."""
+    """Send a request, whose error must match the declared schema; return status and body."""
     status, text, received = service.request(method, path, body, headers)
     assert received["Content-Type"] == "application/json"
     schema = {"$ref": "#/components/schemas/ErrorResponse", "components": openapi["components"]}
@@ -160,7 +160,7 @@ def ask(
             ("POST", "/api/planets/fail"),
             *(500, "Internal Server Error", "INTERNAL_SERVER_ERROR"),
         ),
-        # No UTF-8, and nested too deeply to be read.
+        # Invalid UTF-8, and JSON that is nested too deeply.
         (put(b'"\xff"'), 400, "There was an error parsing the body", "BAD_REQUEST"),
         (put(b"[" * 100_000), 400, "There was an error parsing the body", "BAD_REQUEST"),
         (
@@ -199,7 +199,7 @@ def test_details_and_headers_of_a_controller_are_kept(
     assert received["Retry-After"] == "120"
 
 
-def test_wrong_method_names_the_right_ones(api: Service) -> None:
+def test_wrong_method_is_answered_with_the_allowed_ones(api: Service) -> None:
     assert api.request("POST", "/api/live")[2]["Allow"] == "GET, HEAD"
     assert api.request("POST", "/api/planets/endor")[2]["Allow"] == "GET, PUT"
 
@@ -218,7 +218,7 @@ def test_wrong_method_names_the_right_ones(api: Service) -> None:
         (put(b'{"title": "Endor"}', content_type="text/plain"), ["body"]),
     ],
 )
-def test_invalid_request_tells_where_but_not_what(
+def test_invalid_request_is_described_without_its_values(
     api: Service, openapi: dict[str, Any], request_: tuple[Any, ...], loc: list[Any]
 ) -> None:
     status, body = ask(api, openapi, *request_)
@@ -233,14 +233,14 @@ def test_invalid_request_tells_where_but_not_what(
     assert SECRET not in body
 
 
-def test_what_is_no_http_for_the_server_is_told_nothing(api: Service) -> None:
+def test_answer_to_invalid_http_contains_no_details(api: Service) -> None:
     # The server reads 64 KiB of a request line; the application never sees this request.
     status, body, _ = api.request("GET", "/" + SECRET * 4000)
 
     assert (status, body) == (400, "Invalid HTTP request received.")
 
 
-def test_unexpected_exception_is_logged_and_not_told(
+def test_unexpected_exception_is_logged_and_not_disclosed(
     full: Project, serve: Serve, changed: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     service = serve(full, **changed)

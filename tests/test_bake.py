@@ -1,4 +1,4 @@
-"""What falls out of the template, whatever was chosen."""
+"""New projects, for all combinations of answers."""
 
 import json
 import re
@@ -32,7 +32,7 @@ from support import (
 )
 
 BIN = Path(sys.executable).parent
-# What gives a feature away, where it is not its name alone; Redis has databases, too.
+# Words that mention a feature, if not only its name; "database" is also a term of Redis.
 SIGNS = {
     "database": ["sqlalchemy", "alembic", "postgres", "sqlite", "migration", "asyncpg"],
     "helm": ["helm", "chart"],
@@ -62,7 +62,7 @@ def test_files_are_those_of_the_chosen_features(every: list[Baked]) -> None:
 
 
 def deciding(baked: Baked) -> dict[str, Any]:
-    """Return the answers of a project that decide which files it has."""
+    """Return the answers of a project that affect which files it has."""
     return {key: baked.answers[key] for key in combinations()[0]}
 
 
@@ -81,9 +81,7 @@ def test_sample_texts_suit_a_company(bake: Bake) -> None:
 
 
 @pytest.mark.parametrize("paths", [PYTHON, CODE, COMPOSED])
-def test_representatives_stand_for_all_that_is_baked(
-    bake: Bake, every: list[Baked], paths: str
-) -> None:
+def test_representatives_cover_all_projects(bake: Bake, every: list[Baked], paths: str) -> None:
     def contents(baked: Baked) -> dict[str, bytes]:
         files = baked.files().items()
         return {path: file.read_bytes() for path, file in files if re.fullmatch(paths, path)}
@@ -94,7 +92,7 @@ def test_representatives_stand_for_all_that_is_baked(
 
 
 @pytest.mark.parametrize("strength", [2, 3])
-def test_so_many_answers_meet(strength: int) -> None:
+def test_every_tuple_of_answers_is_covered(strength: int) -> None:
     def met(chosen: list[dict[str, Any]]) -> set[Any]:
         return {each for answers in chosen for each in tuples(strength, answers)}
 
@@ -141,11 +139,11 @@ def check_style(baked: Baked) -> None:
     ],
     ids=["shortest", "longest"],
 )
-def test_names_of_any_length_keep_the_format(bake: Bake, names: dict[str, str]) -> None:
+def test_names_of_any_length_keep_the_code_formatted(bake: Bake, names: dict[str, str]) -> None:
     check_style(bake(**names))
 
 
-def test_links_lead_somewhere(every: list[Baked]) -> None:
+def test_links_have_existing_targets(every: list[Baked]) -> None:
     dead = set()
     for baked in every:
         for path, file in baked.files().items():
@@ -232,7 +230,7 @@ def test_three_ways_give_the_same_files(
     run(MVC, *new, repository, *sets(answers), cwd=tmp_path)
 
     one, two, three = (tree(tmp_path / way / "galactic-empire") for way in ("one", "two", "three"))
-    # What cruft alone writes names where the template was taken from.
+    # Only cruft writes this file, which names the location of the template.
     two.pop(".cruft.json")
     three.pop(".cruft.json")
     assert one == two == three

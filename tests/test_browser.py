@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 WIDTHS = (1280, 390)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-# What sticks out on the right. What scrolls by itself, such as code and wide tables, is
-# fine; the theme hides that a page is too wide, and scrolls the content as a whole.
-STICKING_OUT = """() => {
+# Elements that overflow on the right, unless they scroll by themselves, as code and wide
+# tables do. The theme hides that a page is too wide by scrolling the whole content.
+OVERFLOWING = """() => {
   const content = document.querySelector(".content");
   const edge = content.getBoundingClientRect().right;
   const scrolls = (element) => element !== content && (
@@ -30,8 +30,8 @@ STICKING_OUT = """() => {
   ).map((element) => element.outerHTML).concat(edge > innerWidth ? ["the page"] : []);
 }"""
 AXE = ROOT / ".tools/npm/node_modules/axe-core/axe.min.js"
-# What keeps a reader from the text; the rest of a page, and lists of pages, are made
-# by the theme and Sphinx. Browsers of today let the keyboard reach what scrolls.
+# Accessibility violations in the text; the rest of a page, and lists of pages, come from
+# the theme and Sphinx. Current browsers make scrollable elements focusable by keyboard.
 BARRIERS = """async () => {
   const text = {include: "article", exclude: ".toctree-wrapper"};
   const rules = {"scrollable-region-focusable": {enabled: false}};
@@ -42,7 +42,7 @@ BARRIERS = """async () => {
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and says nothing about it."""
+    """Serves files without logging."""
 
     def log_message(self, *_arguments: object) -> None: ...
 
@@ -58,13 +58,13 @@ def serving(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser of this machine."""
+    """A browser installed on this machine."""
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next(filter(None, map(shutil.which, names)), None)
     if not program:
         pytest.skip("needs chromium")
     with sync_playwright() as playwright:
-        # Its sandbox refuses root, as which the tests run in containers.
+        # Its sandbox refuses to run as root, as tests in containers do.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -83,20 +83,20 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def pages(site: Path) -> list[str]:
-    """Return the names of all pages but for Sphinx's indices, to which no page leads."""
+    """Return the names of all pages except Sphinx's indices, to which no page links."""
     found = {file.relative_to(site).as_posix() for file in site.rglob("*.html")}
     return sorted(found - {"genindex.html", "py-modindex.html"})
 
 
 @contextmanager
 def opened(browser: Browser, width: int, scheme: Literal["light", "dark"]) -> Iterator[Page]:
-    """Open a window; whatever it complains of is a failure."""
+    """Open a window; any error in it is a failure."""
     complaints: list[Any] = []
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.on("console", lambda it: complaints.append(it.text) if it.type == "error" else None)
     page.on("pageerror", lambda it: complaints.append(it))
-    # What the next page interrupts has not failed.
+    # Requests aborted by navigating to the next page are not failures.
     page.on(
         "requestfailed",
         lambda it: None if "ABORTED" in (it.failure or "") else complaints.append(it.url),
@@ -107,7 +107,7 @@ def opened(browser: Browser, width: int, scheme: Literal["light", "dark"]) -> It
 
 
 @pytest.mark.parametrize("site", ["ours", "project"], indirect=True)
-def test_documentation_is_read_on_every_screen(browser: Browser, site: Path) -> None:
+def test_documentation_is_readable_on_every_screen(browser: Browser, site: Path) -> None:
     [settings] = site.rglob("settings.html")
     names = ["index.html", settings.relative_to(site).as_posix(), "search.html?q=sentinel"]
     with serving(site) as url:
@@ -115,7 +115,7 @@ def test_documentation_is_read_on_every_screen(browser: Browser, site: Path) -> 
             with opened(browser, width, scheme) as page:
                 page.goto(url + name)
                 page.wait_for_load_state("networkidle")
-                assert page.evaluate(STICKING_OUT) == [], (width, scheme, name)
+                assert page.evaluate(OVERFLOWING) == [], (width, scheme, name)
                 if "search" in name:
                     page.locator("#search-results li a").first.click()
                     page.wait_for_url(lambda url: "search" not in url)
@@ -123,21 +123,21 @@ def test_documentation_is_read_on_every_screen(browser: Browser, site: Path) -> 
 
 
 @pytest.mark.parametrize("site", ["ours", "project"], indirect=True)
-def test_no_page_is_wider_than_a_telephone(browser: Browser, site: Path) -> None:
+def test_no_page_is_wider_than_a_phone(browser: Browser, site: Path) -> None:
     with serving(site) as url, opened(browser, min(WIDTHS), "dark") as page:
         for name in pages(site):
             page.goto(url + name)
-            assert page.evaluate(STICKING_OUT) == [], name
+            assert page.evaluate(OVERFLOWING) == [], name
 
 
 @pytest.mark.parametrize("site", ["ours", "project"], indirect=True)
-def test_no_page_keeps_anybody_from_reading_it(browser: Browser, site: Path) -> None:
+def test_every_page_is_accessible(browser: Browser, site: Path) -> None:
     if not AXE.exists():
         pytest.skip("needs axe-core: bash tests/npm.sh")
     with serving(site) as url:
         for scheme in SCHEMES:
             with opened(browser, max(WIDTHS), scheme) as page:
-                # The pages that Sphinx makes of docstrings are the theme's.
+                # The markup of pages that Sphinx generates from docstrings is the theme's.
                 for name in (it for it in pages(site) if not it.startswith("api/")):
                     page.goto(url + name)
                     page.add_script_tag(path=AXE)

@@ -1,4 +1,4 @@
-"""The chart, through Helm 3 and Helm 4: what it renders, and what it refuses."""
+"""The chart, rendered with Helm 3 and Helm 4: its resources, and the values it refuses."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
 KUBERNETES = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 CHECKOV = "checkov==3.3.30"
-# Resources that extend Kubernetes: its own schemas know nothing of them.
+# Custom resources, which are not in the schemas of Kubernetes.
 EXTENSIONS = {
     *("Cluster", "HTTPRoute", "PodMonitor", "PrometheusRule"),
     *("RedisReplication", "ScheduledBackup"),
@@ -58,7 +58,7 @@ features = pytest.mark.parametrize("answers", FEATURES, ids=label)
 
 @pytest.fixture(scope="module")
 def rendered(charts: Callable[..., Chart]) -> list[Resource]:
-    """Return every resource of every case, once each."""
+    """Return the distinct resources of all cases."""
     unique = {
         json.dumps(resource): resource
         for answers in FEATURES
@@ -88,7 +88,7 @@ def test_both_engines_render_the_same(charts: Callable[..., Chart]) -> None:
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_resources_are_what_kubernetes_takes(
+def test_resources_match_the_schemas_of_kubernetes(
     rendered: list[Resource], tmp_path: Path, version: str
 ) -> None:
     known = [resource for resource in rendered if resource["kind"] not in EXTENSIONS]
@@ -110,7 +110,7 @@ def test_resources_are_what_kubernetes_takes(
     }
 
 
-def test_replication_is_what_the_operator_takes(rendered: list[Resource]) -> None:
+def test_replication_matches_the_schema_of_the_operator(rendered: list[Resource]) -> None:
     schema = validator("redisreplication.v1beta2")
     replications = find(rendered, "RedisReplication")
 
@@ -224,7 +224,7 @@ def test_autoscaling_that_cannot_work_is_refused(
     assert chart.template(engine, off).returncode == 0
 
 
-def test_what_a_cluster_gives_itself_can_be_left_out(chart: Chart) -> None:
+def test_ids_that_a_cluster_assigns_can_be_left_out(chart: Chart) -> None:
     none = {"runAsUser": None, "runAsGroup": None}
     values = {"podSecurityContext": none, **MODES["operator"]}
 
@@ -239,7 +239,7 @@ def test_what_a_cluster_gives_itself_can_be_left_out(chart: Chart) -> None:
         assert spec == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
-def test_redis_is_placed_as_the_values_say(chart: Chart) -> None:
+def test_placement_of_redis_follows_the_values(chart: Chart) -> None:
     [replication] = find(chart.render(MODES["operator"]), "RedisReplication")
 
     for spec in (replication["spec"], replication["spec"]["sentinel"]):
@@ -265,14 +265,14 @@ def test_deployment_is_complete_without_values(chart: Chart) -> None:
     assert deployment["metadata"]["name"] == "prod-galactic-empire"
     assert deployment["spec"]["revisionHistoryLimit"] == 10
     assert deployment["spec"]["progressDeadlineSeconds"] == 600
-    # More than many uploads at once take, since a pod beyond it is evicted.
+    # Enough for many uploads at once, because a pod that exceeds it is evicted.
     assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
     [replication] = find(resources, "RedisReplication")
     for placed in (spec, replication["spec"], replication["spec"]["sentinel"]):
         assert not {"priorityClassName", "nodeSelector", "tolerations"} & placed.keys()
 
 
-def test_deployment_is_what_the_values_say(chart: Chart) -> None:
+def test_deployment_follows_the_values(chart: Chart) -> None:
     values = {
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 60,
@@ -299,7 +299,7 @@ def test_deployment_is_what_the_values_say(chart: Chart) -> None:
         assert constraint["matchLabelKeys"] == ["pod-template-hash"]
 
 
-def test_pods_ask_for_the_memory_that_is_their_limit(chart: Chart) -> None:
+def test_pods_request_the_memory_that_is_their_limit(chart: Chart) -> None:
     resources = chart.render()
     [replication] = find(resources, "RedisReplication")
     spec = replication["spec"]
@@ -311,7 +311,7 @@ def test_pods_ask_for_the_memory_that_is_their_limit(chart: Chart) -> None:
     assert f"the default of {limit.replace('Mi', ' MiB')} does" in " ".join(page.split())
 
 
-def test_test_that_passed_leaves_no_pod(chart: Chart) -> None:
+def test_passed_test_leaves_no_pod(chart: Chart) -> None:
     [test] = find(chart.render(), "Pod")
 
     policy = test["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
@@ -319,7 +319,7 @@ def test_test_that_passed_leaves_no_pod(chart: Chart) -> None:
 
 
 @pytest.mark.parametrize(("sleep", "graceful"), [(5, 30), (1, 0), (60, 1000000)])
-def test_pod_has_the_time_to_finish(chart: Chart, sleep: int, graceful: int) -> None:
+def test_pod_has_time_to_finish(chart: Chart, sleep: int, graceful: int) -> None:
     values = {"preStopSeconds": sleep, "config": {"FASTAPI_GRACEFUL_TIMEOUT": graceful}}
 
     resources = chart.render(values)
@@ -328,7 +328,7 @@ def test_pod_has_the_time_to_finish(chart: Chart, sleep: int, graceful: int) -> 
     assert pod(resources)["spec"]["terminationGracePeriodSeconds"] > sleep + graceful
 
 
-def test_other_settings_are_other_pods(chart: Chart) -> None:
+def test_changed_settings_replace_the_pods(chart: Chart) -> None:
     def template(values: dict[str, Any]) -> dict[str, Any]:
         return pod(chart.render(values))
 
@@ -350,7 +350,7 @@ def test_other_settings_are_other_pods(chart: Chart) -> None:
     ["a", "1a", "a.b", "x" * LONGEST, "1" + "x" * (LONGEST - 1), "null", "1e6", "a" + "-b" * 26],
 )
 @pytest.mark.parametrize("slug", ["x", "x" * LONGEST, "on"])
-def test_names_are_short_enough_whatever_release_and_project_are_called(
+def test_names_are_short_enough_for_any_release_and_project(
     charts: Callable[..., Chart], slug: str, release: str
 ) -> None:
     chart = charts(project_slug=slug, package_name="empire")
@@ -397,7 +397,7 @@ def test_service_and_policies_select_the_pods_of_the_service_alone(chart: Chart)
     [test] = find(resources, "Pod")
     [replication] = find(resources, "RedisReplication")
     [cluster] = find(resources, "Cluster")
-    # The operators give their pods these labels, and their own.
+    # The operators set these labels on their pods, and their own.
     others = [
         test["metadata"]["labels"],
         {**replication["metadata"]["labels"], "app": replication["metadata"]["name"]},
@@ -425,7 +425,7 @@ def test_service_and_policies_select_the_pods_of_the_service_alone(chart: Chart)
 
 
 def test_labels_of_the_replication_never_change(charts: Callable[..., Chart]) -> None:
-    """The operator makes selectors of them, which Kubernetes never lets change."""
+    """The operator uses them in selectors, which are immutable in Kubernetes."""
     labels = [
         find(charts(version=version).render(), "RedisReplication")[0]["metadata"]["labels"]
         for version in ("0.1.0", "2.0")
@@ -502,7 +502,7 @@ def probes(one: dict[str, Any]) -> dict[str, Any]:
     return {name: probe for name, probe in one.items() if name.endswith("Probe")}
 
 
-def test_service_account_is_there_before_it_is_used(chart: Chart) -> None:
+def test_service_account_is_created_if_it_is_used(chart: Chart) -> None:
     def account(**values: Any) -> tuple[str, list[str]]:
         resources = chart.render({"serviceAccount": values})
         made = [
@@ -518,7 +518,7 @@ def test_service_account_is_there_before_it_is_used(chart: Chart) -> None:
     assert account(create=False, name="trooper") == ("trooper", [])
 
 
-def test_container_is_what_the_image_is_made_for(chart: Chart) -> None:
+def test_container_matches_the_image(chart: Chart) -> None:
     lines = (chart.project.path / "Dockerfile").read_text("utf-8").splitlines()
     image = dict(line.split(" ", 1) for line in lines if re.match(r"[A-Z]+ ", line))
     resources = chart.render()
@@ -529,7 +529,7 @@ def test_container_is_what_the_image_is_made_for(chart: Chart) -> None:
     assert image["USER"] == f"{security['runAsUser']}:{security['runAsGroup']}"
     assert [str(port["containerPort"]) for port in one["ports"]] == [image["EXPOSE"]]
     assert image["EXPOSE"] == default[-1].split(":")[1]
-    # The address is a setting in a cluster, and all else is as the image starts by itself.
+    # In a cluster, the address is a setting; everything else is the default of the image.
     assert "command" not in one
     assert one["args"] == default[: default.index("--bind")]
     assert chart.environment()["FASTAPI_BIND"] == default[-1]
@@ -554,21 +554,21 @@ def test_everything_follows_the_port_of_the_container(chart: Chart, bind: str) -
     assert test["spec"]["containers"][0]["command"][-1] == url
 
 
-def test_probes_ask_routes_that_exist(chart: Chart, full: Project) -> None:
+def test_probes_use_routes_that_exist(chart: Chart, full: Project) -> None:
     names = {
         path: name for method, path, _, name in routes.list_routes(full.path) if method == "GET"
     }
 
-    asked = {
+    used = {
         kind: names[probe["httpGet"]["path"]]
         for kind, probe in probes(container(chart.render())).items()
     }
 
-    assert asked == {"startupProbe": "live", "livenessProbe": "live", "readinessProbe": "ready"}
+    assert used == {"startupProbe": "live", "livenessProbe": "live", "readinessProbe": "ready"}
 
 
 @pytest.mark.parametrize("status", [200, 502])
-def test_helm_test_asks_the_service(chart: Chart, status: int) -> None:
+def test_helm_test_sends_a_request_to_the_service(chart: Chart, status: int) -> None:
     asked = []
 
     class Service(BaseHTTPRequestHandler):
@@ -579,7 +579,7 @@ def test_helm_test_asks_the_service(chart: Chart, status: int) -> None:
             self.wfile.write(b'{"status":"ok"}')
 
         def log_message(self, *_arguments: object) -> None:
-            """Leave standard error to the test."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Service)
     thread = threading.Thread(target=server.serve_forever)
@@ -611,7 +611,7 @@ def test_chart_computes_settings_that_exist(
         assert chart.environment(values).keys() <= chart.project.settings().keys(), name
 
 
-# Settings whose values have a form of their own.
+# Values of settings that need a special format.
 SAMPLES: dict[str, Any] = {
     "FASTAPI_BIND": "[::]:65535",
     "FASTAPI_METRICS_BIND": "[::]:65534",
@@ -632,7 +632,7 @@ SAMPLES: dict[str, Any] = {
 
 
 def sample(name: str, kind: str) -> Any:
-    """Return a value of a setting that a careless chart would write otherwise."""
+    """Return a value of a setting that a careless chart would change."""
     plain = {"bool": True, "int": 1000000, "float": 0.25}
     return SAMPLES.get(name, plain.get(kind, HOSTILE))
 
@@ -673,7 +673,7 @@ def test_settings_arrive_in_the_service_as_they_were_given(chart: Chart, full: P
     assert read == given
 
 
-def test_variables_of_others_arrive_as_well(chart: Chart) -> None:
+def test_other_variables_arrive_as_well(chart: Chart) -> None:
     others = {"OTEL_SERVICE_NAME": HOSTILE, "HTTPS_PROXY": "http://proxy:3128", "own_1": "x"}
 
     variables = chart.environment({"config": others, "secrets": {"STRIPE_TOKEN": HOSTILE}})
@@ -682,15 +682,15 @@ def test_variables_of_others_arrive_as_well(chart: Chart) -> None:
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_service_is_told_where_redis_is(chart: Chart, name: str) -> None:
-    told = {
+def test_service_receives_the_settings_of_redis(chart: Chart, name: str) -> None:
+    received = {
         key.removeprefix("FASTAPI_"): text
         for key, text in chart.environment(MODES[name]).items()
         if "REDIS" in key
     }
 
     assert (
-        told
+        received
         == {
             "operator": {
                 "USE_REDIS": "true",
@@ -713,7 +713,7 @@ def test_service_is_told_where_redis_is(chart: Chart, name: str) -> None:
 
 
 @engines
-def test_given_setting_wins_over_the_computed_one(chart: Chart, engine: str) -> None:
+def test_given_setting_takes_precedence_over_the_computed_one(chart: Chart, engine: str) -> None:
     config = {"FASTAPI_USE_REDIS": False, "FASTAPI_REDIS_SENTINELS": ""}
 
     [settings] = find(chart.render({"config": config}, engine=engine), "ConfigMap")
@@ -723,12 +723,12 @@ def test_given_setting_wins_over_the_computed_one(chart: Chart, engine: str) -> 
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_replication_is_there_for_the_operator_alone(chart: Chart, name: str) -> None:
+def test_replication_exists_only_with_the_operator(chart: Chart, name: str) -> None:
     resources = chart.render(MODES[name])
 
-    there = [each for each in resources if "redis" in each["metadata"]["name"]]
+    found = [each for each in resources if "redis" in each["metadata"]["name"]]
 
-    assert bool(there) == name.startswith("operator")
+    assert bool(found) == name.startswith("operator")
 
 
 @pytest.mark.parametrize("own", ["", "of-redis"])
@@ -762,7 +762,7 @@ API = {
 
 
 class Cluster(BaseHTTPRequestHandler):
-    """As much of the API of a cluster as Helm's `lookup` asks for."""
+    """The part of the Kubernetes API that Helm's `lookup` needs."""
 
     objects: ClassVar[dict[str, Any]] = {}
 
@@ -803,12 +803,12 @@ class Cluster(BaseHTTPRequestHandler):
         return {"name": name, "kind": kind, "namespaced": kind != "Namespace", "verbs": []}
 
     def log_message(self, *_arguments: object) -> None:
-        """Leave standard error to the test."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Callable[..., list[Resource]]]:
-    """Render for a cluster that has Secrets, by Helm itself."""
+    """Let Helm render the chart for a cluster with Secrets."""
     server = HTTPServer(("127.0.0.1", 0), Cluster)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -880,7 +880,7 @@ def checksums(resources: list[Resource]) -> tuple[str, str]:
 
 
 @engines
-def test_password_is_made_once_and_kept(
+def test_password_is_generated_once_and_kept(
     chart: Chart, cluster: Callable[..., list[Resource]], engine: str
 ) -> None:
     first = cluster(chart, engine)
@@ -894,7 +894,7 @@ def test_password_is_made_once_and_kept(
 
 @engines
 @pytest.mark.parametrize("own", [True, False])
-def test_another_password_is_other_pods(
+def test_changed_password_replaces_the_pods(
     chart: Chart, cluster: Callable[..., list[Resource]], engine: str, own: bool
 ) -> None:
     one, other = (
@@ -902,7 +902,7 @@ def test_another_password_is_other_pods(
         for password in ("one", "other")
     )
 
-    # Helm would refuse to take over what it has not made.
+    # Helm would refuse to adopt a Secret that it has not created.
     assert bool(find(one, "Secret")) == own
     before, after = checksums(one), checksums(other)
 
@@ -918,17 +918,17 @@ def test_documented_command_replaces_all_pods_of_redis_and_no_others(chart: Char
     [words] = re.findall(r"^kubectl delete pods --selector (\S+)$", page, re.M)
     selector = dict(word.split("=") for word in words.replace("RELEASE", "prod").split(","))
 
-    # The operator puts them on the servers and on the Sentinels.
+    # The operator sets these labels on the servers and on the Sentinels.
     assert matches(selector, replication["metadata"]["labels"])
     assert not matches(selector, pod(resources)["metadata"]["labels"])
 
 
-def test_without_a_cluster_no_password_is_made(chart: Chart) -> None:
+def test_without_a_cluster_no_password_is_generated(chart: Chart) -> None:
     assert not find(chart.render(), "Secret")
     assert not find(chart.render(MODES["operator"]), "Secret")
 
 
-def test_typed_text_arrives_in_the_chart(charts: Callable[..., Chart]) -> None:
+def test_text_answers_arrive_in_the_chart(charts: Callable[..., Chart]) -> None:
     text = """"It's" 100 % # a: b, - \\ \\u0041 & * ! | > [c] {d} é 🚀 你好 null"""
     chart = charts(project_description=text, author=text.replace(">", ""))
 
@@ -990,30 +990,30 @@ def test_notes_say_how_to_reach_the_service(charts: Callable[..., Chart], redis:
     assert "port-forward service/prod-galactic-empire 8000:80\n" in notes
     assert "The Ingress publishes it as empire.example, *.empire.example." in notes
     assert "The HTTPRoute publishes it as empire.example." in notes
-    wait = "The pods wait for the Secret prod-galactic-empire-redis. Make it:"
+    wait = "The pods wait for the Secret prod-galactic-empire-redis. Create it:"
     assert (wait in notes) == redis
     assert ("secret generic prod-galactic-empire-redis --from-file=password=" in notes) == redis
 
 
-# What is refused -----------------------------------------------------------------------
+# Refused values ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the schema, and values in which what it describes is there."""
+    """A part of the schema, and its place in the values."""
 
     place: Place
     schema: dict[str, Any]
 
     def holding(self, value: Any) -> Any:
-        """Return values in which this part is ``value``."""
+        """Return values with ``value`` in this place."""
         for key in reversed(self.place):
             value = [value] if isinstance(key, int) else {key: value}
         return value
 
 
 def parts(root: dict[str, Any], schema: dict[str, Any], place: Place = ()) -> Iterator[Part]:
-    """Yield every part of a schema, however deep."""
+    """Yield a schema and all parts nested in it."""
     if "$ref" in schema:
         schema = at(root, tuple(schema["$ref"].split("/")[1:]))
     yield Part(place, schema)
@@ -1025,7 +1025,7 @@ def parts(root: dict[str, Any], schema: dict[str, Any], place: Place = ()) -> It
         yield from parts(root, schema["items"], (*place, 0))
 
 
-# One of each type, of which one at least is wrong everywhere.
+# A value of each type, of which at least one is wrong in every place.
 TYPED: dict[str, Any] = {
     "string": "?",
     "integer": 7,
@@ -1037,7 +1037,7 @@ TYPED: dict[str, Any] = {
 
 
 def wrong(schema: dict[str, Any]) -> list[Any]:
-    """Return values of every type that a part does not have."""
+    """Return values of every type that a part does not accept."""
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if "number" in types:
         types = [*types, "integer"]
@@ -1046,7 +1046,7 @@ def wrong(schema: dict[str, Any]) -> list[Any]:
 
 
 def complaints(validator: Validator, values: Any, place: Place, keyword: str) -> bool:
-    """Return whether a keyword of the schema complains of this very place."""
+    """Return whether a keyword of the schema reports an error at exactly this place."""
     return any(
         tuple(error.instance_path) == place and error.schema_path[-1] == keyword
         for error in validator.iter_errors(values)
@@ -1066,7 +1066,7 @@ def test_schema_refuses_every_wrong_type_and_every_unknown_key(
             values = part.holding(value)
             assert complaints(checked, values, part.place, "type"), (part.place, value)
             count += 1
-        # Variables have any name that a variable can have.
+        # Maps of variables accept any valid name.
         named = "propertyNames" in part.schema
         if "object" in part.schema["type"] and part.place != ("global",) and not named:
             open_map = isinstance(part.schema.get("additionalProperties"), dict)
@@ -1074,7 +1074,7 @@ def test_schema_refuses_every_wrong_type_and_every_unknown_key(
             place = (*part.place, "unknown") if open_map else part.place
             keyword = "type" if open_map else "additionalProperties"
             refused = complaints(checked, values, place, keyword)
-            # Of a quantity, a number is no wrong type.
+            # A number is a valid quantity.
             quantity = open_map and part.place[-1] in {"requests", "limits"}
             assert refused != quantity, part.place
 
@@ -1082,7 +1082,7 @@ def test_schema_refuses_every_wrong_type_and_every_unknown_key(
 
 
 def test_helm_refuses_what_the_schema_does(chart: Chart) -> None:
-    """Of each kind one; that every place has a kind is what the schema alone is asked."""
+    """Helm is tried with one part of each kind; the schema alone is tested in every place."""
     schema = chart.schema
     kinds: dict[str, Part] = {}
     for part in parts(schema, schema):
@@ -1150,7 +1150,7 @@ def test_helm_refuses_what_the_schema_does(chart: Chart) -> None:
     ],
     ids=str,
 )
-def test_value_that_cannot_work_is_refused_by_name(
+def test_invalid_value_is_refused_by_name(
     chart: Chart, engine: str, values: dict[str, Any], named: str
 ) -> None:
     done = chart.template(engine, values)
@@ -1159,7 +1159,7 @@ def test_value_that_cannot_work_is_refused_by_name(
     assert named in done.stderr
 
 
-def test_settings_that_the_service_takes_are_not_refused(chart: Chart) -> None:
+def test_settings_that_the_service_accepts_are_not_refused(chart: Chart) -> None:
     every: dict[str, list[Any]] = {
         "FASTAPI_BIND": ["0.0.0.0:1", ":8000", "[::]:65535", "0.0.0.0:59999", "x.example:65530"],
         "FASTAPI_METRICS_BIND": ["", "0.0.0.0:9000", "[::]:9000", "127.0.0.1:9000"],
@@ -1175,8 +1175,8 @@ def test_settings_that_the_service_takes_are_not_refused(chart: Chart) -> None:
             assert validator_for(chart.schema).is_valid(values), (name, value)
 
 
-def test_value_that_is_null_is_left_out_or_refused(chart: Chart) -> None:
-    """Helm drops what is null: templates meet it as something that is not there."""
+def test_null_is_left_out_or_refused(chart: Chart) -> None:
+    """Helm drops null values, so templates see them as missing."""
     everything = chart.cases()["all on"]
     places = {
         place[:length] for place, _ in leaves(chart.values) for length in range(1, len(place) + 1)

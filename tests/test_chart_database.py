@@ -1,4 +1,4 @@
-"""PostgreSQL and the migrations in the chart, through Helm 3 and Helm 4."""
+"""PostgreSQL and migrations in the chart, rendered with Helm 3 and Helm 4."""
 
 import json
 import re
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 NAME = "prod-galactic-empire-database"
 BACKUPS = {"database": {"operator": {"backup": {"enabled": True}}}}
 METRICS = {"metrics": NEEDS["metrics"]}
-# How the operator writes it.
+# In the format that the operator uses.
 URI = f"postgresql://app:S3cret@{NAME}-rw.empire:5432/app"
 
 
@@ -46,7 +46,7 @@ def variables(one: dict[str, Any]) -> dict[str, Any]:
     ("kind", "name"),
     [("Cluster", "cnpg-cluster.v1"), ("ScheduledBackup", "cnpg-scheduledbackup.v1")],
 )
-def test_resources_are_what_the_operator_takes(chart: Chart, kind: str, name: str) -> None:
+def test_resources_match_the_schema_of_the_operator(chart: Chart, kind: str, name: str) -> None:
     schema = validator(name)
     cases = [*chart.cases().values(), merged(BACKUPS, DATABASES["single server"])]
     found = [resource for case in cases for resource in find(chart.render(case), kind)]
@@ -76,16 +76,16 @@ def test_cluster_survives_the_loss_of_a_server_and_of_the_release(chart: Chart) 
     assert spec["resources"]["requests"]["memory"] == spec["resources"]["limits"]["memory"]
 
 
-def test_single_server_waits_for_no_other_and_keeps_no_node(chart: Chart) -> None:
+def test_single_server_replicates_nothing_and_blocks_no_node(chart: Chart) -> None:
     [cluster] = find(chart.render(merged(BACKUPS, DATABASES["single server"])), "Cluster")
 
     assert "synchronous" not in cluster["spec"]["postgresql"]
     assert not cluster["spec"]["enablePDB"]
-    # Its only server is not stopped for a backup.
+    # Backups must not stop the only server.
     assert cluster["spec"]["backup"]["volumeSnapshot"] == {"online": True}
 
 
-def test_cluster_is_what_the_values_say(chart: Chart) -> None:
+def test_cluster_follows_the_values(chart: Chart) -> None:
     everything = chart.render(chart.cases()["all on"])
     given = EVERYTHING["database"]["operator"]
     [cluster] = find(everything, "Cluster")
@@ -104,13 +104,13 @@ def test_cluster_is_what_the_values_say(chart: Chart) -> None:
         "cluster": {"name": cluster["metadata"]["name"]},
         "method": "volumeSnapshot",
         "schedule": "0 0 3 * * *",
-        # Backups outlive what asked for them.
+        # Backups outlive the resource that requested them.
         "backupOwnerReference": "none",
     }
 
 
-def test_service_is_told_where_the_database_is(chart: Chart) -> None:
-    told = {
+def test_service_receives_the_url_of_the_database(chart: Chart) -> None:
+    received = {
         name: variables(container(chart.render(merged({"redis": {"mode": "none"}}, case))))
         for name, case in {"operator": {}, **DATABASES}.items()
         if name != "no database"
@@ -122,7 +122,7 @@ def test_service_is_told_where_the_database_is(chart: Chart) -> None:
     )
     own = {"DATABASE_URI": {"name": f"{NAME}-app", "key": "uri"}, "FASTAPI_DATABASE_URL": url}
     other = {"name": "of-database", "key": "FASTAPI_DATABASE_URL"}
-    assert told == {
+    assert received == {
         "operator": own,
         "single server": own,
         "external database": {"FASTAPI_DATABASE_URL": other},
@@ -135,7 +135,7 @@ def test_variable_is_defined_before_it_is_used(chart: Chart) -> None:
     assert names.index("DATABASE_URI") < names.index("FASTAPI_DATABASE_URL")
 
 
-def test_url_is_one_that_the_service_takes(
+def test_service_accepts_the_url(
     chart: Chart, full: Project, tmp_path: Path, authority: trustme.CA
 ) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.crt")
@@ -190,7 +190,7 @@ def test_migration_is_a_pod_of_the_service_with_another_command(chart: Chart) ->
         assert one["args"][:3] == ["db", "upgrade", "--wait"]
 
 
-def test_command_of_the_migration_is_one_of_the_service(
+def test_service_accepts_the_command_of_the_migration(
     chart: Chart, full: Project, tmp_path: Path
 ) -> None:
     one = container(chart.render({"database": {"migration": {"wait": 1}}}), "Job")
@@ -205,7 +205,7 @@ def test_command_of_the_migration_is_one_of_the_service(
     assert (tmp_path / "service.db").exists()
 
 
-def test_migration_has_another_name_exactly_when_its_pod_is_another(chart: Chart) -> None:
+def test_name_of_the_migration_changes_exactly_with_its_pod(chart: Chart) -> None:
     def named(values: dict[str, Any]) -> tuple[str, str]:
         [found] = find(chart.render(values), "Job")
         return found["metadata"]["name"], json.dumps(found["spec"], sort_keys=True)
@@ -232,13 +232,13 @@ def test_migration_has_another_name_exactly_when_its_pod_is_another(chart: Chart
 
 
 @engines
-def test_migration_is_no_hook_and_never_given_up(chart: Chart, engine: str) -> None:
+def test_migration_is_not_a_hook_and_has_no_deadline(chart: Chart, engine: str) -> None:
     resources = chart.render(engine=engine)
     [found] = find(resources, "Job")
 
-    # A hook waits for what is installed after it.
+    # A hook would wait for resources that are installed after it.
     assert not [name for name in found["metadata"]["annotations"] if name.startswith("helm.sh/")]
-    # Without the Secret of the operator a pod waits; a deadline would end the Job meanwhile.
+    # A pod waits for the Secret of the operator; a deadline could end the Job before that.
     assert found["spec"].keys() == {"template"}
     assert pod(resources, "Job")["spec"]["restartPolicy"] == "Never"
     for each in container(resources, "Job")["env"]:
@@ -257,7 +257,9 @@ def test_migration_is_no_hook_and_never_given_up(chart: Chart, engine: str) -> N
     ],
     ids=str,
 )
-def test_mode_decides_what_there_is(chart: Chart, values: dict[str, Any], kinds: list[str]) -> None:
+def test_mode_determines_the_resources(
+    chart: Chart, values: dict[str, Any], kinds: list[str]
+) -> None:
     resources = chart.render(values)
 
     there = {each["kind"] for each in resources}
@@ -298,8 +300,8 @@ def test_metrics_of_the_servers_are_collected(chart: Chart) -> None:
     }
 
 
-# The pool of a worker and one more connection, for ten pods and three of a roll-out; two of
-# the migration, and three of the operator.
+# The pool of each worker plus one connection, in ten pods and three more during a roll-out;
+# two connections of the migration, and three of the operator.
 @pytest.mark.parametrize(
     ("values", "needed"),
     [
@@ -313,7 +315,7 @@ def test_metrics_of_the_servers_are_collected(chart: Chart) -> None:
     ids=str,
 )
 @engines
-def test_more_connections_than_there_are_are_refused(
+def test_too_few_connections_are_refused(
     chart: Chart, engine: str, values: dict[str, Any], needed: int
 ) -> None:
     def limited(most: int) -> dict[str, Any]:
@@ -323,11 +325,11 @@ def test_more_connections_than_there_are_are_refused(
     assert chart.template(engine, limited(needed)).returncode == 0
     done = chart.template(engine, limited(needed - 1))
     assert done.returncode == 1
-    assert f"may open {needed} connections" in done.stderr
+    assert f"can open {needed} connections" in done.stderr
     assert f"max_connections is {needed - 1}" in done.stderr
 
 
-def test_chart_counts_with_the_pool_of_the_service(chart: Chart, full: Project) -> None:
+def test_chart_assumes_the_pool_of_the_service(chart: Chart, full: Project) -> None:
     code = (
         "from galactic_empire.config.database import DatabaseSettings as settings;"
         "print({name: field.default for name, field in settings.model_fields.items()})"
@@ -339,13 +341,13 @@ def test_chart_counts_with_the_pool_of_the_service(chart: Chart, full: Project) 
         assert f"'{name}': {settings[f'FASTAPI_{name.upper()}']}," in defaults
 
 
-def test_url_of_the_user_is_taken_where_the_chart_has_none(chart: Chart) -> None:
+def test_url_of_the_user_is_used_without_a_database_in_the_chart(chart: Chart) -> None:
     values = {**DATABASES["no database"], "secrets": {"FASTAPI_DATABASE_URL": "postgresql://db"}}
 
     assert chart.environment(values)["FASTAPI_DATABASE_URL"] == "postgresql://db"
 
 
-def test_documented_selectors_find_what_they_are_for(chart: Chart) -> None:
+def test_documented_selectors_match(chart: Chart) -> None:
     page = (chart.project.path / "docs/deployment/database.md").read_text("utf-8")
     selectors = {
         words.replace("RELEASE", "prod").replace("NAME-database", NAME)
@@ -363,7 +365,7 @@ def test_documented_selectors_find_what_they_are_for(chart: Chart) -> None:
         assert not matches(wanted, pod(resources)["metadata"]["labels"])
 
 
-def test_documented_resources_are_what_the_operator_takes(chart: Chart) -> None:
+def test_documented_resources_are_valid(chart: Chart) -> None:
     page = (chart.project.path / "docs/deployment/database.md").read_text("utf-8")
     [text] = re.findall("<<BACKUP\n(.*?)\nBACKUP", page, re.DOTALL)
     backup = yaml.safe_load(text.replace("NAME-database", NAME))

@@ -1,4 +1,4 @@
-"""What the chart adds to a service that is watched: Prometheus, its alerts, Grafana."""
+"""Monitoring in the chart: Prometheus, alerts, and the Grafana dashboard."""
 
 import json
 import re
@@ -34,10 +34,10 @@ ON: dict[str, Any] = {"metrics": {"enabled": True}}
 PARTS = ("podMonitor", "prometheusRule", "dashboard")
 ALL = merged(ON, *({"metrics": {part: {"enabled": True}}} for part in PARTS))
 KINDS = {"PodMonitor": "podmonitor", "PrometheusRule": "prometheusrule"}
-# Labels that Prometheus gives by itself.
+# Labels that Prometheus adds.
 GIVEN = {"container", "endpoint", "instance", "job", "namespace", "pod"}
 JOB = "empire/prod-galactic-empire"
-# The row of each feature, and what its client is called.
+# The row of each feature, and the name of its client.
 CLIENTS = {
     "aiohttp": ("HTTP client", "http"),
     "database": ("Database", "database"),
@@ -52,7 +52,7 @@ COMBINATIONS = [
 
 
 def promtool(*words: str, cwd: Path) -> None:
-    """Let Prometheus's own tool judge files, which it must accept."""
+    """Run promtool on files, which must be valid."""
     if not shutil.which("promtool"):
         pytest.skip("needs promtool")
     run("promtool", *words, cwd=cwd)
@@ -66,7 +66,7 @@ def rules(resources: list[Resource]) -> list[dict[str, Any]]:
 
 
 def dashboards(resources: list[Resource]) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    """Yield each dashboard, and the resource that it is in."""
+    """Yield each dashboard with the resource that contains it."""
     for resource in find(resources, "ConfigMap"):
         for name, text in resource["data"].items():
             if name.endswith(".json"):
@@ -79,7 +79,7 @@ def board(resources: list[Resource]) -> dict[str, Any]:
 
 
 def queries(dashboard: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """Return each query by its row and panel, as Grafana asks it of all pods of a release."""
+    """Return each query by row and panel, as Grafana sends it for all pods of a release."""
     found, row = {}, ""
     for panel in dashboard["panels"]:
         row = panel["title"] if panel["type"] == "row" else row
@@ -93,10 +93,10 @@ def queries(dashboard: dict[str, Any]) -> dict[tuple[str, str], str]:
 
 
 def selectors(expression: str) -> list[tuple[str, set[str]]]:
-    """Return each metric that an expression reads, and the labels that it selects by."""
+    """Return each metric in an expression, and the labels of its selector."""
     bare = re.sub(r'"(\\.|[^"\\])*"', '""', expression)
     named = re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", bare)
-    # Whatever else is a word is no metric without a selector.
+    # The remaining words must not be metrics without a selector.
     rest = re.sub(r"[a-zA-Z_:][\w:]*\{[^}]*\}|\[[^]]*\]|\bby \([^)]*\)", " ", bare)
     assert not set(re.findall(r"\b[a-zA-Z_]\w*\b(?! *\()", rest)) - {"bool", "by", "or"}, expression
     return [(name, set(re.findall(r"(\w+) *[=!]", inside))) for name, inside in named]
@@ -107,10 +107,10 @@ def resources(chart: Chart) -> list[Resource]:
     return chart.render(ALL)
 
 
-# Where the metrics are -----------------------------------------------------------------
+# The address of the metrics ------------------------------------------------------------
 
 
-def test_metrics_are_off(chart: Chart) -> None:
+def test_metrics_are_off_by_default(chart: Chart) -> None:
     resources = chart.render()
 
     assert [port["name"] for port in container(resources)["ports"]] == ["http"]
@@ -167,7 +167,7 @@ def test_own_address_without_metrics_is_only_a_setting(chart: Chart) -> None:
 
 
 UNREACHABLE = (
-    "metrics.enabled needs an address in config.FASTAPI_METRICS_BIND that other pods reach."
+    "metrics.enabled needs an address in config.FASTAPI_METRICS_BIND that other pods can reach."
 )
 
 
@@ -180,12 +180,12 @@ UNREACHABLE = (
         ({"FASTAPI_METRICS_BIND": "[::1]:9000"}, UNREACHABLE),
         (
             {"FASTAPI_BIND": "[::]:9000"},
-            "config.FASTAPI_METRICS_BIND must have another port than config.FASTAPI_BIND.",
+            "config.FASTAPI_METRICS_BIND must have a different port than config.FASTAPI_BIND.",
         ),
     ],
     ids=str,
 )
-def test_address_without_a_port_of_its_own_is_refused(
+def test_unsuitable_address_of_the_metrics_is_refused(
     chart: Chart, config: dict[str, Any], sentence: str
 ) -> None:
     done = chart.template("helm4", merged(ON, {"config": config}))
@@ -209,18 +209,18 @@ def test_part_without_metrics_is_refused(chart: Chart, engine: str, part: str) -
 
 
 @engines
-def test_alerts_without_what_they_select_are_refused(chart: Chart, engine: str) -> None:
+def test_alerts_without_a_pod_monitor_are_refused(chart: Chart, engine: str) -> None:
     done = chart.template(engine, merged(ALL, {"metrics": {"podMonitor": {"enabled": False}}}))
 
     assert done.returncode == 1
     sentence = (
         "metrics.prometheusRule.enabled needs metrics.podMonitor.enabled: "
-        "its alerts select the job that the PodMonitor makes."
+        "its alerts select the job that the PodMonitor creates."
     )
     assert sentence in done.stderr
 
 
-def test_network_policy_says_who_may_scrape(chart: Chart) -> None:
+def test_network_policy_restricts_scraping(chart: Chart) -> None:
     def ingress(values: dict[str, Any]) -> Any:
         return policy(chart.render(values), "service")["ingress"]
 
@@ -232,7 +232,7 @@ def test_network_policy_says_who_may_scrape(chart: Chart) -> None:
     assert ingress(closed) == ingress({}) == [{"ports": [{"port": 8000}]}]
     assert ingress(ON)[1:] == [anyone]
     assert ingress(merged(ON, closed)) == [{"ports": [{"port": 8000}]}, scrapers]
-    # Who may reach the one is not who may reach the other.
+    # Access to the service and access to the metrics are separate.
     assert ingress(merged(ON, service))[1:] == [anyone]
     assert ingress(merged(ON, service, closed))[1:] == [scrapers]
     assert len(ingress(merged(ON, service))[0]["from"]) == len(service["networkPolicy"]["from"]) + 1
@@ -240,12 +240,12 @@ def test_network_policy_says_who_may_scrape(chart: Chart) -> None:
     assert not find(chart.render(merged(ALL, off)), "NetworkPolicy")
 
 
-# What the operator of Prometheus reads --------------------------------------------------
+# Resources of the Prometheus operator ---------------------------------------------------
 
 
 @engines
 @pytest.mark.parametrize("kind", KINDS)
-def test_resources_are_what_the_operator_takes(chart: Chart, engine: str, kind: str) -> None:
+def test_resources_match_the_schema_of_the_operator(chart: Chart, engine: str, kind: str) -> None:
     schema = validator(f"{KINDS[kind]}.v1")
 
     for values in (ALL, merged(EVERYTHING, ALL)):
@@ -256,7 +256,7 @@ def test_resources_are_what_the_operator_takes(chart: Chart, engine: str, kind: 
         assert not schema.is_valid(unknown)
 
 
-def test_monitor_asks_the_pods_of_the_service_alone(resources: list[Resource]) -> None:
+def test_monitor_selects_only_the_pods_of_the_service(resources: list[Resource]) -> None:
     [monitor] = find(resources, "PodMonitor", "service")
     [test] = find(resources, "Pod")
     [replication] = find(resources, "RedisReplication")
@@ -270,13 +270,13 @@ def test_monitor_asks_the_pods_of_the_service_alone(resources: list[Resource]) -
     assert matches(selector, pod(resources)["metadata"]["labels"])
     assert not matches(selector, test["metadata"]["labels"])
     assert not matches(selector, replication["metadata"]["labels"])
-    # The operator looks in the namespace of the monitor, and makes the job of both names.
+    # The operator searches the namespace of the monitor, and builds the job from both names.
     metadata = monitor["metadata"]
     assert spec.keys() == {"selector", "podMetricsEndpoints"}
     assert f"{metadata['namespace']}/{metadata['name']}" == JOB
 
 
-def test_interval_may_be_that_of_prometheus(chart: Chart) -> None:
+def test_empty_interval_means_that_of_prometheus(chart: Chart) -> None:
     values = merged(ALL, {"metrics": {"podMonitor": {"interval": ""}}})
 
     [monitor] = find(chart.render(values), "PodMonitor", "service")
@@ -285,7 +285,7 @@ def test_interval_may_be_that_of_prometheus(chart: Chart) -> None:
 
 
 @engines
-def test_labels_are_free(chart: Chart, engine: str) -> None:
+def test_labels_can_be_chosen_freely(chart: Chart, engine: str) -> None:
     labels = {"release": "1", "app.kubernetes.io/component": "null"}
     values = merged(EVERYTHING, ALL, {"metrics": {part: {"labels": labels} for part in PARTS}})
 
@@ -315,14 +315,14 @@ def test_names_are_short_enough_and_those_of_the_monitor(
     assert all(isinstance(text, str) for rule in rules(resources) for _, text in leaves(rule))
     assert dashboard["title"] == job
     assert len(configured["metadata"]["name"]) <= 63
-    # The longest that Grafana takes.
+    # The maximum length in Grafana.
     assert re.fullmatch("[0-9a-f]{40}", dashboard["uid"])
     [file] = configured["data"]
     assert re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", file)
 
 
 def test_releases_stay_apart(chart: Chart) -> None:
-    """All dashboards are files in one folder, and in one Grafana."""
+    """All releases share a Grafana, whose dashboards are files in one folder."""
     found = [
         (job, configured["metadata"]["name"], *configured["data"], board["uid"], board["title"])
         for release in ("prod", "staging", "r" * (LONGEST - 1) + "a", "r" * (LONGEST - 1) + "b")
@@ -340,7 +340,7 @@ def test_releases_stay_apart(chart: Chart) -> None:
 
 
 def series(name: str, values: str, **labels: str) -> dict[str, str]:
-    """Return samples of a metric, one in half a minute, in the form of promtool."""
+    """Return samples of a metric, one every 30 seconds, in the format of promtool."""
     own = {"job": JOB, "pod": "a", **labels}
     selector = ", ".join(f'{key}="{value}"' for key, value in own.items())
     return {"series": f"{name}{{{selector}}}", "values": values}
@@ -351,7 +351,7 @@ def answers(values: str, status: str, **labels: str) -> dict[str, str]:
 
 
 def durations(*counts: int, **labels: str) -> list[dict[str, str]]:
-    """Return requests of which so many took at most 1, 2.5 and any number of seconds."""
+    """Return the numbers of requests that took at most 1, 2.5 and any number of seconds."""
     return [
         series("http_request_duration_seconds_bucket", f"0+{count}x120", le=le, **labels)
         for le, count in zip(("1", "2.5", "+Inf"), counts, strict=True)
@@ -365,32 +365,35 @@ def pool(client: str, used: str, limit: str = "", **labels: str) -> list[dict[st
 
 READY = series("service_ready", "1x120")
 STARTED = "service_start_time_seconds"
-ABSENT = "No pod of it was ready at its last readiness probe, or Prometheus gets no metrics of any."
+ABSENT = (
+    "None of its pods was ready at the last readiness probe, or Prometheus receives no "
+    "metrics from them."
+)
 
 Series = list[dict[str, str]]
-# What makes each alert fire; when it does not yet, and when it does, in minutes; the labels of
-# the alert besides those of the rule; and what it says.
+# For each alert, series that make it fire; the minutes at which it does not fire yet and at
+# which it does; its labels besides those of the rule; and its description.
 FIRING: dict[str, tuple[str, Series, int, int, dict[str, str], str]] = {
     "errors": (
         "ErrorRatioHigh",
         [answers("0+90x120", "200"), answers("0+10x120", "502", pod="b")],
         *(9, 12),
         {},
-        "In the last five minutes, 10% of its answers were a 5xx.",
+        "In the last five minutes, 10% of its responses had a 5xx status.",
     ),
     "nothing but errors": (
         "ErrorRatioHigh",
         [answers("0+1x120", "500")],
         *(9, 12),
         {},
-        "In the last five minutes, 100% of its answers were a 5xx.",
+        "In the last five minutes, 100% of its responses had a 5xx status.",
     ),
     "latency": (
         "LatencyHigh",
         durations(90, 100, 100),
         *(9, 12),
         {},
-        "In the last five minutes, the quantile 0.95 of the duration of its requests was 1.75s.",
+        "In the last five minutes, the 0.95 quantile of its request durations was 1.75s.",
     ),
     "not ready": (
         "NoReadyPod",
@@ -412,19 +415,18 @@ FIRING: dict[str, tuple[str, Series, int, int, dict[str, str], str]] = {
         [*pool("x", "7x120", "7x120"), *pool("y", "1x120", "7x120")],
         *(4, 6),
         {"job": JOB, "pod": "a", "client": "x"},
-        "In the last five minutes, the pod a used 100% of the connections of its client x "
-        "on average.",
+        "In the last five minutes, the client x of pod a used 100% of its connections on average.",
     ),
     "restarts": (
         "PodRestarting",
         [series(STARTED, "100x9 200x9 300x9 400x120"), series(STARTED, "50x120", pod="b")],
         *(14, 18),
         {"job": JOB, "pod": "a"},
-        "In the last hour, the pod a restarted 3 times.",
+        "In the last hour, pod a restarted 3 times.",
     ),
 }
 OTHER = {"job": "empire/staging-galactic-empire"}
-# What is no alert at any time.
+# Series that never fire an alert.
 QUIET: dict[str, Series] = {
     "few errors": [answers("0+96x120", "200"), answers("0+4x120", "500")],
     "errors of clients": [answers("0+1x120", "404"), answers("0+9x120", "429")],
@@ -462,13 +464,13 @@ def groups_of(resources: list[Resource]) -> Any:
     return resource["spec"]["groups"]
 
 
-def test_rules_are_what_prometheus_takes(resources: list[Resource], tmp_path: Path) -> None:
+def test_rules_are_valid(resources: list[Resource], tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups_of(resources)}))
 
     promtool("check", "rules", "--lint=all", "--lint-fatal", "rules.yaml", cwd=tmp_path)
 
 
-def test_every_alert_is_tried(resources: list[Resource]) -> None:
+def test_every_alert_has_a_firing_test(resources: list[Resource]) -> None:
     assert {rule["alert"] for rule in rules(resources)} == {case[0] for case in FIRING.values()}
     for rule in rules(resources):
         assert rule["labels"].keys() == {"severity", "namespace", "service"}
@@ -553,7 +555,7 @@ def test_thresholds_are_values(chart: Chart, tmp_path: Path, engine: str) -> Non
         if rule["alert"] == "LatencyHigh"
     ]
     assert re.search(r"histogram_quantile\(\s*0\.5,", by_quantile["expr"])
-    assert "the quantile 0.5 of" in by_quantile["annotations"]["description"]
+    assert "the 0.5 quantile of" in by_quantile["annotations"]["description"]
 
 
 # The dashboard -------------------------------------------------------------------------
@@ -581,7 +583,7 @@ def test_dashboard_has_a_row_for_each_client(
 
 
 def check_layout(dashboard: dict[str, Any]) -> None:
-    """Panels have ids of their own, stand side by side, and each asks something."""
+    """Check that panels have unique ids, do not overlap, leave no gap, and have queries."""
     panels = dashboard["panels"]
     cells: set[tuple[int, int]] = set()
     assert [panel["id"] for panel in panels] == [*range(1, len(panels) + 1)]
@@ -596,7 +598,7 @@ def check_layout(dashboard: dict[str, Any]) -> None:
         cells |= own
         if panel["type"] == "row":
             assert (place["x"], place["w"], place["h"]) == (0, 24, 1)
-            # A row that is open holds no panels: they stand below it.
+            # The panels of an expanded row follow it in the list.
             assert (panel["collapsed"], panel["panels"]) == (False, [])
         else:
             assert panel["type"] in {"stat", "timeseries"}
@@ -608,7 +610,7 @@ def check_layout(dashboard: dict[str, Any]) -> None:
     assert {x for x, _ in cells} == {*range(24)}
     order = [(panel["gridPos"]["y"], panel["gridPos"]["x"]) for panel in panels]
     assert order == sorted(order)
-    # No hole: each line is full.
+    # There are no gaps: each line is full.
     assert len(cells) == 24 * (max(y for _, y in cells) + 1)
 
 
@@ -622,7 +624,7 @@ def test_dashboard_begins_with_its_release(chart: Chart, engine: str) -> None:
     assert [*configured["data"]] == ["empire.prod-galactic-empire.json"]
     # A client-side apply keeps a copy in an annotation, which must be smaller.
     assert len(configured["data"]["empire.prod-galactic-empire.json"]) < 256 * 1024
-    # The last version of the classic model.
+    # The last version of the classic schema.
     assert dashboard["schemaVersion"] == 42
     assert "id" not in dashboard
     assert [*variables] == ["datasource", "job", "pod"]
@@ -636,7 +638,7 @@ def test_dashboard_begins_with_its_release(chart: Chart, engine: str) -> None:
     assert "grafana_dashboard" in configured["metadata"]["labels"]
 
 
-def test_every_query_is_what_prometheus_takes(resources: list[Resource], tmp_path: Path) -> None:
+def test_every_query_is_valid(resources: list[Resource], tmp_path: Path) -> None:
     found = queries(board(resources))
     recorded = [
         {"record": f"query:{number}", "expr": query} for number, query in enumerate(found.values())
@@ -650,7 +652,7 @@ def test_every_query_is_what_prometheus_takes(resources: list[Resource], tmp_pat
     assert not re.search(r"\$", " ".join(found.values()))
 
 
-def test_everything_that_is_read_is_measured(resources: list[Resource]) -> None:
+def test_queries_and_rules_use_existing_metrics(resources: list[Resource]) -> None:
     parts = {"": "", "histogram": "_bucket _sum _count"}
     known = {"up": frozenset[str]()}
     for name, (kind, labels) in METRICS.items():
@@ -674,13 +676,13 @@ def test_everything_that_is_read_is_measured(resources: list[Resource]) -> None:
         }
         assert grouped - GIVEN <= frozenset().union(*(known[name] for name, _ in found)), expression
 
-    # Nothing is measured that the dashboard does not show.
+    # The dashboard shows every metric.
     shown = {name for query in queries(dashboard).values() for name, _ in selectors(query)}
     assert {re.sub("_(bucket|sum|count)$", "", name) for name in shown} == METRICS.keys() | {"up"}
     assert len(read) > len(METRICS)
 
 
-def test_legends_name_labels_that_queries_have(resources: list[Resource]) -> None:
+def test_legends_use_labels_of_their_queries(resources: list[Resource]) -> None:
     for panel in board(resources)["panels"]:
         for target in panel.get("targets", ()):
             named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
@@ -692,7 +694,7 @@ def test_legends_name_labels_that_queries_have(resources: list[Resource]) -> Non
 
 
 def value(query: str, *expected: float) -> dict[str, Any]:
-    """Return that a query without labels has this value, or none, after half an hour."""
+    """Return a test that a query gives this value, or no result, after half an hour."""
     samples = [{"labels": "{}", "value": number} for number in expected]
     return {"expr": query, "eval_time": "30m", "exp_samples": samples}
 
@@ -700,7 +702,7 @@ def value(query: str, *expected: float) -> dict[str, Any]:
 def test_queries_are_empty_where_there_is_nothing(
     resources: list[Resource], tmp_path: Path
 ) -> None:
-    """A client has no limit, or nothing waits for it: then nothing is shown, rather than 0."""
+    """If a client has no limit, or nothing waits for it, panels show no data instead of 0."""
     found = queries(board(resources))
     used = [
         each
@@ -723,7 +725,7 @@ def test_queries_are_empty_where_there_is_nothing(
     check_alerts(tmp_path, [], tests)
 
 
-def test_dashboard_counts_right(resources: list[Resource], tmp_path: Path) -> None:
+def test_dashboard_shows_correct_values(resources: list[Resource], tmp_path: Path) -> None:
     found = queries(board(resources))
     healthy = [
         READY,
@@ -735,7 +737,7 @@ def test_dashboard_counts_right(resources: list[Resource], tmp_path: Path) -> No
         series(STARTED, "100x9 200x120"),
         *pool("http", "3x120", "4x120"),
         *pool("http", "1x120", "4x120", pod="b"),
-        # Another release, which is never in it.
+        # Another release, which is never counted.
         answers("0+30x120", "500", **OTHER),
         series("service_ready", "1x120", **OTHER),
         series("up", "1x120", **OTHER),
@@ -770,7 +772,7 @@ def test_dashboard_counts_right(resources: list[Resource], tmp_path: Path) -> No
     check_alerts(tmp_path, [], tests)
 
 
-# What people read ----------------------------------------------------------------------
+# The documentation ---------------------------------------------------------------------
 
 
 def page(chart: Chart) -> str:
@@ -783,7 +785,7 @@ def test_page_lists_every_alert(chart: Chart, resources: list[Resource]) -> None
     assert rows == [(rule["alert"], rule["labels"]["severity"]) for rule in rules(resources)]
 
 
-def test_values_of_the_page_turn_everything_on(chart: Chart) -> None:
+def test_values_on_the_page_enable_everything(chart: Chart) -> None:
     blocks = re.findall(r"^```yaml\n(.+?)^```$", page(chart), re.M | re.S)
     [values] = [yaml.safe_load(block) for block in blocks if "\nmetrics:" in block]
 
@@ -796,13 +798,13 @@ def test_values_of_the_page_turn_everything_on(chart: Chart) -> None:
     assert policy(resources, "service")["ingress"][1]["from"]
 
 
-def test_check_of_the_chart_turns_everything_on(chart: Chart) -> None:
+def test_ci_values_of_the_chart_enable_everything(chart: Chart) -> None:
     values = yaml.safe_load((chart.path / "ci/metrics-values.yaml").read_text("utf-8"))
 
     assert values == ALL
 
 
-def test_tracing_is_a_matter_of_settings(chart: Chart) -> None:
+def test_tracing_is_configured_by_settings(chart: Chart) -> None:
     others = {
         "OTEL_SERVICE_NAME": HOSTILE,
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",

@@ -1,4 +1,4 @@
-"""Connections of every kind of client get all of their answers, and end when they should."""
+"""Connections of all kinds of clients receive all of their answers, and end when they should."""
 
 import json
 import re
@@ -41,7 +41,7 @@ router = APIRouter(prefix="/planets")
 
 @router.post("")
 async def echo(request: Request) -> Response:
-    # Longer than it takes a client to send all that it has.
+    # Longer than a client needs to send everything.
     await asyncio.sleep(float(request.query_params.get("seconds", 0)))
     return Response(await request.body())
 
@@ -93,7 +93,7 @@ async def talk(socket: WebSocket) -> None:
     print("socket ends", flush=True)
 """
 
-# What looks like a request, and is none.
+# A body that looks like a request.
 BODY = b"GET /api/nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 GET = b"GET /api/live HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /api/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -116,7 +116,7 @@ def post(frame: bytes, *headers: bytes, path: str = "", version: str = "1.1") ->
 
 @pytest.fixture(scope="module")
 def service(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that can speak WebSocket."""
+    """A service that supports WebSockets."""
     folder = tmp_path_factory.mktemp("service")
     variables = with_websockets(full, folder)
     package = full.answers["package_name"]
@@ -142,17 +142,17 @@ def connect(service: Server) -> socket.socket:
 
 
 def converse(service: Server, *parts: bytes) -> bytes:
-    """Send the parts one by one; return all that comes until the other side closes."""
+    """Send the parts one by one; return everything received until the server closes."""
     with closing(connect(service)) as connection, connection.makefile("rb") as stream:
         for part in parts:
             connection.sendall(part)
-            # The server gets a part of its own of each; it must not make a difference.
+            # The server receives each part separately, which must not make a difference.
             sleep(0.001 if len(parts) > 10 else 0.1)
         return stream.read()
 
 
 def answers(received: bytes) -> list[tuple[int, bytes]]:
-    """Return the status and body of each answer in what a connection has received."""
+    """Return the status and body of each answer in the received bytes."""
     found = []
     while received:
         head, _, rest = received.partition(b"\r\n\r\n")
@@ -190,7 +190,7 @@ def test_request_that_offers_another_protocol_keeps_its_body(
 
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("offer", OFFERS)
-def test_offers_between_other_requests_are_answered_in_their_order(
+def test_offers_between_other_requests_are_answered_in_order(
     service: Service, offer: str, frame: str
 ) -> None:
     request = post(FRAMES[frame], OFFERS[offer])
@@ -219,7 +219,7 @@ def test_offer_of_an_old_client(service: Service, offer: str) -> None:
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-def test_offer_of_a_client_that_waits_to_be_told_to_continue(service: Service, offer: str) -> None:
+def test_offer_of_a_client_that_expects_a_100(service: Service, offer: str) -> None:
     request = post(FRAMES["length"], OFFERS[offer], b"Expect: 100-continue\r\n")
     head, body = cut(request, "head and body")
     with closing(connect(service)) as connection, connection.makefile("rb") as stream:
@@ -243,7 +243,7 @@ def test_offer_with_a_body_beyond_the_limit(service: Service, offer: str) -> Non
 
 
 @pytest.mark.parametrize("target", [b"planets.example:443", b"/api/live"])
-def test_service_is_no_tunnel(service: Service, target: bytes) -> None:
+def test_service_refuses_to_be_a_tunnel(service: Service, target: bytes) -> None:
     received = converse(service, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
 
     assert [status for status, _ in answers(received)] == [400]
@@ -262,11 +262,11 @@ def websocket(service: Service, before: bytes = b"") -> Iterator[socket.socket]:
 
 
 def text(content: bytes, masked: bool) -> bytes:
-    """Return a frame of a WebSocket; a client masks it, here with zeros."""
+    """Return a WebSocket text frame; clients mask it, here with zeros."""
     return bytes([0x81, masked << 7 | len(content)]) + bytes(4 * masked) + content
 
 
-def test_websocket_talks(service: Service) -> None:
+def test_websocket_echoes(service: Service) -> None:
     with websocket(service) as connection:
         connection.sendall(text(b"planet", masked=True))
 
@@ -274,7 +274,7 @@ def test_websocket_talks(service: Service) -> None:
         assert connection.recv(len(expected), socket.MSG_WAITALL) == expected
 
 
-# A client with the least that it takes: each answer that is lost is seen.
+# Sent by a minimal client, which notices each lost answer.
 EARLY = {
     "too long": (b"POST", b"/api/planets", 413),
     "not authenticated": (b"POST", b"/api/planets/private", 401),
@@ -307,9 +307,7 @@ def chunked(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/api/planets/private", "/nowhere"])
-def test_client_that_waits_to_be_told_to_continue_is_not_waited_for(
-    service: Service, path: str
-) -> None:
+def test_client_that_expects_a_100_can_be_answered_early(service: Service, path: str) -> None:
     received = converse(
         service,
         f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n".encode()
@@ -348,7 +346,7 @@ def test_early_answer_passes_nginx_each_time(
     assert found == [status] * 100
 
 
-# Both pass nginx.
+# nginx forwards both.
 @pytest.mark.parametrize(
     "head",
     ["POST /é HTTP/1.1\r\n", "POST /api/planets HTTP/1.1\r\nX: \x01\r\n"],
@@ -383,7 +381,7 @@ def test_offers_that_nginx_forwards_are_ignored(service: Service, nginx: Nginx) 
 
 
 def half_closed(family: int, address: Any, request: bytes) -> bytes:
-    """Send a request and that nothing more comes; return what is answered."""
+    """Send a request, shut down the sending side, and return the answers."""
     with socket.socket(family) as connection, connection.makefile("rb") as stream:
         connection.settimeout(SECONDS)
         connection.connect(address)
@@ -394,7 +392,7 @@ def half_closed(family: int, address: Any, request: bytes) -> bytes:
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
-def test_client_that_sends_nothing_more_is_answered(
+def test_client_that_half_closes_is_answered(
     full: Project,
     serve: Serve,
     redis_server: StartRedis,
@@ -426,7 +424,7 @@ def test_client_that_sends_nothing_more_is_answered(
         assert [answers(each) for each in found] == [expected] * 20
 
 
-def test_client_that_leaves_a_stream_of_events_ends_it(service: Service) -> None:
+def test_half_close_ends_a_stream_of_events(service: Service) -> None:
     with closing(connect(service)) as connection:
         connection.sendall(b"GET /api/planets/events HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(1)
@@ -438,7 +436,7 @@ def test_client_that_leaves_a_stream_of_events_ends_it(service: Service) -> None
 
 @pytest.fixture
 def patient(full: Project, serve: Serve, tmp_path: Path) -> Callable[..., Service]:
-    """Start a service that would be killed before the limit of a stop is reached."""
+    """Start a service whose timeouts for stopping are longer than those of the tests."""
 
     def patient(**variables: str) -> Service:
         timeouts = ("FASTAPI_GRACEFUL_TIMEOUT", "FASTAPI_DRAIN_TIMEOUT")
@@ -450,7 +448,7 @@ def patient(full: Project, serve: Serve, tmp_path: Path) -> Callable[..., Servic
     return patient
 
 
-def test_stream_of_events_does_not_hold_a_stop(
+def test_stream_of_events_does_not_delay_a_stop(
     patient: Callable[..., Service], capfd: pytest.CaptureFixture[str]
 ) -> None:
     service = patient()
@@ -462,28 +460,28 @@ def test_stream_of_events_does_not_hold_a_stop(
 
         assert service.stop() == 0
 
-        # An end that is missing raises here.
+        # This raises if the end of the stream is missing.
         assert (first + response.read()).endswith(b"data: planet\n\n")
     output = capfd.readouterr()
     assert "stream ends" in output.out
     assert "Traceback" not in output.err
 
 
-def test_websocket_does_not_hold_a_stop(
+def test_websocket_does_not_delay_a_stop(
     patient: Callable[..., Service], capfd: pytest.CaptureFixture[str]
 ) -> None:
     service = patient()
     with websocket(service) as connection, connection.makefile("rb") as stream:
         assert service.stop() == 0
 
-        # The frame of an end with the code 1012: the service restarts.
+        # A close frame with code 1012: the service restarts.
         assert stream.read() == b"\x88\x02\x03\xf4"
     output = capfd.readouterr()
     assert "socket ends" in output.out
     assert "Traceback" not in output.err
 
 
-def test_download_goes_on_during_a_stop(patient: Callable[..., Service]) -> None:
+def test_download_continues_during_a_stop(patient: Callable[..., Service]) -> None:
     service = patient(FASTAPI_DRAIN_TIMEOUT="0")
     with closing(HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)) as connection:
         connection.request("GET", "/api/planets/download")
@@ -496,7 +494,7 @@ def test_download_goes_on_during_a_stop(patient: Callable[..., Service]) -> None
 
 
 @pytest.mark.parametrize("path", ["slow?seconds=300", "slower", "upload"])
-def test_answer_that_takes_longer_than_a_stop_has_the_shape_of_errors(
+def test_request_that_outlasts_a_stop_gets_an_error_response(
     patient: Callable[..., Service], capfd: pytest.CaptureFixture[str], path: str
 ) -> None:
     service = patient(FASTAPI_GRACEFUL_TIMEOUT="3")
@@ -507,7 +505,7 @@ def test_answer_that_takes_longer_than_a_stop_has_the_shape_of_errors(
             connection.endheaders(b"123")
         else:
             connection.request("GET", f"/api/planets/{path}")
-        # The request after it is answered when it has been begun.
+        # When the next request is answered, the previous one is in progress.
         assert service.answers()
         service.process.send_signal(signal.SIGTERM)
 

@@ -34,7 +34,7 @@ MISSING = {"error": {"code": 404, "message": "Not Found", "status": "NOT_FOUND"}
 def services(
     empire: Empire, postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, EmpireService]]:
-    """The same project, as it is and with one variable."""
+    """The same project served from each database, SQLite by default."""
     choices = {"sqlite": {}, "postgresql": {"FASTAPI_DATABASE_URL": postgresql.add("planets")}}
     with serving(tmp_path_factory.mktemp("services")) as serve:
         started = {}
@@ -45,7 +45,7 @@ def services(
 
 
 def ask(service: EmpireService, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Return the status and what was answered, but for what differs each time."""
+    """Return the status and the answer, without values that differ each time."""
     data = json.dumps(body).encode() if body is not None else None
     headers = {"Content-Type": "application/json"}
     status, text, _ = service.request(method, f"/api/planets{path}", data, headers)
@@ -57,7 +57,7 @@ def ask(service: EmpireService, method: str, path: str, body: Any = None) -> tup
 
 
 @pytest.mark.parametrize("name", ["sqlite", "postgresql"])
-def test_planet_that_was_posted_is_there(
+def test_posted_planet_is_stored(
     services: dict[str, EmpireService], empire: Empire, postgresql: PostgreSQL, name: str
 ) -> None:
     service = services[name]
@@ -71,7 +71,7 @@ def test_planet_that_was_posted_is_there(
 
     kept = {**posted, "home_id": None, "seen_at": "1980-05-21T00:00:00Z"}
     assert planet | kept == planet
-    # Each worker has connections of its own.
+    # Each worker has its own connections.
     for _ in range(10):
         status, body = service.get(f"/api/planets/{planet['id']}")
         assert (status, json.loads(body)) == (200, planet)
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[str, str, Any, int, Any]] = {
         "",
         {"name": "Endor", "size": 1, "seen_at": "1983-05-24T23:59:59.123456-11:30"},
         201,
-        # As it came; what is read later is in UTC.
+        # As it was sent; later reads return UTC.
         {"seen_at": "1983-05-24T23:59:59.123456-11:30"},
     ),
 }
@@ -129,7 +129,7 @@ def test_both_databases_give_the_same_answer(
     assert answers[0][1] | answer == answers[0][1]
 
 
-def test_name_that_is_taken_is_a_conflict_with_both(services: dict[str, EmpireService]) -> None:
+def test_duplicate_name_is_a_conflict_with_both(services: dict[str, EmpireService]) -> None:
     jakku = {"name": "Jakku", "size": 6400}
 
     answers = [[ask(service, "POST", "", jakku) for _ in range(2)] for service in services.values()]
@@ -139,7 +139,7 @@ def test_name_that_is_taken_is_a_conflict_with_both(services: dict[str, EmpireSe
     assert answers[0][1][1] == TAKEN
 
 
-def test_home_that_is_there_can_be_referred_to_with_both(
+def test_existing_home_can_be_referred_to_with_both(
     services: dict[str, EmpireService],
 ) -> None:
     for service in services.values():
@@ -181,11 +181,11 @@ async def add(name, *, inner=None, error=None, home=None):
 async def outcome(name, coroutine):
     try:
         await coroutine
-        said = "stored"
+        result = "stored"
     except BaseException as error:
-        said = type(error).__name__
+        result = type(error).__name__
     stored = await names()
-    results[name] = [said, stored]
+    results[name] = [result, stored]
     async with Database.transaction() as session:
         await session.execute(text("DELETE FROM planets"))
 
@@ -209,7 +209,7 @@ async def caught_failure():
 
 async def two_tasks():
     async def one(name, error=None):
-        # Both are under way at once; on SQLite the other one waits its turn.
+        # They run concurrently; on SQLite each waits for its turn.
         await add(name, error=error)
     done = await asyncio.gather(
         *(one(f"{n}", KeyError() if n % 2 else None) for n in range(8)), return_exceptions=True
@@ -218,7 +218,7 @@ async def two_tasks():
 
 
 async def child_of_a_transaction():
-    # On SQLite it must not begin before the other has ended.
+    # On SQLite the child must not begin before the parent has ended.
     ended = asyncio.Event()
     async def child():
         await ended.wait()
@@ -251,7 +251,7 @@ async def own_timeout():
 
 
 async def refused_statement():
-    # SQLite alone would store the rest.
+    # SQLite, unlike PostgreSQL, would store the rest.
     async with Database.transaction() as session:
         await session.execute(insert(Planet).values(name="before", size=1, version=1))
         try:
@@ -273,7 +273,7 @@ async def refused_with_savepoint():
 
 
 async def late_refusal():
-    # The database says no when it commits, after all that the caller did.
+    # The database refuses at the commit, after everything that the caller did.
     async with Database.transaction() as session:
         await session.execute(text(DEFER))
         session.add(Planet(name="lost", size=1, home_id=10**9))
@@ -313,7 +313,7 @@ PROMISES: dict[str, Any] = {
 
 
 def prepare(empire: Empire, url: str, request: pytest.FixtureRequest) -> None:
-    """Migrate, and let PostgreSQL look at references at the end, where it is asked to."""
+    """Migrate, and make the foreign key deferrable on PostgreSQL."""
     empire.migrate(FASTAPI_DATABASE_URL=url)
     if url.startswith("postgresql"):
         server, database = map(request.getfixturevalue, ("postgresql", "database"))
@@ -359,13 +359,13 @@ async def main():
     try:
         await add("sesame", size=None)
     except Exception:
-        said = traceback.format_exc()
-    # What is in an open transaction would be seen by its own connection.
+        text = traceback.format_exc()
+    # A new connection does not see rows of a transaction that was left open.
     await Database.close_engine()
     async with Database.transaction() as session:
         names = [*await session.scalars(select(Planet.name).order_by(Planet.name))]
     await Database.close_engine()
-    print(json.dumps([names, refused, said]))
+    print(json.dumps([names, refused, text]))
 
 
 asyncio.run(add("a loop before"))
@@ -373,7 +373,7 @@ asyncio.run(main())
 """
 
 
-def test_another_event_loop_is_refused_and_swallows_nothing(empire: Empire, url: str) -> None:
+def test_another_event_loop_is_refused_and_loses_nothing(empire: Empire, url: str) -> None:
     empire.migrate(FASTAPI_DATABASE_URL=url)
 
     done = subprocess.run(
@@ -385,15 +385,15 @@ def test_another_event_loop_is_refused_and_swallows_nothing(empire: Empire, url:
     )
 
     assert done.returncode == 0, done.stderr
-    names, refused, said = json.loads(done.stdout)
+    names, refused, text = json.loads(done.stdout)
     assert names == ["a", "a loop before", "b", "c"]
     assert "another event loop" in refused
-    # Nor does an error tell of the row that was refused.
-    assert "IntegrityError" in said
-    assert "sesame" not in said
+    # The error does not disclose the values of the refused row.
+    assert "IntegrityError" in text
+    assert "sesame" not in text
 
 
-def test_table_may_be_altered_while_the_service_runs(
+def test_table_can_be_altered_while_the_service_runs(
     empire: Empire, postgresql: PostgreSQL, database: str, serve_empire: ServeEmpire
 ) -> None:
     url = postgresql.url(database)
@@ -441,7 +441,7 @@ print(Fleet.planet.property.mapper.class_.__name__)
 """
 
 
-def test_model_may_refer_to_one_that_nothing_imports(bare: Empire, tmp_path: Path) -> None:
+def test_model_can_refer_to_one_that_nothing_imports(bare: Empire, tmp_path: Path) -> None:
     project = bare.copy(tmp_path)
     (project.package / "app/models/fleet.py").write_text(FLEET.lstrip(), "utf-8")
     (project.package / "app/models/planet.py").write_text(MODEL.lstrip(), "utf-8")
@@ -449,7 +449,7 @@ def test_model_may_refer_to_one_that_nothing_imports(bare: Empire, tmp_path: Pat
     assert run(project.python, "-c", RELATED, cwd=project.path) == "Planet\n"
 
 
-# Coverage traces in all of them, and they end while it is called back.
+# Coverage traces all of these threads, which end while it is called back.
 THREADS = """
 import threading
 
@@ -475,7 +475,7 @@ def test_threads_end() -> None:
 """
 
 
-def test_coverage_ends_though_threads_end_at_once(bare: Empire, tmp_path: Path) -> None:
+def test_coverage_does_not_hang_when_threads_end_at_once(bare: Empire, tmp_path: Path) -> None:
     project = bare.clone(tmp_path)
     file = project.path / "tests/unit/test_threads.py"
     file.write_text(THREADS, "utf-8")
@@ -497,7 +497,7 @@ def test_model_that_nothing_imports_is_documented(bare: Empire, tmp_path: Path) 
 
 
 LATE = '''
-"""Planets that the database refuses in the end."""
+"""Planets that the database refuses at the commit."""
 
 from fastapi import APIRouter
 from sqlalchemy import text
@@ -522,7 +522,7 @@ async def create() -> str:
 '''
 
 
-def test_client_never_hears_of_a_success_that_was_not_stored(
+def test_failed_commit_is_never_answered_as_a_success(
     empire: Empire,
     url: str,
     serve_empire: ServeEmpire,
@@ -557,7 +557,7 @@ def test_certificate_of_postgresql_is_verified(
         "verified": {**full, "sslrootcert": str(files["right"])},
         "another authority": {**full, "sslrootcert": str(files["wrong"])},
         "not verified": {"sslmode": "require"},
-        # As PostgreSQL's own clients have it.
+        # As in PostgreSQL's own clients.
         "verified as well": {"sslmode": "require", "sslrootcert": str(files["wrong"])},
     }
     urls = {name: postgresql.url(database, **words) for name, words in choices.items()}
@@ -577,7 +577,7 @@ def test_certificate_of_postgresql_is_verified(
         "not verified": OK,
         "verified as well": LOST,
     }
-    assert "certificate verify failed" in services["another authority"].said()
-    assert "certificate verify failed" in services["verified as well"].said()
+    assert "certificate verify failed" in services["another authority"].logged()
+    assert "certificate verify failed" in services["verified as well"].logged()
     encrypted = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
     assert postgresql.sql(f"{encrypted} WHERE datname = '{database}'") == "t\n"

@@ -1,4 +1,4 @@
-"""The service beside a real PostgreSQL that stops, hangs, refuses and fails over."""
+"""The service with a real PostgreSQL that stops, hangs, refuses and fails over."""
 
 import json
 import os
@@ -31,15 +31,15 @@ from support import OK, SECONDS, add_controller, wait_until
 
 pytestmark = pytest.mark.slow
 
-# What may take three seconds may take six, where a connection of the pool hangs; without
-# a limit a client would wait for ever.
+# A request can take twice the timeout, if a connection of the pool hangs; without a limit, a
+# client would wait forever.
 TIMEOUT = 3
 LIMIT = 10 * TIMEOUT
 POOL = {"FASTAPI_DATABASE_POOL_SIZE": "2", "FASTAPI_DATABASE_MAX_OVERFLOW": "0"}
 JSON = {"Content-Type": "application/json"}
 
 CONTROLLER = '''
-"""Lets the tests keep connections in use."""
+"""Keeps connections in use for the tests."""
 
 import asyncio
 
@@ -94,7 +94,7 @@ def fragile() -> Iterator[PostgreSQL]:
 
 @pytest.fixture
 def server(fragile: PostgreSQL) -> Iterator[PostgreSQL]:
-    """A server to break; it is mended after the test."""
+    """A server that a test can break; it is repaired afterwards."""
     yield fragile
     if fragile.process.poll() is None:
         fragile.resume()
@@ -113,7 +113,7 @@ def outages(empire: Empire, tmp_path_factory: pytest.TempPathFactory) -> Empire:
 def services(
     outages: Empire, fragile: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, EmpireService]]:
-    """One service that soon gives up, with few connections, and one that is patient."""
+    """A service with a short timeout and few connections, and one with a long timeout."""
     url = {"FASTAPI_DATABASE_URL": fragile.add("planets")}
     outages.migrate(**url)
     with serving(tmp_path_factory.mktemp("services")) as serve:
@@ -123,14 +123,14 @@ def services(
 
 @pytest.fixture
 def hurried(services: dict[str, EmpireService], server: PostgreSQL) -> EmpireService:
-    """A service that uses the database, and has one pooled connection to it at least."""
+    """The service with a short timeout, and with at least one pooled connection."""
     wait_until(lambda: works(services["hurried"]))
     return services["hurried"]
 
 
 @pytest.fixture
 def patient(services: dict[str, EmpireService], server: PostgreSQL) -> EmpireService:
-    """The same of the other one."""
+    """The service with a long timeout, and with at least one pooled connection."""
     wait_until(lambda: works(services["patient"]))
     return services["patient"]
 
@@ -140,7 +140,7 @@ def works(service: EmpireService) -> bool:
 
 
 def check_outage(service: EmpireService) -> None:
-    """Hold the answers, at the same time, against what they are without a database."""
+    """Check that concurrent requests get the answers of a service without a database."""
     paths = {"/api/planets": LOST, "/api/ready": LOST, "/api/live": OK}
     with ThreadPoolExecutor(len(paths)) as clients:
         answers = [clients.submit(service.get, path, LIMIT) for path in paths]
@@ -149,7 +149,7 @@ def check_outage(service: EmpireService) -> None:
 
 @contextmanager
 def recovering(service: EmpireService) -> Iterator[None]:
-    """Require the service to work again in the end, in the same processes."""
+    """Require the service to work again in the end, with the same workers."""
     before = service.workers()
     yield
     wait_until(lambda: works(service))
@@ -158,7 +158,7 @@ def recovering(service: EmpireService) -> Iterator[None]:
 
 @contextmanager
 def in_use(service: EmpireService, connections: int) -> Iterator[None]:
-    """Keep so many connections of the pool in use."""
+    """Keep this number of connections of the pool in use."""
     with ThreadPoolExecutor(connections) as clients:
         path = "/api/outages/hold"
         answers = [clients.submit(service.get, path, 4 * SECONDS) for _ in range(connections)]
@@ -177,7 +177,7 @@ def test_restart_between_two_requests_is_not_noticed(
         pass
     assert patient.get("/api/ready") == OK
 
-    # All that the pool holds is stale then.
+    # All connections in the pool are stale afterwards.
     server.stop()
     server.start()
     with in_use(patient, 5):
@@ -210,7 +210,7 @@ def test_hung_server_is_a_502_within_the_timeout(
 ) -> None:
     with recovering(hurried):
         server.hang()
-        # First with a connection of the pool, then with none.
+        # First with a connection in the pool, then without.
         for _ in range(2):
             check_outage(hurried)
         server.resume()
@@ -303,7 +303,7 @@ def test_server_that_refuses_is_a_502_whose_log_says_why(
             check_outage(hurried)
         finally:
             accept()
-    assert reason in hurried.said()
+    assert reason in hurried.logged()
 
 
 def test_service_starts_without_the_database(
@@ -314,24 +314,22 @@ def test_service_starts_without_the_database(
     with recovering(service):
         check_outage(service)
         server.start()
-        # Neither the database nor its tables were there.
+        # Neither the database nor its tables exist yet.
         check_outage(service)
         server.add("later")
         assert service.answers("/api/ready", 502)
-        assert "The database is at no migration" in service.said()
+        assert "The database is at no migration" in service.logged()
         outages.migrate(FASTAPI_DATABASE_URL=server.url("later"))
 
 
-def test_upgrade_waits_for_the_database_where_it_is_told_to(
-    outages: Empire, server: PostgreSQL
-) -> None:
+def test_upgrade_waits_for_the_database_with_an_option(outages: Empire, server: PostgreSQL) -> None:
     server.add("waited_for")
     server.stop()
     url = {"FASTAPI_DATABASE_URL": server.url("waited_for")}
     at_once = outages.db("upgrade", **url)
     waiting = ("db", "upgrade", "--wait", "600")
 
-    # Until it has tried, there is something else in the place of the server.
+    # Until its first attempt, another listener takes the place of the server.
     with socket.create_server(("127.0.0.1", server.port)) as listener:
         listener.settimeout(2 * SECONDS)
         process = subprocess.Popen(
@@ -353,7 +351,7 @@ def test_upgrade_waits_for_the_database_where_it_is_told_to(
 
 
 def backends(server: PostgreSQL, condition: str) -> int:
-    """Return how many connections of the owner are so."""
+    """Return the number of the owner's connections that match a condition."""
     where = f"usename = '{OWNER}' AND {condition}"
     return int(server.sql(f"SELECT count(*) FROM pg_stat_activity WHERE {where}"))
 
@@ -372,11 +370,11 @@ def test_exhausted_pool_is_a_502_and_readiness_does_not_wait(hurried: EmpireServ
         wait_until(lambda: hurried.answers("/api/ready"))
         assert hurried.get("/api/planets", timeout=LIMIT) == LOST
         assert hurried.get("/api/live") == OK
-    assert "QueuePool limit of size 2 overflow 0 reached" in hurried.said()
+    assert "QueuePool limit of size 2 overflow 0 reached" in hurried.logged()
     wait_until(lambda: works(hurried))
 
 
-def test_client_that_is_gone_leaves_no_connection_in_use(
+def test_disconnected_client_leaves_no_connection_in_use(
     patient: EmpireService, server: PostgreSQL
 ) -> None:
     everything = 7
@@ -388,16 +386,16 @@ def test_client_that_is_gone_leaves_no_connection_in_use(
                 client.sendall(b"GET /api/outages/wait HTTP/1.1\r\nHost: x\r\n\r\n")
             wait_until(lambda: backends(server, "wait_event_type = 'Lock'") == everything)
             stack.close()
-            # Their statements are under way, with all connections.
+            # The statements of the disconnected clients still use all connections.
             answer = clients.submit(patient.get, "/api/planets", 4 * SECONDS)
-        # Now they end, without anyone who would hear of it.
+        # The lock is released, so the statements end.
         assert answer.result() == (200, "[]")
 
     with in_use(patient, everything):
         pass
 
 
-def test_every_request_through_a_pool_of_transactions_is_answered(
+def test_every_request_is_answered_with_transaction_pooling(
     outages: Empire,
     postgresql: PostgreSQL,
     bouncer: PgBouncer,
@@ -418,7 +416,7 @@ def test_every_request_through_a_pool_of_transactions_is_answered(
         status: int = service.request(*request, timeout=2 * SECONDS)[0]
         return status
 
-    # More clients than connections of the pool to the server.
+    # More clients than connections of PgBouncer to the server.
     with ThreadPoolExecutor(16) as clients:
         statuses = Counter(clients.map(ask, range(1000)))
 
@@ -437,7 +435,7 @@ def test_failover_loses_no_write_and_needs_no_restart(
         primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
         primary.sql("SELECT pg_reload_conf()")
         wait_until(lambda: primary.sql("SELECT sync_state FROM pg_stat_replication") == "sync\n")
-        # The standby, which refuses to write, comes first.
+        # The standby, which refuses writes, comes first.
         first = f"127.0.0.1:{standby.port},"
         both = primary.url("planets", first, target_session_attrs="read-write")
         service = serve_empire(outages, FASTAPI_DATABASE_URL=both, FASTAPI_WORKERS="2")
@@ -489,5 +487,5 @@ def test_file_of_sqlite_that_is_locked_or_absent_is_a_502(
         other.execute("BEGIN EXCLUSIVE")
         assert service.get("/api/planets", timeout=LIMIT) == LOST
         assert service.get("/api/live") == OK
-    assert "unable to open database file" in service.said()
-    assert "database is locked" in service.said()
+    assert "unable to open database file" in service.logged()
+    assert "database is locked" in service.logged()

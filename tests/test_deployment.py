@@ -1,4 +1,4 @@
-"""What starts the image: scripts, compose and the virtual machine, without their engines."""
+"""Scripts, compose files and the virtual machine that start the image, with stub tools."""
 
 import os
 import re
@@ -20,7 +20,7 @@ COMPLETED = {"condition": "service_completed_successfully"}
 COMPOSE_SPEC = ("check-jsonschema", "--builtin-schema", "compose-spec")
 TOOLS = ("docker", "kind", "kubectl", "helm")
 
-# Writes down what it was called with, and lives as long as a cluster would.
+# A stub that logs its calls, and keeps a file for as long as the cluster exists.
 RECORDING = """
 echo "$(basename "$0") $*" >> {folder}/calls
 case "$(basename "$0") $*" in
@@ -35,7 +35,7 @@ esac
 
 @pytest.fixture
 def deploy(bake: Bake, tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
-    """Run make verbs in a project, with tools that write down how they are called."""
+    """Run make verbs in a project, with stub tools that log their calls."""
 
     def deploy(*words: str, **answers: Any) -> tuple[str, list[str]]:
         baked = bake(**answers)
@@ -57,7 +57,7 @@ def deploy(bake: Bake, tmp_path: Path) -> Callable[..., tuple[str, list[str]]]:
     return deploy
 
 
-def test_dev_env_makes_a_cluster_and_installs(
+def test_dev_env_creates_a_cluster_and_installs(
     deploy: Callable[..., tuple[str, list[str]]], tmp_path: Path
 ) -> None:
     printed, calls = deploy("dev-env", "PORT=8123")
@@ -83,12 +83,12 @@ def test_dev_env_makes_a_cluster_and_installs(
     published = node["extraPortMappings"][0]
     assert published == {"containerPort": 30080, "hostPort": 8123, "listenAddress": "127.0.0.1"}
     assert calls[8].endswith(" pod-security.kubernetes.io/enforce=restricted")
-    # Once: the chart itself replaces the pods of an image that was built again.
+    # Only once, because the chart itself replaces the pods when the image is rebuilt.
     assert "service.nodePort=30080" in calls[10]
     assert "podAnnotations.image=" in calls[10]
     assert [call for call in calls if "rollout" in call] == [calls[11]]
     assert " rollout status " in calls[11]
-    # One node for all projects, and one that the operators support.
+    # A node image of a Kubernetes version that the operators support.
     assert node["image"].startswith("kindest/node:v1.36.")
     for call in calls[6:8]:
         assert {"--wait", "--version", "--create-namespace"} <= {*call.split()}
@@ -118,11 +118,11 @@ def test_clean_deletes_the_cluster(
     deploy("clean")
     assert not (tmp_path / "cluster").exists()
 
-    # Nothing to delete is no failure.
+    # With nothing to delete, it succeeds as well.
     deploy("clean")
 
 
-def test_missing_tools_are_named_at_once(bake: Bake, tmp_path: Path) -> None:
+def test_all_missing_tools_are_reported_together(bake: Bake, tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("bash", "dirname"):
@@ -167,7 +167,7 @@ def test_image_without_an_engine_is_refused(bake: Bake, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert done.stderr == "Found none that answers: docker, podman, buildah.\n"
+    assert done.stderr == "No container engine is running. Tried: docker, podman, buildah.\n"
 
 
 def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_p
         ".redis.yaml": COMPOSE_SPEC,
         ".sh": ("shellcheck", "--external-sources"),
     }
-    # One script sources another.
+    # Scripts source each other, so write all files first.
     for path, content in forms:
         (tmp_path / Path(path).name).write_bytes(content)
     for path, content in forms:
@@ -242,7 +242,7 @@ def test_services_are_published_on_this_machine_alone(
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-def test_container_has_what_the_image_needs(bake: Bake) -> None:
+def test_compose_matches_the_image(bake: Bake) -> None:
     compose = yaml.safe_load((bake().path / "compose.yaml").read_text("utf-8"))
     dockerfile = (bake().path / "Dockerfile").read_text("utf-8")
     service = compose["services"]["service"]

@@ -1,4 +1,4 @@
-"""The command as people install it: wheel, source distribution, git URL."""
+"""The command as users install it: from a wheel, a source distribution, or a git URL."""
 
 import email
 import json
@@ -22,13 +22,13 @@ TAG = "v0.1.0"
 
 @pytest.fixture(scope="module")
 def released(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository whose HEAD is a release; one that came before is tagged as well."""
+    """A repository whose HEAD is a tagged release, with an earlier release."""
     folder = tmp_path_factory.mktemp("released") / "repository"
     shutil.copytree(repository, folder)
     run("git", "tag", "v0.0.1", cwd=folder)
     (folder / "CHANGELOG.md").write_text("# Changelog\n", "utf-8")
     commit(folder, "Release")
-    # Neither a branch of its name nor other tags of the commit may hide the release.
+    # Neither a branch of the same name nor other tags of the commit must hide the release.
     for arguments in (["tag", TAG], ["tag", f"{TAG}-rc1"], ["tag", "ünï"], ["branch", TAG]):
         run("git", *arguments, cwd=folder)
     return folder
@@ -36,7 +36,7 @@ def released(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def distributions(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel by way of the source distribution, as installers do."""
+    """Build the wheel from the source distribution, as installers do."""
     folder = tmp_path_factory.mktemp("dist")
     uv("build", "--quiet", "--out-dir", folder, ".", cwd=released)
     return folder
@@ -44,17 +44,17 @@ def distributions(released: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``mvc`` of a wheel in an environment that has nothing else."""
+    """The ``mvc`` of a wheel in an otherwise empty environment."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
-    # From an index, so that nothing but the wheel says where it came from.
+    # Installed by name, so that only the wheel itself records its origin.
     name = "fastapi-mvc-template"
-    # A cache knows wheels by their paths, which another run of the tests may have had.
+    # The cache identifies wheels by path, which another run of the tests can have used.
     environment(folder, "--refresh-package", name, "--find-links", distributions, name)
     return folder / "bin/mvc"
 
 
 def new(mvc: Path, folder: Path, *arguments: str | Path) -> dict[str, object]:
-    """Create a project without any network; return what cruft knows of it."""
+    """Create a project offline; return its `.cruft.json`."""
     run(mvc, "new", "galactic-empire", "-n", "-I", *arguments, cwd=folder, **OFFLINE)
     return state_of(folder / "galactic-empire")
 
@@ -65,7 +65,7 @@ def state_of(project: Path) -> dict[str, object]:
 
 
 def redirect(folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let git take a local repository for the public one."""
+    """Make git use a local repository instead of the public one."""
     config = folder / "gitconfig"
     config.write_text(f'[url "{target}"]\n  insteadOf = {PUBLIC_URL}\n', "utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
@@ -85,7 +85,7 @@ def test_project_of_a_wheel_remembers_the_public_release(
     assert state["checkout"] == TAG
 
 
-def test_project_of_a_wheel_is_the_one_of_the_repository(
+def test_project_of_a_wheel_equals_one_of_the_repository(
     installed: Path, repository: Path, tmp_path: Path
 ) -> None:
     answers = ["author=A", "email=a@example.com"]
@@ -119,7 +119,7 @@ def test_generators_of_a_wheel_are_those_of_the_checkout(
 ) -> None:
     wheel = next(distributions.glob("*.whl"))
     site = tmp_path / "site"
-    # pip compiles all Python files of a wheel, those of generators as well.
+    # pip compiles all Python files of a wheel, including those of generators.
     install = ("install", "--quiet", "--no-deps", "--target", site, wheel)
     run(sys.executable, "-m", "pip", *install, cwd=tmp_path)
     assert list((site / "mvc/generating/builtin").rglob("*.pyc"))
@@ -136,7 +136,7 @@ def test_generators_of_a_wheel_are_those_of_the_checkout(
     assert trees[0] == trees[1]
 
 
-def test_distributions_carry_the_repository_once(distributions: Path) -> None:
+def test_distributions_contain_the_repository_once(distributions: Path) -> None:
     wheel = next(distributions.glob("*.whl"))
     sdist = next(distributions.glob("*.tar.gz"))
 
@@ -163,7 +163,7 @@ def test_wheel_names_the_readme_and_the_licence(distributions: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
 
 
-def test_command_works_with_the_lowest_releases_of_what_it_asks_for(
+def test_command_works_with_the_lowest_releases_of_its_dependencies(
     distributions: Path, released: Path, tmp_path: Path
 ) -> None:
     wheel = next(distributions.glob("*.whl"))
@@ -171,7 +171,7 @@ def test_command_works_with_the_lowest_releases_of_what_it_asks_for(
     try_out(use_command, released, wheel, sys.executable, LOWEST, tmp_path)
 
 
-def test_service_works_with_the_lowest_releases_of_what_it_asks_for(
+def test_service_works_with_the_lowest_releases_of_its_dependencies(
     bake: Bake, tmp_path: Path
 ) -> None:
     project = tmp_path / "project"
@@ -202,7 +202,7 @@ def test_project_of_a_checkout_remembers_the_checkout(released: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("way", ["checkout", "git URL", "wheel"])
-def test_project_is_updated_by_the_installation_that_made_it(
+def test_project_is_updated_by_the_installation_that_created_it(
     installed: Path,
     released: Path,
     tmp_path: Path,
@@ -231,7 +231,7 @@ def test_project_is_updated_by_the_installation_that_made_it(
     assert after == before
 
 
-def test_bundle_stands_in_for_a_repository_that_cannot_be_reached(
+def test_bundle_replaces_an_unreachable_repository(
     installed: Path, released: Path, tmp_path: Path
 ) -> None:
     new(installed, tmp_path)
@@ -247,7 +247,7 @@ def test_bundle_stands_in_for_a_repository_that_cannot_be_reached(
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr == (
-            f"`{PUBLIC_URL}` cannot be reached. Taking the template that this command carries.\n"
+            f"`{PUBLIC_URL}` cannot be reached. Using the template bundled with this command.\n"
         )
 
     assert not (project / "docs/redis.md").exists()
@@ -257,7 +257,7 @@ def test_bundle_stands_in_for_a_repository_that_cannot_be_reached(
 
 
 @pytest.mark.parametrize("flaw", ["shallow", "no repository"])
-def test_wheel_without_the_whole_repository_is_refused(
+def test_building_without_the_whole_repository_is_refused(
     released: Path, tmp_path: Path, flaw: str
 ) -> None:
     clone = tmp_path / "clone"

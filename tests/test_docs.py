@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 Site = Callable[[str], dict[str, Tag]]
 
 OPTION = r"--?[a-zA-Z][\w-]*"
-# The questions that decide what a project has, and another answer than the default to each.
+# The questions that affect what a project contains, and a non-default answer to each.
 DECIDING = {key: default for key, default in QUESTIONS.items() if not isinstance(default, str)}
 OTHERS = {
     key: default[-1] if isinstance(default, list) else not default
@@ -30,7 +30,7 @@ def site(built: Path) -> Site:
 
     def sections(page: str) -> dict[str, Tag]:
         soup = BeautifulSoup((built / f"{page}.html").read_text("utf-8"), "html.parser")
-        # What a section says first is its title.
+        # The first text of a section is its title.
         return {next(each.stripped_strings): each for each in soup.select("article section")}
 
     return sections
@@ -38,31 +38,31 @@ def site(built: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def full(bake: Bake) -> Baked:
-    """The project with everything in it, which is only read."""
+    """The project with every feature, which is only read."""
     return bake()
 
 
 @pytest.fixture(scope="module")
 def pages(full: Baked) -> dict[str, str]:
-    """All that people read, by path; below `project/` is what they read in a project."""
+    """All Markdown pages by path; those of a project are below `project/`."""
     own = {
         page.relative_to(ROOT).as_posix(): page
         for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
     }
-    del own["CHANGELOG.md"]  # It tells of what there was, too.
+    del own["CHANGELOG.md"]  # It also mentions things that no longer exist.
     generated = {f"project/{path}": page for path, page in full.files().items()}
     files = {path: page for path, page in (own | generated).items() if page.suffix == ".md"}
     texts = {path: page.read_text("utf-8") for path, page in files.items()}
-    # What fastapi-mvc has stands in the first column; the setting is that of an example.
+    # The first column is about fastapi-mvc; the setting belongs to an example.
     coming = "docs/coming-from-fastapi-mvc.md"
     texts[coming] = re.sub(r"^\|[^|]*|FASTAPI_ATLAS_URL", "", texts[coming], flags=re.M)
-    tutorial = "docs/tutorial.md"  # Its settings are those that the reader adds.
+    tutorial = "docs/tutorial.md"  # The reader adds these settings.
     texts[tutorial] = re.sub("FASTAPI_(API_KEY|PRICES_URL)", "", texts[tutorial])
     return texts
 
 
 def text(element: Tag | None) -> str:
-    """Return what is to be read, in one line."""
+    """Return the text of an element as one line."""
     return " ".join(element.get_text().split()) if element else ""
 
 
@@ -73,7 +73,7 @@ def table(section: Tag) -> list[tuple[str, ...]]:
 
 
 def listed(printed: str, title: str) -> list[tuple[str, ...]]:
-    """Return what stands in two columns below a title of a help, without its backticks."""
+    """Return the two columns below a title in the output of `--help`, without backticks."""
     printed = printed.replace("`", "")
     block = re.search(rf"^( *){title}:\n((?:\1  .*\n?)*)", printed, re.M)
     entries = re.split(rf"^{block[1]}  (?=\S)", block[2], flags=re.M)[1:] if block else []
@@ -82,7 +82,7 @@ def listed(printed: str, title: str) -> list[tuple[str, ...]]:
 
 
 def code(page: str) -> Iterator[str]:
-    """Yield what a page sets as code: spans, and blocks but for changes of files."""
+    """Yield the code on a page: spans, and all blocks except diffs."""
     for token in MarkdownIt().enable("table").parse(page):
         for each in (token, *(token.children or ())):
             if each.type in ("code_inline", "fence") and each.info != "{code-block} diff":
@@ -90,7 +90,7 @@ def code(page: str) -> Iterator[str]:
 
 
 def commands(page: str) -> Iterator[list[str]]:
-    """Yield the words of each line of code, as far as a shell takes them for one command."""
+    """Yield the words of each shell command in the code on a page."""
     for block in code(page):
         for line in block.replace("\\\n", " ").splitlines():
             for command in re.split(r" && | \| |; ", re.sub(r"(^|\s)#.*", "", line)):
@@ -104,19 +104,17 @@ def options(words: Iterable[str]) -> set[str]:
 
 
 def verbs(folder: Path) -> list[tuple[str, ...]]:
-    """Return the verbs of a Makefile, and what it says of them."""
+    """Return the verbs of a Makefile, and their descriptions."""
     printed = run("make", "--silent", "help", cwd=folder).replace("`", "")
     return [tuple(re.split(r" +", line, maxsplit=1)) for line in printed.splitlines()]
 
 
 def variables(page: str, prefix: str) -> set[str]:
-    """Return the variables that a text names."""
+    """Return the variables that a text mentions."""
     return set(re.findall(rf"\b{prefix}_[A-Z_]+", page))
 
 
-def test_reference_says_what_each_command_says_of_itself(
-    site: Site, mvc: Mvc, service: Path
-) -> None:
+def test_reference_equals_the_help_of_each_command(site: Site, mvc: Mvc, service: Path) -> None:
     sections = site("commands")
     names = [name for name, _ in listed(mvc("--help").stdout, "Commands")]
     generators = re.findall(r"^(\w+) .* built in ", mvc("generate").stdout, re.M)
@@ -201,7 +199,7 @@ def test_options_on_every_page_exist(pages: dict[str, str], mvc: Mvc, service: P
             match [word for word in words if not word.startswith("-")]:
                 case ["mvc", ("generate" | "g" | "destroy" | "d") as group, name, *_]:
                     if name not in generators:
-                        continue  # One that the reader writes.
+                        continue  # A generator that the reader writes.
                     known = of(group, name)
                 case ["mvc", *named]:
                     known = of(*named[:1])
@@ -217,32 +215,32 @@ def test_options_on_every_page_exist(pages: dict[str, str], mvc: Mvc, service: P
     assert {option for option in serve if option.startswith("--")} <= serving
 
 
-def test_features_page_tells_how_to_answer_each_question(pages: dict[str, str], mvc: Mvc) -> None:
+def test_features_page_explains_each_question(pages: dict[str, str], mvc: Mvc) -> None:
     page = pages["docs/features.md"]
     # Each feature begins with the name of its answer.
     paragraphs = re.findall(r"^`(\w+)`, (.+\n(?:.+\n)*)", page, re.M)
-    told = {key: set(re.findall(r"`([^`]+)`", rest)) for key, rest in paragraphs}
+    documented = {key: set(re.findall(r"`([^`]+)`", rest)) for key, rest in paragraphs}
     offered = {
         names.split()[0]: names for names, *_ in listed(mvc("new", "--help").stdout, "Options")
     }
     files = re.findall(r"^```\{files\} (\w+)(?: (\w+))?$", page, re.M)
 
-    assert told.keys() == DECIDING.keys()
+    assert documented.keys() == DECIDING.keys()
     for key, default in DECIDING.items():
         names = offered[f"--{key.replace('_', '-')}"]
-        assert options(names.split()) <= told[key], key
-        assert default is True or default[0] in told[key], key
+        assert options(names.split()) <= documented[key], key
+        assert default is True or default[0] in documented[key], key
     assert {(key, value or True) for key, value in files} == FEATURES.keys()
 
 
 def test_readme_lists_the_files_of_each_feature(bake: Bake, pages: dict[str, str]) -> None:
     part = pages["README.md"].partition("## What a project has\n")[2].partition("\n## ")[0]
     part = part.replace("<package>", "galactic_empire").replace("<slug>", "galactic-empire")
-    full, told = bake(), set()
+    full, documented = bake(), set()
     least = bake(**{key: other for key, other in OTHERS.items() if other is False})
     for feature, files in re.findall(r"^\| (.*) \| (.*) \|$", part, re.M)[2:]:
         keys = {name.strip("-").replace("-", "_") for name in re.findall(r"--[\w-]+", feature)}
-        # What a feature brings is gone without it; all the rest stays without any.
+        # Files of a feature are missing without it; other files exist without any feature.
         without = [bake(**{key: OTHERS[key]}) for key in keys]
         first, *more = re.findall(r"`([^` ]+)`", files)
         for path in (first, *more):
@@ -250,11 +248,11 @@ def test_readme_lists_the_files_of_each_feature(bake: Bake, pages: dict[str, str
             assert there or "package_manager" in keys, path
             assert all(holds(other, path, first) != there for other in without), path
             assert keys or holds(least, path, first), path
-        told |= keys
+        documented |= keys
 
-    assert told == DECIDING.keys()
+    assert documented == DECIDING.keys()
 
 
 def holds(project: Baked, path: str, first: str) -> bool:
-    """Return whether there is a path, from the root or a folder of the first of its row."""
+    """Return whether a path exists, relative to the root or to a parent of its row's first."""
     return any((project.path / folder / path).exists() for folder in PurePosixPath(first).parents)

@@ -1,4 +1,4 @@
-"""``mvc generate`` and ``mvc destroy``: what they write, refuse, keep and take back."""
+"""``mvc generate`` and ``mvc destroy``: what they write, refuse, keep and remove."""
 
 import ast
 import builtins
@@ -30,21 +30,22 @@ FILES = [
 ]
 
 
-def told(*lines: tuple[str, str]) -> str:
+def report(*lines: tuple[str, str]) -> str:
+    """Return the output for these actions and paths."""
     return "".join(f"{word:>9}  {path}\n" for word, path in lines)
 
 
-CREATED = told(*(("create", path) for path in FILES), ("insert", ROUTER))
-IDENTICAL = told(*(("identical", path) for path in (*FILES, ROUTER)))
+CREATED = report(*(("create", path) for path in FILES), ("insert", ROUTER))
+IDENTICAL = report(*(("identical", path) for path in (*FILES, ROUTER)))
 
 
 def refused(done: "subprocess.CompletedProcess[str]", code: int, sentence: str) -> None:
-    """Hold a refusal against its one sentence, which names no temporary path."""
+    """Check the exit code and the single sentence of a refusal."""
     assert (done.returncode, done.stderr) == (code, f"Error: {sentence}\n")
 
 
 def add_generator(folder: Path, variables: Any, files: dict[str, str] | None = None) -> Path:
-    """Write a generator; ``variables`` is the content of its cookiecutter.json, or its text."""
+    """Write a generator; ``variables`` is its cookiecutter.json, as an object or as text."""
     text = variables if isinstance(variables, str) else json.dumps(variables)
     default = {f"{TOP}/{{{{cookiecutter.name}}}}.txt": "{{cookiecutter.name}}\n"}
     for name, content in {
@@ -73,7 +74,7 @@ def test_generators_are_listed(mvc: Mvc, service: Path) -> None:
     assert done.stdout.splitlines() == [
         "Name        Alias  From      Help",
         "controller  ctl    built in  A controller with its routes, a view and unit tests.",
-        "generator   gen    built in  A generator of your own, to change as you like.",
+        "generator   gen    built in  Your own generator, to change as you like.",
         "model              built in  A model, its migration and unit tests.",
         "scaffold           built in  A model, and a resource that serves it.",
         "script      ss     built in  An executable bash script in strict mode.",
@@ -96,7 +97,7 @@ def test_controller_is_created_and_registered(mvc: Mvc, service: Path) -> None:
     ]
 
 
-def test_short_words_are_the_same(mvc: Mvc, service: Path) -> None:
+def test_aliases_are_equivalent(mvc: Mvc, service: Path) -> None:
     mvc("generate", *MARKET)
     generated = tree(service)
 
@@ -125,7 +126,7 @@ def test_same_command_twice_changes_nothing(mvc: Mvc, service: Path) -> None:
     assert {path: os.stat(path).st_mtime_ns for path in (*FILES, ROUTER)} == before
 
 
-def test_pretend_writes_nothing_and_prints_what_is_printed(mvc: Mvc, service: Path) -> None:
+def test_pretend_writes_nothing_and_prints_the_same(mvc: Mvc, service: Path) -> None:
     (service / VIEW).write_text("mine\n", "utf-8")
     commands = [
         ("generate", *MARKET),
@@ -145,13 +146,13 @@ def test_pretend_writes_nothing_and_prints_what_is_printed(mvc: Mvc, service: Pa
         assert shown.stderr == done.stderr
 
 
-def test_conflict_is_refused_where_nobody_can_be_asked(mvc: Mvc, service: Path) -> None:
+def test_conflict_without_a_terminal_is_refused(mvc: Mvc, service: Path) -> None:
     (service / VIEW).write_text("mine\n", "utf-8")
     before = tree(service)
 
     done = mvc("generate", *MARKET)
 
-    sentence = f"`{VIEW}` is there already, and is different. Nothing was written; "
+    sentence = f"`{VIEW}` already exists and is different. Nothing was written; "
     refused(done, 3, f"{sentence}`--force` overwrites it.")
     assert f" conflict  {VIEW}\n" in done.stdout
     assert tree(service) == before
@@ -171,7 +172,7 @@ def test_force_overwrites(mvc: Mvc, service: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "n", "y"])
-def test_conflict_on_a_terminal_is_decided_there(service: Path, answer: str) -> None:
+def test_conflict_on_a_terminal_is_decided_by_the_user(service: Path, answer: str) -> None:
     (service / VIEW).write_text("mine\n", "utf-8")
     terminal = pexpect.spawn(str(MVC), ["generate", *MARKET], encoding="utf-8", timeout=30)
 
@@ -188,7 +189,7 @@ def test_conflict_on_a_terminal_is_decided_there(service: Path, answer: str) -> 
 
 
 @pytest.mark.parametrize("term", ["dumb", "xterm"])
-def test_narrow_terminal_is_shown_the_whole_table(service: Path, term: str) -> None:
+def test_narrow_terminal_shows_the_whole_table(service: Path, term: str) -> None:
     line = r"controller +ctl +built in +A controller with its routes, a view and unit tests\."
     narrow = {**os.environ, "COLUMNS": "40", "TERM": term}
     terminal = pexpect.spawn(str(MVC), ["generate"], env=narrow, encoding="utf-8")
@@ -211,18 +212,18 @@ def test_interrupt_at_the_question_leaves_everything(service: Path) -> None:
 # --- destroy -------------------------------------------------------------------------
 
 
-def test_destroy_takes_everything_back(mvc: Mvc, service: Path) -> None:
+def test_destroy_removes_everything(mvc: Mvc, service: Path) -> None:
     before, places = tree(service), folders(service)
     mvc("generate", *MARKET)
 
     done = mvc("destroy", *MARKET)
 
     lines = [("remove", path) for path in FILES]
-    assert (done.returncode, done.stdout) == (0, told(*lines, ("subtract", ROUTER)))
+    assert (done.returncode, done.stdout) == (0, report(*lines, ("subtract", ROUTER)))
     assert (tree(service), folders(service)) == (before, places)
 
 
-def test_destroy_of_what_is_not_there_changes_nothing(mvc: Mvc, service: Path) -> None:
+def test_destroy_of_missing_files_changes_nothing(mvc: Mvc, service: Path) -> None:
     before = tree(service)
 
     done = mvc("destroy", *MARKET)
@@ -243,12 +244,12 @@ def test_destroy_of_an_edited_file_touches_nothing(
     done = mvc("destroy", *MARKET, *options)
 
     sentence = f"`{CONTROLLER}` differs from what these arguments generate. Nothing was removed; "
-    refused(done, 3, f"{sentence}`--force` removes it, too.")
+    refused(done, 3, f"{sentence}`--force` removes it anyway.")
     assert f" conflict  {CONTROLLER}\n" in done.stdout
     assert tree(service) == before
 
 
-def test_destroy_of_an_edited_file_by_force(mvc: Mvc, service: Path) -> None:
+def test_destroy_of_an_edited_file_with_force(mvc: Mvc, service: Path) -> None:
     before, places = tree(service), folders(service)
     mvc("generate", *MARKET)
     (service / VIEW).write_text("mine\n", "utf-8")
@@ -256,7 +257,7 @@ def test_destroy_of_an_edited_file_by_force(mvc: Mvc, service: Path) -> None:
     done = mvc("destroy", *MARKET, "--force")
 
     lines = [("remove", path) for path in FILES]
-    assert (done.returncode, done.stdout) == (0, told(*lines, ("subtract", ROUTER)))
+    assert (done.returncode, done.stdout) == (0, report(*lines, ("subtract", ROUTER)))
     assert (tree(service), folders(service)) == (before, places)
 
 
@@ -274,7 +275,7 @@ def test_destroy_on_a_terminal_touches_nothing_edited(service: Path, mvc: Mvc) -
     assert tree(service) == before
 
 
-def test_folder_goes_with_its_last_file(mvc: Mvc, service: Path) -> None:
+def test_folder_is_removed_with_its_last_file(mvc: Mvc, service: Path) -> None:
     before, places = tree(service), folders(service)
     for name in ("one", "other"):
         assert mvc("generate", "generator", name).returncode == 0
@@ -321,7 +322,7 @@ def functions(controller: str) -> list[tuple[str, ...]]:
     return re.findall(r'@router\.(\w+)\(\s*"(.*)"[^@]*async def (\w+)\(', controller)
 
 
-def test_collection_and_item_are_a_rest_controller(mvc: Mvc, service: Path) -> None:
+def test_collection_and_item_give_a_rest_controller(mvc: Mvc, service: Path) -> None:
     endpoints = ("/", "/:post", "{sku}", "{sku}:put", "{sku}:delete")
 
     done = mvc("generate", "controller", "items", *endpoints)
@@ -338,7 +339,7 @@ def test_collection_and_item_are_a_rest_controller(mvc: Mvc, service: Path) -> N
     assert mvc("destroy", "controller", "items", *endpoints).returncode == 0
 
 
-def test_paths_without_a_name_of_every_method_are_told_apart(mvc: Mvc, service: Path) -> None:
+def test_unnamed_paths_of_every_method_have_distinct_functions(mvc: Mvc, service: Path) -> None:
     methods = ("get", "post", "put", "patch", "delete", "head", "options")
     collection, item = ([f"{path}:{method}" for method in methods] for path in ("/", "{sku}"))
 
@@ -366,7 +367,7 @@ def test_paths_without_a_name_of_every_method_are_told_apart(mvc: Mvc, service: 
     ]
 
 
-def test_nothing_generated_is_named_like_a_builtin(mvc: Mvc, service: Path) -> None:
+def test_generated_names_do_not_shadow_builtins(mvc: Mvc, service: Path) -> None:
     words = [name for name in dir(builtins) if re.fullmatch("[a-z]+", name)]
 
     done = mvc("generate", "controller", "list", *words, "list/{id}", "id:put")
@@ -406,12 +407,14 @@ def test_name_that_windows_reserves_is_refused(
 
 
 @pytest.mark.parametrize("name", ["auxiliary", "com10", "console"])
-def test_name_that_only_begins_as_on_windows_is_fine(mvc: Mvc, service: Path, name: str) -> None:
+def test_name_that_only_begins_like_a_reserved_one_is_accepted(
+    mvc: Mvc, service: Path, name: str
+) -> None:
     assert mvc("generate", "script", name).returncode == 0
 
 
-LETTERS = "must begin with a letter and hold a to z, 0 to 9, - and _."
-METHODS = "Known are: get, post, put, patch, delete, head, options."
+LETTERS = "must begin with a letter and contain only a to z, 0 to 9, - and _."
+METHODS = "Choose from: get, post, put, patch, delete, head, options."
 
 
 @pytest.mark.parametrize(
@@ -421,7 +424,7 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (["größe"], f"`größe` {LETTERS}"),
         (
             ["../../x"],
-            "`tests/unit/app/controllers/test_../../x.py` leads to another folder.",
+            "`tests/unit/app/controllers/test_../../x.py` points outside the project.",
         ),
         (["/etc/x"], f"`/etc/x` {LETTERS}"),
         (["a/b"], f"`a/b` {LETTERS}"),
@@ -446,34 +449,41 @@ METHODS = "Known are: get, post, put, patch, delete, head, options."
         (["x", ":get"], f"`:get` {LETTERS}"),
         (["x", "a:fetch"], f"`a:fetch` has an unknown method. {METHODS}"),
         (["x", "a:get:post"], f"`a:get:post` {LETTERS}"),
-        (["x", "a", "a"], "The endpoint `a` is there twice."),
-        (["x", "a", "A:GET"], "The endpoint `A:GET` is there twice."),
-        (["x", "a/{b}", "a/{c}"], "The endpoint `a/{c}` is there twice."),
+        (["x", "a", "a"], "The endpoint `a` exists twice."),
+        (["x", "a", "A:GET"], "The endpoint `A:GET` exists twice."),
+        (["x", "a/{b}", "a/{c}"], "The endpoint `a/{c}` exists twice."),
         (
             ["x", "a_post", "a", "a:post"],
             "`a_post` and `a:post` would both be the function `a_post`. "
-            "Choose another path for one.",
+            "Choose another path for one of them.",
         ),
-        (["x", "a/{b:int}", "a/{c:int}"], "The endpoint `a/{c:int}` is there twice."),
+        (["x", "a/{b:int}", "a/{c:int}"], "The endpoint `a/{c:int}` exists twice."),
         (["x", "//"], f"`//` {LETTERS}"),
-        (["x", "/", "/:get"], "The endpoint `/:get` is there twice."),
-        (["x", "{a}", "{b}"], "The endpoint `{b}` is there twice."),
+        (["x", "/", "/:get"], "The endpoint `/:get` exists twice."),
+        (["x", "{a}", "{b}"], "The endpoint `{b}` exists twice."),
         (
             ["x", "index", "/"],
-            "`/` and `index` would both be the function `index`. Choose another path for one.",
+            "`/` and `index` would both be the function `index`. "
+            "Choose another path for one of them.",
         ),
-        (["x", "{a:path}/b"], "`{a:path}/b` must end with the path, which takes all the rest."),
+        (
+            ["x", "{a:path}/b"],
+            "`{a:path}/b` must end with its `path` parameter, which matches all the rest.",
+        ),
         (["x", "a/{b"], "`a/{b` has a parameter that is not closed."),
         (["x", "a/{}"], f"`a/{{}}` {LETTERS}"),
         (["x", "a/{class}"], "`a/{class}` has a name that cannot be used: `class`."),
         (["x", "a/{timeout}"], "`a/{timeout}` has a name that cannot be used: `timeout`."),
         (["x", "a/{b}c"], "`a/{b}c` has a parameter that is not closed."),
         (["x", "a/b{c}"], f"`a/b{{c}}` {LETTERS}"),
-        (["x", "a/{b}/{b}"], "`a/{b}/{b}` has two parameters of one name."),
-        (["x", "a/{b:path}/c"], "`a/{b:path}/c` must end with the path, which takes all the rest."),
+        (["x", "a/{b}/{b}"], "`a/{b}/{b}` has two parameters with the same name."),
+        (
+            ["x", "a/{b:path}/c"],
+            "`a/{b:path}/c` must end with its `path` parameter, which matches all the rest.",
+        ),
         (
             ["x", "a/{b:date}"],
-            "`a/{b:date}` has an unknown convertor. Known are: int, float, uuid, str, path.",
+            "`a/{b:date}` has an unknown convertor. Choose from: int, float, uuid, str, path.",
         ),
         (
             ["x", "a/" + "b" * 40],
@@ -503,7 +513,7 @@ def test_existing_module_is_a_conflict(mvc: Mvc, service: Path) -> None:
     done = mvc("generate", "controller", "health", "live")
 
     assert done.returncode == 3
-    assert "`galactic_empire/app/controllers/health.py` is there already" in done.stderr
+    assert "`galactic_empire/app/controllers/health.py` already exists" in done.stderr
     assert tree(service) == before
 
 
@@ -515,7 +525,7 @@ def test_bad_name_of_a_script_is_refused(mvc: Mvc, service: Path, name: str) -> 
 
     sentence = "must be a file name of letters, digits, dots, hyphens and underscores."
     refused(done, 1, f"`{name}` {sentence}")
-    refused(mvc("g", "ss", "../x"), 1, "`scripts/../x` leads to another folder.")
+    refused(mvc("g", "ss", "../x"), 1, "`scripts/../x` points outside the project.")
     assert tree(service.parent) == before
 
 
@@ -525,7 +535,7 @@ def test_bad_name_of_a_generator_is_refused(mvc: Mvc, service: Path, name: str) 
 
     done = mvc("generate", "generator", "--", name)
 
-    sentence = "must begin with a letter and hold letters, digits, - and _, at most 30."
+    sentence = "must begin with a letter and be at most 30 letters, digits, - and _."
     refused(done, 1, f"`{name}` {sentence}")
     assert tree(service.parent) == before
 
@@ -542,7 +552,7 @@ ADVICE = (
 )
 
 
-def test_controller_that_takes_every_path_stays_the_last(mvc: Mvc, service: Path) -> None:
+def test_catch_all_controller_stays_the_last(mvc: Mvc, service: Path) -> None:
     mvc("generate", "controller", "pages", "{rest:path}")
     pages = service / "galactic_empire/app/controllers/pages.py"
     pages.write_text(pages.read_text("utf-8").replace('prefix="/pages",', ""), "utf-8")
@@ -557,7 +567,7 @@ def test_controller_that_takes_every_path_stays_the_last(mvc: Mvc, service: Path
     ("source", "fault"),
     [
         ("import (\n", f"has a syntax error in line 1, {NEWER}"),
-        ("PREFIX = app = 1\n", "does not call `app.include_router` with what it imports"),
+        ("PREFIX = app = 1\n", "does not call `app.include_router` with anything it imports"),
         (
             "from a import a\napp = 1\napp.include_router(a)\n",
             "does not define `PREFIX` for a call below line 3",
@@ -580,8 +590,10 @@ def test_router_that_is_not_understood_is_left_alone(
 
     done = mvc("generate", *MARKET)
 
-    refused(done, 1, f"`{ROUTER}` {fault}, and was left alone. Add to it yourself:\n{ADVICE}")
-    assert done.stdout == told(*(("create", path) for path in FILES))
+    refused(
+        done, 1, f"`{ROUTER}` {fault}, and was not changed. Add these lines yourself:\n{ADVICE}"
+    )
+    assert done.stdout == report(*(("create", path) for path in FILES))
     assert all((service / path).exists() for path in FILES)
     assert (router.read_text("utf-8") if router.exists() else None) == source
 
@@ -607,14 +619,16 @@ def test_destroy_with_an_edited_registration_touches_nothing(
 
     done = mvc("destroy", *MARKET)
 
-    choice = "Nothing was removed; `--force` removes the files all the same"
-    refused(done, 3, f"`{ROUTER}` {fault}. {choice}. Take out of it yourself:\n{ADVICE}")
+    choice = "Nothing was removed; `--force` removes the files anyway"
+    refused(done, 3, f"`{ROUTER}` {fault}. {choice}. Remove these lines yourself:\n{ADVICE}")
     assert tree(service) == before
 
     done = mvc("destroy", *MARKET, "--force")
 
-    refused(done, 1, f"`{ROUTER}` {fault}, and was left alone. Take out of it yourself:\n{ADVICE}")
-    assert done.stdout == told(*(("remove", path) for path in FILES))
+    refused(
+        done, 1, f"`{ROUTER}` {fault}, and was not changed. Remove these lines yourself:\n{ADVICE}"
+    )
+    assert done.stdout == report(*(("remove", path) for path in FILES))
     assert router.read_bytes() == before[ROUTER].content
     assert not any((service / path).exists() for path in FILES)
 
@@ -622,24 +636,24 @@ def test_destroy_with_an_edited_registration_touches_nothing(
 # --- all or nothing ------------------------------------------------------------------
 
 
-def test_folder_in_the_way_is_named_and_nothing_is_written(mvc: Mvc, service: Path) -> None:
+def test_folder_in_the_way_is_reported_and_nothing_is_written(mvc: Mvc, service: Path) -> None:
     (service / VIEW).mkdir()
     before = tree(service)
 
     done = mvc("generate", *MARKET)
 
-    refused(done, 1, f"`{VIEW}` is no file, or inside of one. Move it first.")
+    refused(done, 1, f"`{VIEW}` is not a file, or is inside one. Move it first.")
     assert tree(service) == before
 
 
 @pytest.mark.parametrize("target", ["stock_market.py", "nowhere.py", "health.py"])
-def test_link_in_the_way_is_named(mvc: Mvc, service: Path, target: str) -> None:
+def test_link_in_the_way_is_reported(mvc: Mvc, service: Path, target: str) -> None:
     (service / VIEW).symlink_to(target)
     before = tree(service)
 
     done = mvc("generate", *MARKET)
 
-    refused(done, 1, f"`{VIEW}` is a link. Replace it by a file first.")
+    refused(done, 1, f"`{VIEW}` is a symbolic link. Replace it with a file first.")
     assert tree(service) == before
 
 
@@ -658,7 +672,7 @@ def test_link_out_of_the_project_is_not_followed(mvc: Mvc, service: Path, link: 
     done = mvc("generate", *command)
 
     assert done.returncode == 1
-    assert re.fullmatch(rf"Error: `{link}/.*` is outside of the project\.\n", done.stderr)
+    assert re.fullmatch(rf"Error: `{link}/.*` is outside the project\.\n", done.stderr)
     assert tree(service.parent) == before
 
 
@@ -678,7 +692,7 @@ def test_generator_writes_nowhere_else(mvc: Mvc, service: Path, place: str, word
 
         assert done.returncode == 1
         label = "Error: Generator `lib/generators/award`: "
-        faults = r"(`.*` leads to another folder|No such file or directory: `\w+`)"
+        faults = r"(`.*` points outside the project|No such file or directory: `\w+`)"
         assert re.fullmatch(rf"{label}{faults}\.\n", done.stderr)
         assert tree(service.parent) == before
 
@@ -690,7 +704,7 @@ def test_generator_writes_nowhere_else(mvc: Mvc, service: Path, place: str, word
 def test_script_is_executable_and_strict(mvc: Mvc, service: Path, nix: bool) -> None:
     done = mvc("generate", "script", "release.sh", *(["--nix"] if nix else []))
 
-    assert done.stdout == told(("create", "scripts/release.sh"))
+    assert done.stdout == report(("create", "scripts/release.sh"))
     script = service / "scripts/release.sh"
     assert script.stat().st_mode & 0o111 == 0o111
     lines = script.read_text("utf-8").splitlines()
@@ -700,9 +714,9 @@ def test_script_is_executable_and_strict(mvc: Mvc, service: Path, nix: bool) -> 
     run("bash", "scripts/release.sh", cwd=service)
 
 
-def test_generator_generates_at_once(mvc: Mvc, service: Path) -> None:
+def test_generated_generator_works_at_once(mvc: Mvc, service: Path) -> None:
     top = "lib/generators/award/{{cookiecutter.project_slug}}"
-    assert mvc("generate", "generator", "award").stdout == told(
+    assert mvc("generate", "generator", "award").stdout == report(
         ("create", "lib/generators/award/cookiecutter.json"),
         ("create", f"{top}/tests/unit/app/models/test_{{{{cookiecutter.__module}}}}.py"),
         (
@@ -716,8 +730,8 @@ def test_generator_generates_at_once(mvc: Mvc, service: Path) -> None:
         mvc("generate").stdout,
         re.M,
     )
-    assert re.search(r"NAME +.*Name of what is generated\.", mvc("g", "award", "--help").stdout)
-    assert mvc("generate", "award", "Golden Globe").stdout == told(
+    assert re.search(r"NAME +.*Name of the model\.", mvc("g", "award", "--help").stdout)
+    assert mvc("generate", "award", "Golden Globe").stdout == report(
         ("create", "galactic_empire/app/models/award_golden_globe.py"),
         ("create", "tests/unit/app/models/test_award_golden_globe.py"),
     )
@@ -752,7 +766,7 @@ def test_help_loads_no_template_engine(service: Path, words: list[str]) -> None:
 # --- where generators are found ------------------------------------------------------
 
 
-def test_options_are_made_of_the_variables(mvc: Mvc, service: Path) -> None:
+def test_variables_become_options(mvc: Mvc, service: Path) -> None:
     variables = {
         "package_name": "never_asked",
         "name": "x",
@@ -804,12 +818,12 @@ def test_options_are_made_of_the_variables(mvc: Mvc, service: Path) -> None:
     refused(
         mvc("g", "award", "N", "--level", "middle"),
         2,
-        "Generator `lib/generators/award`: `middle` is no answer to `level`. "
+        "Generator `lib/generators/award`: `middle` is not an answer to `level`. "
         "Choose from: low, high.",
     )
 
 
-def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
+def test_nearer_generator_takes_precedence(mvc: Mvc, service: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / f"shared{number}"
         for name in ("script", "award", f"own{number}"):
@@ -828,12 +842,12 @@ def test_nearer_generator_wins(mvc: Mvc, service: Path, tmp_path: Path) -> None:
     assert "lib/generators" in rows["award"]
     assert str(tmp_path / "shared1") in rows["script"]
     done = mvc("generate", "script", "x", MVC_GENERATORS=places)
-    assert done.stdout == told(("create", "x.txt"))
-    # The alias of the built-in one still names it where no other has taken it.
-    assert mvc("g", "aw", "y", MVC_GENERATORS=places).stdout == told(("create", "y.txt"))
+    assert done.stdout == report(("create", "x.txt"))
+    # An alias works as well.
+    assert mvc("g", "aw", "y", MVC_GENERATORS=places).stdout == report(("create", "y.txt"))
 
 
-def test_hyphens_and_underscores_of_a_name_are_the_same(
+def test_hyphens_and_underscores_in_a_name_are_equivalent(
     mvc: Mvc, service: Path, tmp_path: Path
 ) -> None:
     assert mvc("generate", "generator", "foo-bar").returncode == 0
@@ -846,27 +860,27 @@ def test_hyphens_and_underscores_of_a_name_are_the_same(
         done = mvc("generate", spelling, "x", MVC_GENERATORS=str(tmp_path / "shared"))
         assert "  x.txt\n" in done.stdout, done.stderr
         done = mvc("destroy", spelling, "x", MVC_GENERATORS=str(tmp_path / "shared"))
-        assert done.stdout == told(("remove", "x.txt")), done.stderr
+        assert done.stdout == report(("remove", "x.txt")), done.stderr
 
 
-def test_name_as_it_is_spelled_wins(mvc: Mvc, service: Path) -> None:
+def test_exact_spelling_of_a_name_takes_precedence(mvc: Mvc, service: Path) -> None:
     for number, name in enumerate(("own-award", "own_award")):
         files = {f"{TOP}/{number}.txt": "x"}
         add_generator(service / "lib/generators" / name, AWARD, files)
 
-    assert mvc("generate", "own-award", "x").stdout == told(("create", "0.txt"))
-    assert mvc("generate", "own_award", "x").stdout == told(("create", "1.txt"))
+    assert mvc("generate", "own-award", "x").stdout == report(("create", "0.txt"))
+    assert mvc("generate", "own_award", "x").stdout == report(("create", "1.txt"))
 
 
 def test_unknown_generator_is_a_usage_error(mvc: Mvc, service: Path) -> None:
-    known = "Known are: controller, generator, model, scaffold, script."
+    known = "Choose from: controller, generator, model, scaffold, script."
     refused(mvc("generate", "nope"), 2, f"There is no generator `nope`. {known}")
     refused(mvc("destroy", ""), 2, f"There is no generator ``. {known}")
 
 
 @pytest.mark.parametrize("command", [("generate",), ("generate", *MARKET), ("destroy", *MARKET)])
-def test_generators_work_in_projects_only(mvc: Mvc, home: Path, command: tuple[str, ...]) -> None:
-    advice = "Run `mvc new`, change directory, or `cruft link` a project of plain cookiecutter."
+def test_generators_work_only_in_projects(mvc: Mvc, home: Path, command: tuple[str, ...]) -> None:
+    advice = "Run `mvc new`, change directory, or run `cruft link` in a cookiecutter project."
     refused(mvc(*command), 1, f"`.cruft.json` not found in `{home}`. {advice}")
 
 
@@ -876,7 +890,7 @@ REGISTERING = {**AWARD["_generator"], "route": {"file": "x", "import": "x", "cal
 
 
 def blamed(mvc: Mvc, service: Path, verb: str, fault: str) -> "subprocess.CompletedProcess[str]":
-    """Run the broken generator, which must be named with the fault; then list all of them."""
+    """Run the broken generator, check that the error names it and the fault, and list all."""
     (service / "x").write_text("x = 1\n")
     before = tree(service.parent)
 
@@ -898,26 +912,26 @@ def blamed(mvc: Mvc, service: Path, verb: str, fault: str) -> "subprocess.Comple
     ("variables", "fault"),
     [
         ("{", "Expecting property name enclosed in"),
-        ("[]", "it holds no variables."),
+        ("[]", "it contains no variables."),
         ("[" * 100_000, ""),
         ({"a-b": ""}, "`a-b` cannot be the name of a variable."),
         ({"force": ""}, "`force` cannot be the name of a variable."),
         ({"x": True, "no_x": ""}, "`no_x` is the option that turns `x` off."),
         ({"__prompts__": []}, "`__prompts__` must be an object."),
         ({"_generator": []}, "`_generator` must be an object."),
-        ({"_generator": {"x": 1}}, "`x` of `_generator` is not understood."),
-        ({"_generator": {"help": 1}}, "`help` of `_generator` is not understood."),
-        ({"_generator": {"arguments": "a"}}, "`arguments` of `_generator` is not understood."),
-        ({"_generator": {"route": {"file": "x"}}}, "`route` of `_generator` is not understood."),
-        ({"_generator": {"arguments": ["a"]}}, "the argument `a` is no variable."),
+        ({"_generator": {"x": 1}}, "`x` of `_generator` is not valid."),
+        ({"_generator": {"help": 1}}, "`help` of `_generator` is not valid."),
+        ({"_generator": {"arguments": "a"}}, "`arguments` of `_generator` is not valid."),
+        ({"_generator": {"route": {"file": "x"}}}, "`route` of `_generator` is not valid."),
+        ({"_generator": {"arguments": ["a"]}}, "the argument `a` is not a variable."),
         (
             {"a": "", "b": "", "_generator": {"arguments": ["a...", "b"]}},
-            "only the last argument can take many.",
+            "only the last argument can take many values.",
         ),
     ],
 )
 @pytest.mark.parametrize("verb", ["generate", "destroy"])
-def test_broken_manifest_is_named_and_listed_with_its_fault(
+def test_broken_manifest_is_reported_and_listed_with_its_fault(
     mvc: Mvc, service: Path, variables: Any, fault: str, verb: str
 ) -> None:
     add_generator(service / "lib/generators/award", variables)
@@ -928,7 +942,7 @@ def test_broken_manifest_is_named_and_listed_with_its_fault(
     assert listed.stderr.startswith("Generator `lib/generators/award`: ")
 
 
-def test_folder_that_is_missing_is_named(mvc: Mvc, service: Path) -> None:
+def test_missing_folder_is_reported(mvc: Mvc, service: Path) -> None:
     add_generator(service / "lib/generators/award", AWARD, {"x/y.txt": ""})
 
     listed = blamed(mvc, service, "generate", f"there is no folder such as `{TOP}`.")
@@ -944,29 +958,29 @@ def test_folder_that_is_missing_is_named(mvc: Mvc, service: Path) -> None:
         (AWARD, {f"{TOP}/x.txt": "{{ cookiecutter.nam }}"}, "has no attribute 'nam'"),
         (AWARD, {f"{TOP}/{{{{cookiecutter.nam}}}}.txt": ""}, "has no attribute 'nam'"),
         (AWARD, {f"{TOP}/x.txt": "{% if %}"}, "Expected an expression"),
-        (AWARD, {f"{TOP}/x.txt": "{% include 'y' %}"}, "The template is broken: `y` is not there."),
-        (AWARD, {f"{TOP}/{{{{cookiecutter.name}}}}/x": ""}, "`..` leads to another folder."),
+        (AWARD, {f"{TOP}/x.txt": "{% include 'y' %}"}, "The template is broken: `y` is missing."),
+        (AWARD, {f"{TOP}/{{{{cookiecutter.name}}}}/x": ""}, "`..` points outside the project."),
         ({**AWARD, "other": "{{ cookiecutter.nam }}"}, None, "has no attribute 'nam'"),
         ({**AWARD, "_extensions": ["nowhere.X"]}, None, "No module named 'nowhere'"),
         (
             {"version": "", "_generator": {"arguments": ["version"]}},
             None,
-            "its argument `version` is an answer of the project.",
+            "its argument `version` has the name of a project answer.",
         ),
         (
             {**AWARD, "_generator": REGISTERING},
             {f"{TOP}/y": ""},
-            "`x` does not import one name.",
+            "`x` does not import exactly one name.",
         ),
         (
             {**AWARD, "_generator": REGISTERING},
             {f"{TOP}/x": ""},
-            "it makes `x`, where its route belongs.",
+            "it generates `x`, where it also registers its route.",
         ),
     ],
 )
 @pytest.mark.parametrize("verb", ["generate", "destroy"])
-def test_generator_that_fails_is_named_with_its_fault(
+def test_failing_generator_is_reported_with_its_fault(
     mvc: Mvc, service: Path, variables: Any, files: dict[str, str] | None, fault: str, verb: str
 ) -> None:
     add_generator(service / "lib/generators/award", variables, files)
@@ -976,8 +990,8 @@ def test_generator_that_fails_is_named_with_its_fault(
     assert listed.stderr == ""
 
 
-def test_text_of_a_prompt_is_no_template(mvc: Mvc, service: Path) -> None:
+def test_text_of_a_prompt_is_not_rendered(mvc: Mvc, service: Path) -> None:
     described = {**AWARD, "__prompts__": {"name": "Such as {{ user }}."}}
     add_generator(service / "lib/generators/award", described)
 
-    assert mvc("generate", "award", "x").stdout == told(("create", "x.txt"))
+    assert mvc("generate", "award", "x").stdout == report(("create", "x.txt"))

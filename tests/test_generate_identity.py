@@ -1,4 +1,4 @@
-"""Generate and destroy are opposites, whatever is generated, and each is wholly done or not."""
+"""Destroy exactly undoes generate, and each is done entirely or not at all."""
 
 import re
 import shutil
@@ -63,7 +63,7 @@ ROUTERS: dict[str, Callable[[str], str]] = {
 
 
 def key(words: tuple[str, ...]) -> tuple[str, str]:
-    """Return what two commands that would write the same files have in common."""
+    """Return a key that is equal for commands that would write the same files."""
     kind = {"scaffold": "model"}.get(words[0], words[0])
     return kind, words[1].replace("-", "").lower()
 
@@ -82,14 +82,14 @@ def place(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(
     max_examples=12,
     deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # To shrink would take minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # Shrinking would take minutes.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_generate_then_destroy_is_the_identity(
     place: Path, layout: str, commands: list[tuple[str, ...]], data: st.DataObject
 ) -> None:
     unique = {key(words): words for words in commands}
-    # Drawn before anything is written: Hypothesis may end an example where it draws.
+    # Drawn before anything is written, because drawing can end an example.
     order = data.draw(st.permutations([*unique]))
     router = place / "galactic_empire/app/router.py"
     original = router.read_bytes()
@@ -110,7 +110,7 @@ def test_generate_then_destroy_is_the_identity(
                 carry_out(apply.generate, words)
             except MvcError as error:
                 assert re.search(
-                    "must end with the path|of more than 33|longer than 60|two fields of the name"
+                    "must end with its|of more than 33|longer than 60|two fields named"
                     "|begin with a letter",
                     str(error),
                 )
@@ -119,7 +119,7 @@ def test_generate_then_destroy_is_the_identity(
             generated = tree(place)
             carry_out(apply.generate, words)
             assert tree(place) == generated
-        # A migration that another follows stays until that is gone.
+        # A migration can be destroyed only after those that follow it.
         migrated = [each for each in unique if each[0] == "model"]
         for each in order:
             if each in unique:
@@ -133,7 +133,7 @@ def test_generate_then_destroy_is_the_identity(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, 0])
 @pytest.mark.parametrize("verb", ["generate", "destroy"])
 @pytest.mark.parametrize("words", [MARKET, ("scaffold", "Ship", "name:str")], ids=lambda w: w[0])
-def test_command_that_is_disturbed_is_wholly_done_or_not(
+def test_interrupted_command_is_done_entirely_or_not_at_all(
     mvc: Mvc, service: Path, tmp_path: Path, verb: str, number: int, words: tuple[str, ...]
 ) -> None:
     without = tree(service), folders(service)
@@ -151,7 +151,7 @@ def test_command_that_is_disturbed_is_wholly_done_or_not(
         for draft in drafts:
             shutil.rmtree(draft)
         if number == signal.SIGKILL:
-            # Every file is an old or a new one; to do it again ends what was begun.
+            # Every file is either old or new; repeating the command completes it.
             for path, content in tree(service).items():
                 assert content in (without[0].get(path), within[0].get(path))
             mvc(verb, *words)

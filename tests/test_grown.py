@@ -1,4 +1,4 @@
-"""Projects that generators have grown are as green as they were, and answer."""
+"""Projects with generated code still pass all checks, and their endpoints answer."""
 
 import re
 import shutil
@@ -63,7 +63,7 @@ SAMPLES = {
     "int": "7",
     "float": "2.5",
     "uuid": "12345678-1234-5678-1234-567812345678",
-    # Two slashes are taken by nothing else.
+    # Only a path matches two slashes.
     "path": "/~/~",
 }
 
@@ -73,7 +73,7 @@ def mvc(project: Project, *arguments: str) -> str:
 
 
 def routes(project: Project) -> list[tuple[str, ...]]:
-    """Return method, path, controller and name of each route, as they are listed."""
+    """Return method, path, controller and name of each route that `mvc routes` lists."""
     return [tuple(line.split()) for line in mvc(project, "routes").splitlines()[1:]]
 
 
@@ -100,7 +100,7 @@ def test_grown_project_is_green_and_answers(
         grown.make(verb, PYTEST_ADDOPTS="-W error")
         executed(answers, f"{verb} when grown")
     run(MVC.with_name("black"), "--check", "--quiet", ".", cwd=grown.path)
-    # What resources answer has tests of its own.
+    # Generated resources have their own tests of the served endpoints.
     if commands is GENERATED:
         serve_and_ask(grown, serve, tmp_path)
 
@@ -112,7 +112,7 @@ def test_grown_project_is_green_and_answers(
 
 
 def serve_and_ask(grown: Project, serve: Serve, folder: Path) -> None:
-    """Ask all that was GENERATED, and let Schemathesis ask."""
+    """Send requests to all GENERATED endpoints, and run Schemathesis."""
     service = serve(grown)
     wait_until(service.answers)
     listed = [route for route in routes(grown) if route[1].startswith("/api/")]
@@ -122,8 +122,8 @@ def serve_and_ask(grown: Project, serve: Serve, folder: Path) -> None:
         assert status == 200
         if not path.startswith(("/api/live", "/api/ready")):
             assert body == ("" if method == "HEAD" else f'{{"endpoint":"{name}"}}')
-    # A path that two operations answer cannot be what each of them declares.
-    # What was deleted is still there, until the endpoints are written.
+    # If two operations match a path, its answer cannot conform to both.
+    # Generated endpoints are stubs, so deleted items can still be requested.
     excluded = ("--exclude-tag", "overlaps", "--exclude-checks", "use_after_free")
     fuzz(service, folder, *excluded)
 
@@ -157,14 +157,14 @@ router.mount("/moon", FastAPI())
 
 @pytest.fixture
 def changed(full: Project, tmp_path: Path) -> Project:
-    """A copy of the full project, which borrows its environment."""
+    """A copy of the full project, which shares its environment."""
     copy = Project(tmp_path / full.path.name, full.answers)
     shutil.copytree(full.path, copy.path, ignore=shutil.ignore_patterns(".venv"))
     (copy.path / ".venv").symlink_to(full.path / ".venv")
     return copy
 
 
-def test_routes_that_are_no_functions_are_listed(changed: Project) -> None:
+def test_routes_that_are_not_functions_are_listed(changed: Project) -> None:
     add_controller(changed.package, "planets", ODD)
 
     listed = mvc(changed, "routes").splitlines()
@@ -183,7 +183,7 @@ def test_routes_of_a_broken_application_are_refused(changed: Project) -> None:
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_application_may_print_any_bytes(changed: Project) -> None:
+def test_application_can_print_any_bytes(changed: Project) -> None:
     code = "import sys\nfor one in (sys.stdout, sys.stderr):\n    one.buffer.write(b'\\xff\\n')\n"
     add_controller(changed.package, "planets", code + ODD)
 

@@ -1,11 +1,11 @@
-"""A few of the histories that ``make histories`` lives through."""
+"""A few of the histories that ``make histories`` runs."""
 
 from pathlib import Path
 
 import pytest
 from stress.histories import live
 
-# Those of what histories write, generate and edit; the template's others are run elsewhere.
+# The tests of code that histories write, generate and edit; others are run elsewhere.
 TESTS = ("tests/unit/app/controllers", "tests/unit/app/models", "tests/unit/app/test_lifespan.py")
 
 

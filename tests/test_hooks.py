@@ -1,4 +1,4 @@
-"""The hooks refuse what would make a broken project, and prune what was declined."""
+"""The hooks refuse answers that would break a project, and prune declined features."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ PRE = load(ROOT / "hooks/pre_gen_project.py")
 TYPED = [key for key, default in QUESTIONS.items() if isinstance(default, str)]
 NAMES = ("project_slug", "package_name")
 
-# What no answer may be, whatever the question.
+# Texts that are refused as the answer to any question.
 NEVER = {
     "empty": "",
     "blank before": " x",
@@ -58,10 +58,10 @@ WRONG = [
     ("package_name", "x" * 41, "not be longer than 40"),
     *((key, name, "keyword") for key in NAMES for name in ("class", "async", "match")),
     *((key, name, "standard library") for key in NAMES for name in ("json", "test", "types")),
-    *((key, name, "depends on") for key in NAMES for name in ("redis", "fastapi", "yaml")),
-    ("project_slug", "pydantic-settings", "depends on"),
-    ("project_slug", "uvicorn-worker", "depends on"),
-    ("project_slug", "pyyaml", "depends on"),
+    *((key, name, "a dependency") for key in NAMES for name in ("redis", "fastapi", "yaml")),
+    ("project_slug", "pydantic-settings", "a dependency"),
+    ("project_slug", "uvicorn-worker", "a dependency"),
+    ("project_slug", "pyyaml", "a dependency"),
     ("project_slug", "sphinx-build", "a command"),
     *((key, name, "file or folder") for key in NAMES for name in ("tests", "docs", "license")),
     ("author", "Ann <ann@example.com>", "< or >"),
@@ -90,14 +90,14 @@ RIGHT = [
 
 
 def refusals(bake: Bake, **answers: str) -> list[str]:
-    """Return the sentences that refuse ``answers`` among good ones."""
+    """Return the sentences that refuse ``answers``, if all others are valid."""
     return list(PRE.refusals({**bake().answers, **answers}))
 
 
 def cookiecutter(
     output: Path, *words: str, typed: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user who has no settings of their own."""
+    """Run the command as a user without settings."""
     output.mkdir(exist_ok=True)
     return subprocess.run(
         [COOKIECUTTER, ROOT, "--default-config", "--output-dir", output, *words],
@@ -148,7 +148,7 @@ def test_right_answer_is_accepted(bake: Bake) -> None:
         ("Café Zürich", "cafe-zurich"),
         ("🚀 to the Moon 🌕", "to-the-moon"),
         ("Галактика", "galaktika"),
-        # No letter at all gives no slug; a long name gives one that fits the package too.
+        # A name without letters gives a default; a long one is shortened to fit the package.
         ("🚀", "service"),
         ("ab " * 33 + "c", "ab-" * 13 + "a"),
     ],
@@ -168,7 +168,7 @@ def test_good_name_gives_a_good_slug(bake: Bake, name: str, slug: str) -> None:
         ("project_slug", "redis"),
         ("package_name", "1abc"),
         ("author", "a\nb"),
-        # What the command line gives for a byte that is no UTF-8.
+        # How Python decodes an invalid UTF-8 byte on the command line.
         ("project_description", "a\udcffb"),
         ("email", "galadriel"),
     ],
@@ -187,7 +187,7 @@ def test_refusal_ends_cookiecutter_and_leaves_nothing(
 
 @pytest.mark.parametrize("text", ["{{ 6 * 7", "{% if", "{# x"])
 def test_typed_jinja_is_refused(bake: Bake, tmp_path: Path, text: str) -> None:
-    """Given as an argument, cookiecutter evaluates it before there is a hook."""
+    """Typed at the prompt; an argument would be evaluated by cookiecutter before any hook."""
     [sentence] = refusals(bake, project_name=text)
 
     done = cookiecutter(tmp_path / "output", typed=text + "\n" * len(QUESTIONS))
@@ -198,7 +198,7 @@ def test_typed_jinja_is_refused(bake: Bake, tmp_path: Path, text: str) -> None:
 
 
 def accepted(bake: Bake, names: Iterable[str], own: set[str]) -> list[str]:
-    """Return those of ``names`` that would do as the name of a package or as a slug."""
+    """Return those of ``names`` that are accepted as the name of a package or as a slug."""
     plain = {name.lower().replace("-", "_") for name in names} - own
     return [
         name
@@ -219,7 +219,7 @@ def test_modules_and_distributions_of_the_environment_are_refused(
     names = run(full.python, "-c", code, cwd=full.path).split()
 
     assert {"redis", "yaml", "pydantic-settings", "pytest"} <= {*names}
-    # If this fails, a dependency has got a new one: add it to DEPENDENCIES.
+    # If this fails, a dependency has added a new one: add it to DEPENDENCIES.
     assert accepted(bake, names, {full.package.name}) == []
 
 
@@ -246,7 +246,7 @@ def test_commands_of_the_verbs_are_refused(bake: Bake) -> None:
     assert accepted(bake, names, {bake().package.name}) == []
 
 
-def test_what_stands_beside_the_package_is_refused(bake: Bake) -> None:
+def test_files_next_to_the_package_are_refused(bake: Bake) -> None:
     names = [path.name for path in bake().path.iterdir()]
 
     assert {"tests", "docs", "LICENSE"} <= {*names}
@@ -275,7 +275,7 @@ def test_hook_is_pure(path: Path) -> None:
 
 @pytest.fixture
 def post_hook(bake: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return the hook that prunes, in a project that has everything and is not pruned yet."""
+    """Return the hook that prunes, in a full project that is not pruned yet."""
     context = {"cookiecutter": bake().answers}
     project = generate_files(ROOT, context, tmp_path, accept_hooks=False)
     source = (ROOT / "hooks/post_gen_project.py").read_text("utf-8")
@@ -304,7 +304,7 @@ def test_stale_path_of_a_feature_fails_the_bake(post_hook: Any, bake: Bake, tmp_
     ]
 
 
-def test_pruning_takes_the_folders_that_it_empties(post_hook: Any) -> None:
+def test_pruning_removes_empty_folders(post_hook: Any) -> None:
     for path in ("one/two/three/file", "one/file", "four/five/file"):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()

@@ -48,7 +48,7 @@ BASE = re.compile(r"^FROM ((\S+)@sha256:[0-9a-f]{64})", re.M)
 NAME = "galactic-empire:0.1.0"
 TEXT = 'An "empire", it\'s \\ $HOME 🚀'
 
-# The first word says that the request has begun.
+# The first word shows that the request is in progress.
 SLOW = """
 from asyncio import sleep
 from collections.abc import AsyncIterator
@@ -87,8 +87,8 @@ def downgrade():
     op.execute("DROP TABLE ships")
 '''
 
-# podman's defaults ask for more than some virtual machines have: control groups of one
-# version, and the right to raise limits.
+# podman's defaults require things that some virtual machines lack: control groups of a
+# single version, and permission to raise limits.
 CONTAINERS = """
 [containers]
 netns = "host"
@@ -108,12 +108,12 @@ exec unshare --mount --propagation private sh -c '
 
 @dataclass(frozen=True)
 class Engine:
-    """Builds and runs images in a store of its own, on bases that stand in for the real."""
+    """Builds and runs images in its own store, on stubs of the base images."""
 
     folder: Path
 
     def run(self, *command: str | Path, cwd: Path = ROOT, **variables: str) -> str:
-        """Run a command that sees this store and none of the user's settings."""
+        """Run a command with this store and without the user's settings."""
         files = {
             "CONTAINERS_STORAGE_CONF": f"{self.folder}/storage.conf",
             "CONTAINERS_CONF": f"{self.folder}/containers.conf",
@@ -121,7 +121,7 @@ class Engine:
         return run(*command, cwd=cwd, **files, **variables).strip()
 
     def build(self, project: Project) -> str:
-        """Build the image of a project, by buildah; return what was printed."""
+        """Build the image of a project with buildah; return the output."""
         bases = BASE.findall((project.path / "Dockerfile").read_text("utf-8"))
         contexts = [f"--build-context={pin}=container-image://{name}" for pin, name in bases]
         path = f"{self.folder}/bin{os.pathsep}{os.environ['PATH']}"
@@ -129,17 +129,17 @@ class Engine:
         return self.run(*script, *contexts, cwd=project.path, PATH=path)
 
     def inspect(self, image: str = NAME) -> Any:
-        """Return what is known of an image; without a name, of the one built last."""
+        """Return the metadata of an image, by default of the one built last."""
         return json.loads(self.run("podman", "image", "inspect", image))[0]
 
     @contextmanager
     def files(self, image: str) -> Iterator[Path]:
-        """Give the file system of an image."""
+        """Mount the file system of an image."""
         yield Path(self.run("podman", "image", "mount", image))
         self.run("podman", "image", "unmount", image)
 
     def execute(self, *words: str, **variables: str) -> str:
-        """Run an image as a cluster does: nothing may be written, nothing is allowed.
+        """Run an image as a cluster does: read-only and without privileges.
 
         The words are options of ``podman run``, the image, and arguments of the image.
         """
@@ -149,7 +149,7 @@ class Engine:
         return self.run("podman", "run", *locked, *alone, *given, *words)
 
     def start(self, image: str, port: int, **variables: str) -> "Container":
-        """Let an image serve on this machine alone."""
+        """Start a container that serves on localhost."""
         binding = ("serve", "--bind", f"127.0.0.1:{port}")
         name = self.execute("--detach", image, *binding, **variables)
         return Container(self, name.splitlines()[-1])
@@ -157,7 +157,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Container:
-    """A container that was started."""
+    """A running or stopped container."""
 
     engine: Engine
     name: str
@@ -167,7 +167,7 @@ class Container:
         return self.engine.run("podman", "inspect", f"--format={{{{.State.{field}}}}}", self.name)
 
     def stop(self) -> int:
-        """Send it the signal that its image asks for; return the exit code."""
+        """Send it the stop signal of its image; return the exit code."""
         self.engine.run("podman", "stop", "--time=60", self.name)
         return int(self.state("ExitCode"))
 
@@ -198,7 +198,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, bake: Bake) -> Iterator[Eng
 
 @pytest.fixture(scope="module")
 def managers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the variables with which `make lock` finds a Poetry and a uv."""
+    """Return variables that let `make lock` find Poetry, uv, and the package index."""
     folder = tmp_path_factory.mktemp("managers")
     poetry = environment(folder / "poetry", "poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1").parent
     path = os.pathsep.join(map(str, [poetry, BIN, os.environ["PATH"]]))
@@ -213,7 +213,7 @@ def built(
     managers: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., tuple[Project, str]]:
-    """Create a project with a slow route, and build its image, once for each answers."""
+    """Create a project with a slow route, and build its image, once for each set of answers."""
     known: dict[str, tuple[Project, str]] = {}
 
     def built(**answers: Any) -> tuple[Project, str]:
@@ -273,7 +273,7 @@ def test_container_serves_as_in_a_cluster(
         assert code.result() == 0
 
 
-def test_container_without_a_database_says_what_it_needs(
+def test_container_without_a_database_is_not_ready(
     engine: Engine, built: Callable[..., tuple[Project, str]]
 ) -> None:
     _, image = built(**ANSWERS[0])
@@ -286,7 +286,7 @@ def test_container_without_a_database_says_what_it_needs(
 
 
 @pytest.mark.parametrize("answers", ANSWERS, ids=label)
-def test_image_holds_no_program_but_python(
+def test_image_contains_no_program_but_python(
     engine: Engine, built: Callable[..., tuple[Project, str]], answers: dict[str, Any]
 ) -> None:
     _, image = built(**answers)
@@ -320,7 +320,7 @@ def test_source_edit_builds_only_the_last_layer(
     assert after[-1] != before[-1]
 
 
-def test_labels_say_what_the_manifest_does(
+def test_labels_match_the_manifest(
     engine: Engine, built: Callable[..., tuple[Project, str]]
 ) -> None:
     project, _ = built(**ANSWERS[0])

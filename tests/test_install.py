@@ -1,4 +1,4 @@
-"""``make install`` and every other verb, for real, with either package manager."""
+"""``make install`` and every other verb, without stubs, with either package manager."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from support import (
 )
 
 SERVERS = {"run", "serve"}
-# Where a user's own settings lead; braces hold the path of a folder that must not appear.
+# Misleading settings of a user; braces become the path of a folder that must not appear.
 HOSTILE = {
     "VIRTUAL_ENV": "{}",
     "HOST": "x86_64-conda-linux-gnu",
@@ -54,7 +54,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
 ) -> None:
     program(tmp_path / "bin", manager, "exit 127")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
-    # What is active in the shell must not matter, nor what the user has set.
+    # Neither an active environment nor the user's settings must matter.
     for name, value in HOSTILE.items():
         monkeypatch.setenv(name, value.format(tmp_path / "elsewhere"))
     (tmp_path / "elsewhere.conf").write_text(f"[install]\ntarget = {tmp_path}/elsewhere\n")
@@ -76,7 +76,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     makefile = (project.path / "Makefile").read_text("utf-8")
     checked = re.findall("^check: (.*?) ##", makefile, re.M)[0].split()
     for verb in verbs:
-        # What `check` does is done by it.
+        # Running `check` includes these.
         if verb not in SERVERS | DEPLOYMENT | {"clean", *checked}:
             project.make(verb, PYTEST_ADDOPTS="-W error", MESSAGE="begin")
         if verb not in SERVERS | DEPLOYMENT | {"clean"}:
@@ -89,7 +89,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
         binding = {"FASTAPI_BIND": f"127.0.0.1:{port}"}
         command: list[str | Path] = ["make", verb, f"PORT={port}"]
         if verb == "mvc run":
-            # Anywhere inside the project will do.
+            # It works anywhere inside the project.
             command = [MVC, "-C", project.path / "docs", "run", "--port", str(port)]
         server = Service(command, port, binding, cwd=project.path)
         try:
@@ -102,7 +102,7 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     serve_once(environment(tmp_path / "alone", wheel))
     executed(answers, "wheel alone serves")
 
-    # An environment that nothing was installed into counts as none.
+    # An environment that nothing was installed into counts as missing.
     shutil.rmtree(project.path / ".venv")
     project.make("lock", "metrics")
 
@@ -111,14 +111,14 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     project.make("clean")
     executed(answers, "clean")
     ignored = run("git", "status", "--porcelain", "--ignored", cwd=project.path)
-    # Data is not what a verb made.
+    # The database is data, which `clean` does not delete.
     left = {".tools/", ".venv/", "galactic-empire.db"}
     assert set(re.findall(r"^!! (.*)$", ignored, re.M)) == left
     assert not re.search("^[^!]", ignored, re.M)
 
 
 @pytest.mark.parametrize("manager", QUESTIONS["package_manager"])
-def test_package_manager_that_is_there_is_used_as_it_is(
+def test_installed_package_manager_is_used(
     bake: Callable[..., Project], tmp_path: Path, manager: str
 ) -> None:
     calls = tmp_path / "calls"
@@ -126,7 +126,7 @@ def test_package_manager_that_is_there_is_used_as_it_is(
     (tmp_path / ".venv").mkdir()
     baked = bake(package_manager=manager)
     shutil.copy(baked.path / "pyproject.toml", tmp_path)
-    # Its folder is shared with other tests: only the script is called, and writes nothing.
+    # The bake is shared with other tests: only its script is run, in another folder.
     path = f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"
 
     run(baked.path / f"scripts/{manager}.sh", "lock", cwd=tmp_path, PATH=path)
@@ -142,14 +142,18 @@ HAS_NO_VENV = 'case "$*" in *ensurepip*) exit 1 ;; *) exec {} "$@" ;; esac'
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("poetry", 'echo "Poetry (version 1.8.3)"', "poetry 2.2, and the one on PATH is 1.8.3."),
-        ("uv", 'echo "uv 0.4.30 (61ed2a236)"', "uv 0.8, and the one on PATH is 0.4.30."),
-        ("old", PRINTS_3_10, "needs Python 3.11, and `old` is 3.10."),
-        ("bare", HAS_NO_VENV, "`bare` cannot make virtual environments."),
-        ("none", "exit 127", "Python was not found as `none`."),
+        (
+            "poetry",
+            'echo "Poetry (version 1.8.3)"',
+            "2.2 or newer, but the one on PATH is 1.8.3.",
+        ),
+        ("uv", 'echo "uv 0.4.30 (61ed2a236)"', "uv 0.8 or newer, but the one on PATH is 0.4.30."),
+        ("old", PRINTS_3_10, "needs Python 3.11 or newer, but `old` is 3.10."),
+        ("bare", HAS_NO_VENV, "`bare` cannot create virtual environments."),
+        ("none", "exit 127", "Python was not found: `none`."),
     ],
 )
-def test_tool_that_will_not_do_is_refused_in_a_sentence(
+def test_unsuitable_tool_is_refused_with_one_sentence(
     bake: Callable[..., Project], tmp_path: Path, name: str, text: str, reason: str
 ) -> None:
     manager = name if name in QUESTIONS["package_manager"] else "poetry"
@@ -157,7 +161,7 @@ def test_tool_that_will_not_do_is_refused_in_a_sentence(
         program(tmp_path / "bin", manager, "exit 127")
     program(tmp_path / "bin", name, text.format(sys.executable))
     baked = bake(package_manager=manager)
-    # As a formatter may have left it.
+    # As a formatter could leave it.
     manifest = (baked.path / "pyproject.toml").read_text("utf-8")
     (tmp_path / "pyproject.toml").write_text(manifest.replace('">=3.11"', "'>=3.11'"), "utf-8")
     environ = {**os.environ, "PATH": f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"}

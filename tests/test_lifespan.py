@@ -1,4 +1,4 @@
-"""What opens with the application: a task of one's own, and nothing that is not needed."""
+"""The lifespan of the application: background tasks run, and unneeded modules stay unloaded."""
 
 import shutil
 from pathlib import Path
@@ -50,8 +50,8 @@ async def background() -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await task
 '''
-# Imports one module after the other, each in an interpreter that has imported nothing else of
-# the package: a fork for each is as fresh as a process, and takes less.
+# Imports each module in an interpreter that has imported nothing else of the package: a fork
+# is as fresh as a new process, and faster.
 EACH_FIRST = """
 import importlib, os, sys
 failed = []
@@ -80,7 +80,7 @@ print(*sys.modules, sep="\\n")
 
 @pytest.fixture
 def busy(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Copy the package, and list a background task in it that imports a model."""
+    """Copy the package, and add a background task that imports a model."""
     copy = Project(tmp_path, full.answers)
     shutil.copytree(full.package, copy.package)
     monkeypatch.setenv("PYTHONPATH", str(copy.path))

@@ -1,4 +1,4 @@
-"""Clients that are slow, wrong or greedy do not keep the service from answering others."""
+"""Slow, broken or greedy clients do not keep the service from answering others."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def service(many_files: None, full: Project, serve: Serve, tmp_path: Path) -> Se
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Let this process, and each worker, which may take all connections, open more files."""
+    """Let this process, and each worker, which could accept all connections, open more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2 * CONNECTIONS), hard), hard))
     yield
@@ -55,7 +55,7 @@ def connect(service: Service) -> socket.socket:
 
 
 def answer(service: Service, request: bytes) -> bytes:
-    """Send what ends the connection; return all that comes."""
+    """Send a request that ends the connection; return the whole answer."""
     with closing(connect(service)) as connection, connection.makefile("rb") as stream:
         connection.sendall(request)
         return stream.read()
@@ -66,7 +66,7 @@ def answer(service: Service, request: bytes) -> bytes:
     [b"", b"GET /api/li", GET, GET + b"X-Slow: ", GET + b"Content-Length: 10\r\n\r\n123"],
     ids=["nothing", "half a line", "half a head", "half a header", "half a body"],
 )
-def test_clients_that_never_finish_stop_nobody_else(service: Service, sent: bytes) -> None:
+def test_clients_that_never_finish_do_not_block_others(service: Service, sent: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             connection = stack.enter_context(connect(service))
@@ -89,7 +89,7 @@ def test_clients_that_never_finish_stop_nobody_else(service: Service, sent: byte
         b"\x00" * 1000,
     ],
 )
-def test_what_is_no_http_is_refused_and_closed(service: Service, request_: bytes) -> None:
+def test_invalid_http_is_refused_and_closed(service: Service, request_: bytes) -> None:
     with closing(connect(service)) as connection:
         connection.sendall(request_)
 
@@ -109,7 +109,7 @@ def test_old_http_is_answered_and_closed(service: Service) -> None:
     assert body == OK
 
 
-def test_requests_in_one_go_are_answered_in_their_order(service: Service) -> None:
+def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     missing = GET.replace(b"live", b"nowhere")
     requests = (GET + b"\r\n" + missing + b"\r\n") * 5
 
@@ -118,7 +118,7 @@ def test_requests_in_one_go_are_answered_in_their_order(service: Service) -> Non
     assert re.findall(rb"HTTP/1.1 (\d+) ", found) == [b"200", b"404"] * 5 + [b"200"]
 
 
-def test_head_of_a_megabyte_harms_nobody(service: Service) -> None:
+def test_header_of_a_megabyte_does_no_harm(service: Service) -> None:
     found = answer(service, GET + b"X-Large: " + b"x" * 1_000_000 + b"\r\n" + CLOSE)
 
     assert found.endswith(OK)
@@ -149,7 +149,7 @@ def test_body_is_read_up_to_the_limit(
 
 
 @pytest.mark.parametrize(("path", "status"), [("planets", b"413"), ("nowhere", b"404")])
-def test_connection_goes_on_after_a_body_beyond_the_limit(
+def test_connection_stays_usable_after_a_body_beyond_the_limit(
     service: Service, path: str, status: bytes
 ) -> None:
     size = 10 * MAX_BODY_SIZE

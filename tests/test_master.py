@@ -1,4 +1,4 @@
-"""The master starts, stops and is replaced as a service manager expects of it."""
+"""The master starts, stops and is replaced as service managers expect."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ async def get_planets(seconds: float = 0) -> int:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """What the services of a test write to standard error."""
+    """The standard error of all services of a test."""
     file = tmp_path / "log"
     file.touch()
     return file
@@ -56,7 +56,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(full: Project, log: Path) -> Iterator[Start]:
-    """Start services in a shell command, with their standard error in the log."""
+    """Start services, after an optional shell command, with their standard error in the log."""
     services: list[Service] = []
 
     def start(*arguments: str | Path, shell: str = "", **variables: str) -> Service:
@@ -81,7 +81,7 @@ def get(connection: HTTPConnection, path: str = "/api/live") -> tuple[int, str]:
 
 
 def refusal(project: Project, *arguments: str | Path, **variables: str) -> str:
-    """Start a service that must not start; return the only line that it writes."""
+    """Try to start a service, which must fail; return the only line of its output."""
     command = [project.python, "-m", project.package.name, "serve", *arguments]
     done = subprocess.run(
         command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=SECONDS
@@ -92,7 +92,7 @@ def refusal(project: Project, *arguments: str | Path, **variables: str) -> str:
 
 
 def runs(process: int) -> bool:
-    """Return whether a process runs, and has not only not been reaped yet."""
+    """Return whether a process is running and is not a zombie."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -101,7 +101,7 @@ def runs(process: int) -> bool:
 
 
 @pytest.mark.parametrize("options", [(), ("--daemon",)], ids=["here", "daemon"])
-def test_socket_on_which_another_answers_is_refused(
+def test_socket_of_another_process_is_refused(
     full: Project, start: Start, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     path = tmp_path / "http.sock"
@@ -126,7 +126,7 @@ def test_socket_whose_queue_is_full_is_refused(full: Project, tmp_path: Path) ->
         assert "another process answers" in refusal(full, "--bind", f"unix:{path}")
 
 
-def test_socket_that_is_stale_is_replaced(start: Start, tmp_path: Path) -> None:
+def test_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "http.sock"
     first = start("--bind", f"unix:{path}")
     wait_until(lambda: listens(UnixConnection(path)))
@@ -143,7 +143,7 @@ def test_socket_that_is_stale_is_replaced(start: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop_leaves_the_socket_of_another(
+def test_stop_leaves_the_socket_of_another_process(
     start: Start, tmp_path: Path, last: signal.Signals
 ) -> None:
     path = tmp_path / "http.sock"
@@ -172,7 +172,7 @@ def test_stop_needs_no_socket_file(start: Start, tmp_path: Path, log: Path) -> N
     assert "Traceback" not in log.read_text()
 
 
-def test_socket_that_cannot_be_made_is_one_sentence(full: Project, tmp_path: Path) -> None:
+def test_failure_to_create_the_socket_is_one_sentence(full: Project, tmp_path: Path) -> None:
     reasons = {
         tmp_path / "missing/http.sock": "No such file or directory",
         full.python / "http.sock": "Not a directory",
@@ -186,7 +186,7 @@ def test_socket_that_cannot_be_made_is_one_sentence(full: Project, tmp_path: Pat
 
 
 @pytest.mark.parametrize("options", [(), ("--daemon",)], ids=["here", "daemon"])
-def test_pid_file_that_cannot_be_written_is_one_sentence(
+def test_failure_to_write_the_pid_file_is_one_sentence(
     full: Project, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     reasons = {
@@ -200,10 +200,10 @@ def test_pid_file_that_cannot_be_written_is_one_sentence(
         assert line == f"Error: `{path}` cannot be written: {reason}."
 
 
-def test_pid_file_where_one_may_not_write_is_one_sentence(full: Project, tmp_path: Path) -> None:
+def test_missing_permission_for_the_pid_file_is_one_sentence(full: Project, tmp_path: Path) -> None:
     folder = tmp_path / "others"
     folder.mkdir(mode=0o555)
-    # Root may write everywhere, unless it gives that up.
+    # Root can write everywhere, unless it drops that capability.
     unprivileged = ("setpriv", "--bounding-set", "-dac_override") if os.geteuid() == 0 else ()
     if unprivileged and not shutil.which("setpriv"):
         pytest.skip("needs setpriv")
@@ -258,7 +258,7 @@ SHARED_MEMORY = {
 @pytest.mark.parametrize("state", SHARED_MEMORY)
 def test_shared_memory_is_not_needed(start: Start, log: Path, tmp_path: Path, state: str) -> None:
     if not with_mounts():
-        pytest.skip("needs `unshare` with the right to mount")
+        pytest.skip("needs `unshare` with permission to mount")
 
     metrics = Server(free_port())
     bind = {"FASTAPI_METRICS_BIND": f"127.0.0.1:{metrics.port}"}
@@ -314,7 +314,7 @@ def children(process: int) -> list[str]:
         return []
 
 
-def test_workers_end_when_their_master_was_killed(
+def test_workers_end_when_their_master_is_killed(
     full: Project, start: Start, tmp_path: Path, log: Path
 ) -> None:
     begun = tmp_path / "begun"
@@ -329,7 +329,7 @@ def test_workers_end_when_their_master_was_killed(
         service.process.kill()
         service.process.wait()
 
-        # What was begun is answered, as on SIGTERM.
+        # Requests in progress are answered, as on SIGTERM.
         assert int(connection.getresponse().read()) in workers
     wait_until(lambda: not any(map(runs, workers)))
     assert "Traceback" not in log.read_text()
@@ -369,7 +369,7 @@ def test_port_of_each_worker_gets_connections(
     service = start(BEGUN=os.devnull, FASTAPI_REUSE_PORT="true", **variables)
     wait_until(lambda: log.read_text().count("Application startup complete") == 2)
 
-    # Each request has a connection of its own; that all meet one worker is a matter of 2^-99.
+    # Each request has its own connection; they all reach one worker with probability 2^-99.
     served = {int(service.get("/api/planets")[1]) for _ in range(100)}
 
     assert served == service.workers()
@@ -379,7 +379,7 @@ def test_port_of_each_worker_gets_connections(
     assert service.stop() == 0
 
 
-def test_port_of_another_is_one_sentence(full: Project) -> None:
+def test_port_of_another_process_is_one_sentence(full: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
 
@@ -388,7 +388,7 @@ def test_port_of_another_is_one_sentence(full: Project) -> None:
     assert line == f"Error: FASTAPI_BIND='{address}': Address already in use."
 
 
-def test_port_of_each_worker_outlives_usr2(start: Start, log: Path) -> None:
+def test_port_of_each_worker_survives_usr2(start: Start, log: Path) -> None:
     service = start(FASTAPI_REUSE_PORT="true")
     wait_until(service.answers)
 
@@ -400,19 +400,19 @@ def test_port_of_each_worker_outlives_usr2(start: Start, log: Path) -> None:
     assert service.stop() == 0
 
 
-def test_variables_that_are_empty_are_as_good_as_none(full: Project, serve: Serve) -> None:
+def test_empty_variables_are_ignored(full: Project, serve: Serve) -> None:
     service = serve(full, **dict.fromkeys(full.settings(), ""))
     wait_until(service.answers)
 
     assert service.get("/api/ready") == OK
     assert len(service.workers()) == 2
-    # Where empty means something.
+    # For this setting, empty has a meaning.
     assert service.get("/docs")[0] == 404
     assert service.stop() == 0
 
 
 def test_host_without_a_port_is_served_at_port_8000(start: Start) -> None:
-    # An address that hardly anything else listens on.
+    # An address on which hardly anything else listens.
     service = start("--bind", "127.88.99.111", FASTAPI_GUNICORN_LOG_LEVEL="INFO")
 
     wait_until(lambda: listens(HTTPConnection("127.88.99.111", 8000)))

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 NOTE = 'open(os.environ["RUNS"], "a").write("run\\n")'
 TABLE = 'op.create_table("{}", sa.Column("id", sa.Integer, primary_key=True))'
 DROP = 'op.drop_table("{}")'
-# For so long that all the others come meanwhile.
+# Long enough for all other processes to start meanwhile.
 SLOW = "time.sleep(3)"
 AT_ONCE = 8
 IMPATIENT = {"FASTAPI_DATABASE_TIMEOUT": "2"}
@@ -39,7 +39,7 @@ def lines(*statements: str) -> str:
 
 @pytest.fixture
 def project(bare: Empire, tmp_path: Path) -> Empire:
-    """A project without any model or migration."""
+    """A project without models and migrations."""
     return bare.copy(tmp_path / "project")
 
 
@@ -48,7 +48,7 @@ def at(url: str, **variables: str) -> dict[str, str]:
 
 
 def upgrade_at_once(project: Empire, **variables: str) -> Counter[str]:
-    """Upgrade in many processes; return how often each of the lines was printed."""
+    """Upgrade in many processes at once; return a count of each printed line."""
     printed: Counter[str] = Counter()
     processes = [
         subprocess.Popen(
@@ -76,7 +76,7 @@ def upgrade_at_once(project: Empire, **variables: str) -> Counter[str]:
 
 
 def sentence(done: "subprocess.CompletedProcess[str]") -> str:
-    """Return what a command said that could not do its work."""
+    """Return the error of a command that must have failed."""
     assert done.returncode == 1, done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: ")
@@ -85,7 +85,7 @@ def sentence(done: "subprocess.CompletedProcess[str]") -> str:
 
 @pytest.fixture
 def dump(url: str, request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Give all that is in the database of the test, as statements."""
+    """Dump the contents of the test's database as statements."""
 
     def dump() -> str:
         if url.startswith("sqlite"):
@@ -97,25 +97,25 @@ def dump(url: str, request: pytest.FixtureRequest) -> Callable[[], str]:
     return dump
 
 
-def test_of_many_upgrades_at_once_one_runs_the_migrations(
+def test_of_concurrent_upgrades_only_one_runs_the_migrations(
     project: Empire, url: str, tmp_path: Path, dump: Callable[[], str]
 ) -> None:
     runs = tmp_path / "runs"
     project.migration("moons", None, lines(NOTE, SLOW, TABLE.format("moons")))
-    # Who waits for the others waits longer than the service would.
+    # Upgrades wait for each other for longer than the timeout of the service.
     variables = at(url, RUNS=str(runs), **IMPATIENT if url.startswith("sqlite") else {})
 
     printed = upgrade_at_once(project, **variables)
 
     assert printed == {
         "Applied moons Moons.": 1,
-        "The database has all of them already.": AT_ONCE - 1,
+        "The database already has all migrations.": AT_ONCE - 1,
     }
     assert runs.read_text() == "run\n"
     assert "CREATE TABLE" in dump()
 
 
-def test_index_is_made_concurrently_while_others_wait_to_upgrade(
+def test_index_is_created_concurrently_while_others_wait_to_upgrade(
     project: Empire, url: str, tmp_path: Path, dump: Callable[[], str]
 ) -> None:
     runs = tmp_path / "runs"
@@ -123,7 +123,7 @@ def test_index_is_made_concurrently_while_others_wait_to_upgrade(
     fill = f"op.execute('INSERT INTO moons (id) VALUES {rows}')"
     project.migration("moons", None, lines(TABLE.format("moons"), fill))
     index = "op.create_index('ix_moons', 'moons', ['id'], postgresql_concurrently=True)"
-    # What was done before it is stored then.
+    # This commits everything that was done before it.
     block = f"with op.get_context().autocommit_block(): {SLOW}; {index}"
     project.migration("indexed", "moons", lines(NOTE, block))
 
@@ -132,17 +132,17 @@ def test_index_is_made_concurrently_while_others_wait_to_upgrade(
     assert printed == {
         "Applied moons Moons.": 1,
         "Applied indexed Indexed.": 1,
-        "The database has all of them already.": AT_ONCE - 1,
+        "The database already has all migrations.": AT_ONCE - 1,
     }
     assert runs.read_text() == "run\n"
     assert "CREATE INDEX ix_moons" in dump()
 
 
-def test_migration_may_take_longer_than_the_timeout_of_the_service(
+def test_migration_can_take_longer_than_the_timeout_of_the_service(
     project: Empire, postgresql: PostgreSQL, database: str
 ) -> None:
     project.migration("slow", None, "op.execute('SELECT pg_sleep(4)')")
-    # The other connection of the command only holds the lock meanwhile.
+    # The command's other connection is idle meanwhile, and only holds the lock.
     for limit in ("idle_in_transaction_session_timeout", "statement_timeout"):
         postgresql.sql(f"ALTER DATABASE {database} SET {limit} = '1s'")
 
@@ -152,7 +152,7 @@ def test_migration_may_take_longer_than_the_timeout_of_the_service(
 
 
 def processes(server: PostgreSQL, database: str, condition: str) -> list[str]:
-    """Return the process numbers of the connections to a database that are so."""
+    """Return the PIDs of the connections to a database that match a condition."""
     found = f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND {condition}"
     return server.sql(found).split()
 
@@ -164,7 +164,7 @@ SLEEPS = "query LIKE 'SELECT pg_sleep%' AND state = 'active'"
 def sleeping(
     project: Empire, server: PostgreSQL, database: str, seconds: int
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Give an upgrade that is in the middle of a migration."""
+    """Start an upgrade, and yield it in the middle of a migration."""
     project.migration("slow", None, f"op.execute('SELECT pg_sleep({seconds})')")
     with subprocess.Popen(
         [project.python, "-m", project.package.name, "db", "upgrade"],
@@ -183,7 +183,7 @@ def sleeping(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_upgrade_that_is_stopped_leaves_nothing_behind(
+def test_stopped_upgrade_leaves_nothing_behind(
     project: Empire, postgresql: PostgreSQL, database: str, number: int
 ) -> None:
     with sleeping(project, postgresql, database, 600) as upgrade:
@@ -196,7 +196,7 @@ def test_upgrade_that_is_stopped_leaves_nothing_behind(
     assert "The database is at no migration, the code at slow." in done.stdout
 
 
-def test_lock_that_the_server_gave_away_is_no_failure(
+def test_upgrade_succeeds_when_the_connection_with_the_lock_is_lost(
     project: Empire, postgresql: PostgreSQL, database: str
 ) -> None:
     with sleeping(project, postgresql, database, 2) as upgrade:
@@ -217,17 +217,17 @@ def test_failed_migration_leaves_the_database_as_it_was(
     project.migration("suns", "moons", lines(TABLE.format("suns"), insert.format("moons")))
     project.migration("comets", "suns", lines(TABLE.format("comets"), insert.format("nothing")))
 
-    said = sentence(project.db("upgrade", **at(url)))
+    error = sentence(project.db("upgrade", **at(url)))
 
-    assert said.startswith("The migration failed: ")
-    assert "nothing" in said
+    assert error.startswith("The migration failed: ")
+    assert "nothing" in error
     assert dump() == before
     project.migration("comets", "suns", TABLE.format("comets"))
     done = project.db("upgrade", **at(url))
     assert done.stdout == "Applied suns Suns.\nApplied comets Comets.\n"
 
 
-def test_index_that_cannot_be_made_concurrently_is_one_sentence(project: Empire, url: str) -> None:
+def test_failure_of_a_concurrent_index_is_one_sentence(project: Empire, url: str) -> None:
     fill = "op.execute('INSERT INTO moons (id) VALUES (2), (4)')"
     project.migration("moons", None, lines(TABLE.format("moons"), fill))
     index = "CREATE UNIQUE INDEX {} ix_moons ON moons ((id % 2))"
@@ -235,10 +235,10 @@ def test_index_that_cannot_be_made_concurrently_is_one_sentence(project: Empire,
     block = "with op.get_context().autocommit_block(): op.execute('{}')"
     project.migration("indexed", "moons", block.format(index.format(concurrently)))
 
-    said = sentence(project.db("upgrade", **at(url)))
+    error = sentence(project.db("upgrade", **at(url)))
 
-    assert "unique" in said.lower()
-    assert "ix_moons" in said
+    assert "unique" in error.lower()
+    assert "ix_moons" in error
 
 
 def test_database_is_behind_equal_newer_or_diverged(
@@ -269,32 +269,32 @@ def test_database_is_behind_equal_newer_or_diverged(
     is_newer = "The database is at suns, the code at moons."
     assert (upgraded.returncode, upgraded.stdout) == (
         0,
-        f"{is_newer} It is newer, and left as it is.\n",
+        f"{is_newer} It is newer, so nothing was changed.\n",
     )
-    assert is_newer in services["old"].said()
+    assert is_newer in services["old"].logged()
     has_diverged = "The database is at suns, the code at comets."
     assert refused.startswith(f"{has_diverged} They have diverged: go back to the code that has ")
-    assert has_diverged in services["other"].said()
-    assert "The database is at suns, the code at stars." in services["newer"].said()
+    assert has_diverged in services["other"].logged()
+    assert "The database is at suns, the code at stars." in services["newer"].logged()
     assert services["newer"].get("/api/live") == OK
 
     newer.migrate(**at(url))
-    # None of them was restarted.
+    # Without restarting any of them.
     states = {
         name: services[name].get("/api/ready")[0] for name in ("old", "other", "new", "newer")
     }
     assert states == {"old": 200, "other": 502, "new": 200, "newer": 200}
 
 
-def test_two_newest_migrations_are_named_with_the_remedy(project: Empire, url: str) -> None:
+def test_two_newest_migrations_are_reported_with_the_remedy(project: Empire, url: str) -> None:
     project.migration("moons", None, TABLE.format("moons"))
     project.migrate(**at(url))
     project.migration("suns", "moons", TABLE.format("suns"))
     project.migration("comets", "moons", TABLE.format("comets"))
 
-    said = {sentence(project.db(*words, **at(url))) for words in (["upgrade"], ["check"])}
+    errors = {sentence(project.db(*words, **at(url))) for words in (["upgrade"], ["check"])}
 
-    (one,) = said
+    (one,) = errors
     assert "suns.py" in one
     assert "comets.py" in one
     assert "down_revision" in one
@@ -313,11 +313,11 @@ def test_models_and_migrations_are_compared(
     for project in (empire, bare):
         done = project.db("check", **at(url))
         assert done.returncode == 0, done.stderr
-    # The database that is configured was not asked.
+    # The configured database was not used.
     assert not (tmp_path / "test.db").exists()
 
 
-def test_all_migrations_are_taken_back_and_applied_again(
+def test_all_migrations_are_undone_and_applied_again(
     empire: Empire, url: str, dump: Callable[[], str]
 ) -> None:
     variables = at(url)
@@ -326,9 +326,9 @@ def test_all_migrations_are_taken_back_and_applied_again(
     before = dump()
 
     done = empire.db("downgrade", "base", **variables)
-    assert done.stdout == f"Took back {revision} create planets.\n", done.stderr
+    assert done.stdout == f"Reverted {revision} create planets.\n", done.stderr
     assert "planets" not in dump()
-    # It is not even remembered.
+    # Not even its revision is left.
     assert revision not in dump()
     assert empire.db("current", **variables).stdout.endswith(
         f"The database is at no migration, the code at {revision}. State: behind.\n"
@@ -340,7 +340,7 @@ def test_all_migrations_are_taken_back_and_applied_again(
     )
 
 
-def test_statements_for_others_to_execute_are_those_of_an_upgrade(
+def test_printed_statements_have_the_same_effect_as_an_upgrade(
     empire: Empire, postgresql: PostgreSQL, database: str, tmp_path: Path, serve_empire: ServeEmpire
 ) -> None:
     upgraded, fed = (postgresql.url(name) for name in (database, f"{database}_fed"))
@@ -358,7 +358,7 @@ def test_statements_for_others_to_execute_are_those_of_an_upgrade(
     assert serve_empire(empire, **at(fed)).get("/api/ready") == OK
 
 
-def test_migration_gives_up_on_a_table_that_others_keep_in_use(
+def test_migration_gives_up_on_a_locked_table(
     project: Empire, postgresql: PostgreSQL, database: str
 ) -> None:
     variables = at(postgresql.url(database))
@@ -369,9 +369,9 @@ def test_migration_gives_up_on_a_table_that_others_keep_in_use(
     project.migration("sizes", "moons", lines(TABLE.format("suns"), column))
 
     with postgresql.holding("LOCK TABLE moons IN ACCESS SHARE MODE", database):
-        said = sentence(project.db("upgrade", **variables))
+        error = sentence(project.db("upgrade", **variables))
 
-    assert said.startswith("A table was in use for more than 5s")
+    assert error.startswith("A table was in use for more than 5s")
     assert postgresql.dump(database) == before
     project.migrate(**variables)
 
@@ -386,19 +386,19 @@ def test_migration_gives_up_on_a_table_that_others_keep_in_use(
     ],
     ids=["up", "down", "far down", "statements"],
 )
-def test_what_alembic_refuses_is_one_sentence(
+def test_error_of_alembic_is_one_sentence(
     project: Empire, tmp_path: Path, words: list[str], named: str
 ) -> None:
     project.migration("moons", None, TABLE.format("moons"))
     words = [words[0], *(["--"] if named.startswith("-") else []), *words[1:]]
 
-    said = sentence(project.db(*words, **at(f"sqlite:///{tmp_path}/test.db")))
+    error = sentence(project.db(*words, **at(f"sqlite:///{tmp_path}/test.db")))
 
-    assert named in said
+    assert named in error
 
 
 @pytest.mark.parametrize("words", [["upgrade"], ["history"], ["check"]], ids=" ".join)
-def test_migration_that_follows_nothing_is_one_sentence(
+def test_missing_predecessor_is_one_sentence(
     project: Empire, tmp_path: Path, words: list[str]
 ) -> None:
     project.migration("suns", "moons", TABLE.format("suns"))
@@ -406,7 +406,7 @@ def test_migration_that_follows_nothing_is_one_sentence(
     assert "moons" in sentence(project.db(*words, **at(f"sqlite:///{tmp_path}/test.db")))
 
 
-def test_commands_work_through_a_pool_of_transactions(
+def test_commands_work_with_transaction_pooling(
     project: Empire, postgresql: PostgreSQL, bouncer: PgBouncer, database: str, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
@@ -420,7 +420,7 @@ def test_commands_work_through_a_pool_of_transactions(
     assert printed["Applied moons Moons."] == 1
     assert runs.read_text() == "run\n"
     done = project.db("downgrade", "base", **variables)
-    assert done.stdout == "Took back moons Moons.\n", done.stderr
+    assert done.stdout == "Reverted moons Moons.\n", done.stderr
     project.migrate(**variables)
     assert project.db("current", **variables).stdout.endswith(
         "The database is at moons, the code at moons. State: equal.\n"

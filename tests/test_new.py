@@ -1,4 +1,4 @@
-"""``mvc new``: what it creates, what it refuses, and what it leaves behind."""
+"""``mvc new``: what it creates, refuses, and leaves behind."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def test_author_comes_from_git(mvc: Mvc, home: Path) -> None:
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["own repository", "inside another"])
-def test_author_is_the_one_of_the_new_repository(mvc: Mvc, home: Path, inside: bool) -> None:
+def test_author_is_that_of_the_new_repository(mvc: Mvc, home: Path, inside: bool) -> None:
     (home / "office").mkdir()
     settings = home.parent / "home/office"
     settings.write_text("[user]\n\tname = Tarkin\n\temail = tarkin@example.com\n")
@@ -64,7 +64,7 @@ def test_author_is_the_one_of_the_new_repository(mvc: Mvc, home: Path, inside: b
         assert git("log", "--format=%an", cwd=home / "office/empire") == "Tarkin"
 
 
-def test_author_of_the_environment_is_taken(mvc: Mvc, home: Path) -> None:
+def test_author_of_the_environment_is_used(mvc: Mvc, home: Path) -> None:
     variables = {"GIT_AUTHOR_NAME": "Tarkin", "GIT_AUTHOR_EMAIL": "tarkin@example.com"}
 
     done = mvc("new", "empire", "-n", "-I", **variables)
@@ -74,17 +74,19 @@ def test_author_of_the_environment_is_taken(mvc: Mvc, home: Path) -> None:
     assert "placeholders" not in done.stdout
 
 
-def test_placeholders_without_an_identity_are_told_and_can_be_changed(mvc: Mvc, home: Path) -> None:
+def test_placeholders_without_an_identity_are_reported_and_can_be_changed(
+    mvc: Mvc, home: Path
+) -> None:
     done = mvc("new", "empire", "-n", "-I")
 
     assert done.returncode == 0, done.stderr
     assert (
-        "\nAuthor and email are placeholders: git has no `user.name` or `user.email`. When the "
-        "project is committed, `mvc update --set author=NAME --set email=EMAIL` changes them.\n"
+        "\nAuthor and email are placeholders: git has no `user.name` or `user.email`. Once the "
+        "project is committed, change them with `mvc update --set author=NAME --set email=EMAIL`.\n"
     ) in done.stdout
     assert (
-        "\nThe commit is by Galactic Emperor <emperor@example.com>. To change that, set "
-        "`user.name` and `user.email` and type `git commit --amend --reset-author` in `empire`.\n"
+        "\nThe commit's author is Galactic Emperor <emperor@example.com>. To change that, set "
+        "`user.name` and `user.email` and run `git commit --amend --reset-author` in `empire`.\n"
     ) in done.stdout
     project = home / "empire"
     git("config", "--global", "user.name", "Tarkin", cwd=home)
@@ -94,15 +96,15 @@ def test_placeholders_without_an_identity_are_told_and_can_be_changed(mvc: Mvc, 
     assert updated.returncode == 0, updated.stderr
     assert answers_of(project)["author"] == "T"
     assert git("log", "--format=%an", cwd=project) == "Tarkin"
-    # The commit of others is not to be amended.
+    # If it did not commit, it does not suggest amending a commit.
     assert "--amend" not in mvc("new", "bare", "-n", "-I", "--no-git", HOME="/nowhere").stdout
-    # Whoever is known, or has said so, needs no advice.
+    # Users with an identity, or with given answers, need no advice.
     chosen = ("--set", "author=T", "--set", "email=t@example.com")
     assert "placeholders" not in mvc("new", "known", "-n", "-I").stdout
-    assert "placeholders" not in mvc("new", "told", "-n", "-I", *chosen, HOME="/nowhere").stdout
+    assert "placeholders" not in mvc("new", "given", "-n", "-I", *chosen, HOME="/nowhere").stdout
 
 
-def test_without_terminal_the_defaults_are_taken_and_told(mvc: Mvc) -> None:
+def test_without_terminal_the_defaults_are_used_and_reported(mvc: Mvc) -> None:
     done = mvc("new", "empire", "-I", "--set", "version=2.0")
 
     assert re.search(r"^Defaults: project_name=Empire, .*license=MIT", done.stdout, re.M)
@@ -162,7 +164,7 @@ def test_first_commit_is_made_without_a_git_identity(mvc: Mvc, home: Path) -> No
     assert git("branch", "--show-current", cwd=project) == "main"
 
 
-def test_identity_and_branch_of_git_win(mvc: Mvc, home: Path) -> None:
+def test_identity_and_branch_of_git_take_precedence(mvc: Mvc, home: Path) -> None:
     git("config", "--global", "user.name", "Tarkin", cwd=home)
     git("config", "--global", "user.email", "t@example.com", cwd=home)
     git("config", "--global", "init.defaultBranch", "trunk", cwd=home)
@@ -179,12 +181,12 @@ def test_no_repository_inside_another(mvc: Mvc, home: Path) -> None:
     done = mvc("new", "empire", "-n", "-I")
 
     assert done.returncode == 0
-    assert "\n`empire` is in a repository already: commit it there.\n" in done.stdout
+    assert "\n`empire` is already in a repository. Commit it there.\n" in done.stdout
     assert not (home / "empire/.git").exists()
 
 
 @pytest.mark.parametrize("rule", ["empire/", "*", "/empire/*"])
-def test_repository_of_its_own_inside_one_that_ignores_it(mvc: Mvc, home: Path, rule: str) -> None:
+def test_own_repository_inside_one_that_ignores_it(mvc: Mvc, home: Path, rule: str) -> None:
     git("init", "--quiet", cwd=home)
     (home / ".gitignore").write_text(f"{rule}\n")
 
@@ -204,7 +206,7 @@ def test_git_hook_of_another_repository_is_left_alone(mvc: Mvc, home: Path) -> N
     assert "No commits yet" in git("status", cwd=home / "other")
 
 
-def test_hook_that_refuses_the_commit_is_told_with_the_remedy(mvc: Mvc, home: Path) -> None:
+def test_refusal_by_a_git_hook_is_reported_with_the_remedy(mvc: Mvc, home: Path) -> None:
     hook = home.parent / "hooks/pre-commit"
     hook.parent.mkdir()
     hook.write_text("#!/bin/sh\necho policy says no >&2\nexit 1\n")
@@ -215,13 +217,13 @@ def test_hook_that_refuses_the_commit_is_told_with_the_remedy(mvc: Mvc, home: Pa
 
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: The project is created, but not committed. Run `git commit` in `empire`. "
-        "What failed: `git commit` failed: policy says no\n"
+        "Error: The project was created but not committed. Run `git commit` in `empire`. "
+        "Reason: `git commit` failed: policy says no\n"
     )
     assert mvc("new", "other", "-n", PYTHON="false").stderr.count("Run `make install` in") == 1
 
 
-def test_commit_that_cannot_be_signed_is_told_with_the_reason(mvc: Mvc, home: Path) -> None:
+def test_failure_to_sign_the_commit_is_reported_with_the_reason(mvc: Mvc, home: Path) -> None:
     git("config", "--global", "commit.gpgSign", "true", cwd=home)
     git("config", "--global", "gpg.program", "false", cwd=home)
 
@@ -229,8 +231,8 @@ def test_commit_that_cannot_be_signed_is_told_with_the_reason(mvc: Mvc, home: Pa
 
     assert done.returncode == 1
     assert re.fullmatch(
-        "Error: The project is created, but not committed. Run `git commit` in `empire`. "
-        "What failed: `git commit` failed: gpg failed to sign the data.*\n",
+        "Error: The project was created but not committed. Run `git commit` in `empire`. "
+        "Reason: `git commit` failed: gpg failed to sign the data.*\n",
         done.stderr,
     )
 
@@ -245,7 +247,7 @@ def test_files_that_the_user_ignores_elsewhere_are_committed(mvc: Mvc, home: Pat
     assert {"README.md", "Makefile"} <= set(tracked)
 
 
-def test_terminal_that_cannot_show_a_name_is_no_failure(mvc: Mvc, home: Path) -> None:
+def test_terminal_that_cannot_display_a_name_is_supported(mvc: Mvc, home: Path) -> None:
     done = mvc(
         "new", "empire", "-n", "-I", "--set", "project_name=É 🚀 x", PYTHONIOENCODING="ascii"
     )
@@ -254,7 +256,7 @@ def test_terminal_that_cannot_show_a_name_is_no_failure(mvc: Mvc, home: Path) ->
     assert answers_of(home / "empire")["project_name"] == "É 🚀 x"
 
 
-def test_closed_streams_are_no_failure(home: Path) -> None:
+def test_closed_streams_are_supported(home: Path) -> None:
     command = f"{MVC} new empire -I <&- >&-"
 
     assert subprocess.run(["sh", "-c", command]).returncode == 0
@@ -267,7 +269,7 @@ def test_no_repository_when_declined(mvc: Mvc, home: Path) -> None:
     assert not (home / "empire/.git").exists()
 
 
-def test_empty_directory_is_filled_and_stays_the_same(mvc: Mvc, home: Path) -> None:
+def test_empty_directory_is_filled_in_place(mvc: Mvc, home: Path) -> None:
     (home / "empire").mkdir()
     inode = (home / "empire").stat().st_ino
 
@@ -277,7 +279,7 @@ def test_empty_directory_is_filled_and_stays_the_same(mvc: Mvc, home: Path) -> N
     assert (home / "empire").stat().st_ino == inode
 
 
-def test_checkout_takes_a_tag_a_branch_or_a_commit(
+def test_checkout_accepts_a_tag_a_branch_or_a_commit(
     mvc: Mvc, home: Path, repository: Path, tmp_path: Path
 ) -> None:
     template = tmp_path / "repository"
@@ -299,7 +301,7 @@ def test_checkout_takes_a_tag_a_branch_or_a_commit(
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_template_that_only_this_machine_has_is_told(
+def test_template_on_this_machine_is_reported(
     mvc: Mvc, home: Path, repository: Path, scheme: str
 ) -> None:
     url = f"{scheme}{repository}"
@@ -307,8 +309,8 @@ def test_template_that_only_this_machine_has_is_told(
     done = mvc("new", "empire", "-n", "-I", "--template", url)
 
     assert (
-        f"The project remembers the template as `{url}`, a place on this machine: "
-        "`mvc update --template URL` changes that.\n"
+        f"The project records the template as `{url}`, which is on this machine only. "
+        "Change that with `mvc update --template URL`.\n"
     ) in done.stdout
     assert json.loads((home / "empire/.cruft.json").read_text())["template"] == url
     redirection = f"url.{repository}.insteadOf"
@@ -318,7 +320,7 @@ def test_template_that_only_this_machine_has_is_told(
     assert "a place on this machine" not in updated.stdout
 
 
-def test_nothing_is_left_among_the_temporary_files(mvc: Mvc, tmp_path: Path) -> None:
+def test_no_temporary_files_are_left(mvc: Mvc, tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
 
     assert mvc("new", "empire", "-n", "-I", TMPDIR=str(tmp_path / "tmp")).returncode == 0
@@ -347,22 +349,22 @@ REFUSALS = [
     (["new", "redis"], 1, "`project_slug` is `redis`"),
     (["new", "tests"], 1, "`project_slug` is `tests`"),
     (["new", "x" * 300], 1, "File name too long"),
-    (["new", "{{ x }}"], 1, "`project_name` must not hold a brace"),
-    (["new", "e", "--set", "author={% x %}"], 1, "`author` must not hold a brace"),
+    (["new", "{{ x }}"], 1, "`project_name` must not contain {"),
+    (["new", "e", "--set", "author={% x %}"], 1, "`author` must not contain {"),
     (["new", "e", "--set", "project_name="], 1, "`project_name` must not be empty"),
-    (["new", "e", "--set", "project_slug="], 1, "`project_slug` must be the name of a folder"),
-    (["new", "e", "--set", "project_slug=../../x/y"], 1, "`project_slug` must be the name"),
-    (["new", "e", "--set", f"project_slug={'x' * 300}"], 1, "`project_slug` must be the name"),
+    (["new", "e", "--set", "project_slug="], 1, "`project_slug` must be a folder name"),
+    (["new", "e", "--set", "project_slug=../../x/y"], 1, "`project_slug` must be a folder name"),
+    (["new", "e", "--set", f"project_slug={'x' * 300}"], 1, "`project_slug` must be a folder name"),
     (["new", "e", "--set", "colour=red"], 2, "no question `colour`"),
     (["new", "e", "--set", "_new_lines=x"], 2, "no question `_new_lines`"),
     (["new", "e", "--set", "redis"], 2, "is not KEY=VALUE"),
-    (["new", "e", "--set", "redis=perhaps"], 2, "`perhaps` is no answer to `redis`"),
-    (["new", "e", "--license", "WTFPL"], 2, "`WTFPL` is no answer to `license`"),
-    (["new", "e", "--package-manager", "pip"], 2, "`pip` is no answer to `package_manager`"),
+    (["new", "e", "--set", "redis=perhaps"], 2, "`perhaps` is not an answer to `redis`"),
+    (["new", "e", "--license", "WTFPL"], 2, "`WTFPL` is not an answer to `license`"),
+    (["new", "e", "--package-manager", "pip"], 2, "`pip` is not an answer to `package_manager`"),
     (["new", "e", "--redis", "--set", "redis=false"], 2, "contradicts another option"),
     (["new", "e", "--set", "version=1", "--set", "version=2"], 2, "contradicts another option"),
     (["new", "e", "--template", "nowhere"], 1, "Cannot clone the template `nowhere`"),
-    (["new", "e", "--checkout", "v99"], 1, "has no `v99`"),
+    (["new", "e", "--checkout", "v99"], 1, "has no revision `v99`"),
 ]
 
 
@@ -381,13 +383,13 @@ def test_refusal_is_one_sentence_and_changes_nothing(
     assert done.returncode == code, done.stderr
     error = done.stderr.splitlines()[-1]
     assert sentence in error
-    # Only the usage errors of the command-line library have lines of their own before.
+    # Only usage errors of the command-line library print more lines, before the sentence.
     assert done.stderr.count("\n") == 1 or done.stderr.startswith("Usage: ")
     assert sorted(path.name for path in home.rglob("*")) == ["file", "full", "kept.txt"]
 
 
 def test_directory_that_is_not_writable_is_refused(mvc: Mvc) -> None:
-    # Not even root may write there.
+    # Not even root can write there.
     done = mvc("new", "/proc/empire", "-n", "-I")
 
     assert done.returncode == 1
@@ -442,8 +444,8 @@ PROMPTS = [
     for text in json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["__prompts__"].values()
 ]
 
-PATH_ASKED = "Directory to create; gives the name: "
-# The default, in colours, and a place to type.
+PATH_ASKED = "Directory to create; names the project: "
+# The default, possibly in color, and the end of the prompt.
 ASKED = r"\(\S.*\)(\x1b\[0m)?: "
 
 
@@ -485,7 +487,7 @@ def test_path_is_asked_for_until_it_can_be_used(home: Path) -> None:
     terminal.expect(pexpect.EOF)
 
 
-def test_interrupt_where_the_path_is_asked_for_leaves_nothing(home: Path) -> None:
+def test_interrupt_at_the_prompt_for_the_path_leaves_nothing(home: Path) -> None:
     terminal = spawn("-I")
     terminal.expect(PATH_ASKED)
     interrupt(terminal)
@@ -494,10 +496,10 @@ def test_interrupt_where_the_path_is_asked_for_leaves_nothing(home: Path) -> Non
 
 
 BAD_ANSWERS = {
-    "project_name": ("{{ 7 }}", "a brace before a brace"),
-    "project_slug": ("class", "`class`, which is a keyword"),
+    "project_name": ("{{ 7 }}", "must not contain { followed by {"),
+    "project_slug": ("class", "`class`, which is a Python keyword"),
     "package_name": ("a-b", "must be lower-case letters, digits and underscores"),
-    "author": ("A <a@b.c>", "must not hold < or >"),
+    "author": ("A <a@b.c>", "must not contain < or >"),
     "email": ("vader", "must look like name@example.com"),
     "version": ("one", "must be a version such as"),
     "repo_url": ("example.com", "must be an http or https URL"),
@@ -572,7 +574,7 @@ def test_question_without_choices_is_one_sentence(home: Path, tmp_path: Path) ->
     commit(template, "Broken")
 
     terminal = spawn("empire", "-I", "--template", str(template))
-    terminal.expect_exact("`mvc update --template URL` changes that.\r\n")
+    terminal.expect_exact("Change that with `mvc update --template URL`.\r\n")
     terminal.expect_exact("Error: The template is broken: `a` has no choices.\r\n")
     assert not terminal.before
     terminal.expect(pexpect.EOF)
@@ -598,7 +600,7 @@ def test_interrupt_at_a_prompt_leaves_nothing(home: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_path_that_is_used_meanwhile_is_left_alone(home: Path, exists: bool) -> None:
+def test_path_that_is_filled_meanwhile_is_left_alone(home: Path, exists: bool) -> None:
     if exists:
         (home / "empire").mkdir()
     terminal = spawn("empire", "-I", "--no-git")
@@ -608,7 +610,7 @@ def test_path_that_is_used_meanwhile_is_left_alone(home: Path, exists: bool) -> 
 
     for _ in PROMPTS:
         terminal.sendline("")
-    terminal.expect("is not empty any more")
+    terminal.expect("is no longer empty")
     terminal.expect(pexpect.EOF)
     terminal.close()
 
@@ -662,7 +664,7 @@ def test_interrupted_installation_leaves_the_project(home: Path) -> None:
 
     assert process.returncode == 130
     assert error == (
-        "Interrupted. The project is created, but not installed. Run `make install` in `empire`.\n"
+        "Interrupted. The project was created but not installed. Run `make install` in `empire`.\n"
     )
     assert git("log", "--format=%s", cwd=home / "empire") == "Create the project from its template"
 
@@ -690,7 +692,7 @@ def test_failed_installation_leaves_the_project_and_says_why(mvc: Mvc, home: Pat
     done = mvc("new", "empire", "-n", PYTHON="/nowhere/python")
 
     assert done.returncode == 1
-    assert "The project is created, but not installed. Run `make install`" in done.stderr
+    assert "The project was created but not installed. Run `make install`" in done.stderr
     assert "/nowhere/python" in done.stderr
     assert done.stderr.count("\n") == 1
     assert git("status", "--porcelain", cwd=home / "empire") == ""
@@ -702,7 +704,7 @@ def test_run_outside_of_a_project_is_one_sentence(mvc: Mvc, home: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"Error: `.cruft.json` not found in `{home}`. Run `mvc new`, change directory, "
-        "or `cruft link` a project of plain cookiecutter.\n"
+        "or run `cruft link` in a cookiecutter project.\n"
     )
 
 

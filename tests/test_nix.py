@@ -1,4 +1,4 @@
-"""The Nix expressions, evaluated with stubs of their inputs; nothing is built."""
+"""The Nix expressions, evaluated with stubs of their inputs, without building anything."""
 
 import json
 import os
@@ -35,7 +35,7 @@ PROJECTS = [
 projects = pytest.mark.parametrize("answers", PROJECTS, ids=label)
 linux = pytest.mark.parametrize("system", LINUX)
 
-# What each kind of output holds for a system, and where a derivation is found in it.
+# The names of the derivations of each kind of output, for each system.
 OUTPUTS = {
     "packages": ["default", "image"],
     "devShells": ["default"],
@@ -45,7 +45,7 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class Flake:
-    """A project whose lock file names the stubs, and a store that has them."""
+    """A project whose lock file refers to the stubs, and a store that contains them."""
 
     path: Path
     variables: dict[str, str]
@@ -74,7 +74,7 @@ class Flake:
         return json.loads(self.must(*self.ask("eval", "--json", f"#{output}"), "--apply", function))
 
     def text(self, output: str) -> str:
-        # Of a text that names several paths, nix would look for one path of that name.
+        # A text with a context of store paths would be treated as a path itself.
         return str(self.read(output, "builtins.unsafeDiscardStringContext"))
 
     def change(self, name: str, old: str, new: str) -> None:
@@ -98,7 +98,7 @@ MakeFlake = Callable[..., Flake]
 
 @pytest.fixture(scope="session")
 def nix(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Make a store of its own, that nothing is fetched into."""
+    """Return the variables of a separate store, into which nothing is downloaded."""
     folder = tmp_path_factory.mktemp("nix")
     (folder / "home").mkdir()
     settings = ("experimental-features = nix-command flakes", "substituters =")
@@ -130,7 +130,7 @@ def hashes(nix: dict[str, str]) -> dict[str, str]:
 def flake(
     bake: Bake, tmp_path: Path, nix: dict[str, str], hashes: dict[str, str]
 ) -> Callable[..., Flake]:
-    """Copy a bake, whose lock file then asks for the stubs in place of the real ones."""
+    """Copy a bake, and change its lock file to refer to the stubs."""
 
     def flake(**answers: Any) -> Flake:
         baked = bake(**answers)
@@ -172,7 +172,7 @@ def test_names_of_any_length_keep_the_lines_short(bake: Bake, manager: str) -> N
 
 
 @projects
-def test_nix_finds_nothing_wrong_with_the_flake(flake: MakeFlake, answers: dict[str, Any]) -> None:
+def test_nix_flake_check_finds_nothing(flake: MakeFlake, answers: dict[str, Any]) -> None:
     made = flake(**answers)
 
     made.must(*made.ask("flake", "check", "--no-build", ""))
@@ -192,7 +192,7 @@ def test_every_output_evaluates(flake: MakeFlake, answers: dict[str, Any], syste
     assert list(made.read(f"apps.{system}")) == ["default"]
 
 
-def test_there_is_no_image_but_on_linux(flake: MakeFlake) -> None:
+def test_image_exists_only_on_linux(flake: MakeFlake) -> None:
     packages = flake().read("packages", "builtins.mapAttrs (_: builtins.attrNames)")
 
     assert packages == {
@@ -203,7 +203,7 @@ def test_there_is_no_image_but_on_linux(flake: MakeFlake) -> None:
 
 @projects
 @linux
-def test_without_flakes_the_same_is_made(
+def test_derivations_are_the_same_without_flakes(
     flake: MakeFlake, answers: dict[str, Any], system: str
 ) -> None:
     made = flake(**answers)
@@ -232,10 +232,10 @@ def test_app_is_the_command_of_the_project(flake: MakeFlake) -> None:
 def test_dependencies_are_those_of_the_manifest(flake: MakeFlake, answers: dict[str, Any]) -> None:
     made = flake(**answers)
     names = [re.split("[<>=]", text)[0] for text in made.project["dependencies"]]
-    asked = " ".join(names).replace("[asyncio]", " greenlet").split()
+    expected = " ".join(names).replace("[asyncio]", " greenlet").split()
 
     function = "builtins.map (module: module.pname)"
-    assert made.read(f"{PACKAGE}.attributes.dependencies", function) == asked
+    assert made.read(f"{PACKAGE}.attributes.dependencies", function) == expected
 
 
 def test_manifest_names_and_describes_every_output(flake: MakeFlake) -> None:
@@ -283,7 +283,7 @@ def test_labels_are_those_of_the_other_image(flake: MakeFlake) -> None:
     assert all(name.startswith("org.opencontainers.image.") for name in labels)
 
 
-def test_project_without_a_license_claims_none(flake: MakeFlake) -> None:
+def test_project_without_a_license_has_no_label_for_it(flake: MakeFlake) -> None:
     made = flake(license="none")
 
     assert "org.opencontainers.image.licenses" not in made.read(f"{IMAGE}.config.Labels")
@@ -291,21 +291,21 @@ def test_project_without_a_license_claims_none(flake: MakeFlake) -> None:
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
-def test_image_is_configured_as_the_dockerfile_says(flake: MakeFlake, manager: str) -> None:
+def test_configuration_of_the_image_matches_the_dockerfile(flake: MakeFlake, manager: str) -> None:
     made = flake(package_manager=manager)
     final = made.dockerfile.rpartition("\nFROM ")[2]
-    said = dict(re.findall(r"^(WORKDIR|USER|EXPOSE|STOPSIGNAL|ENTRYPOINT|CMD) (.+)$", final, re.M))
+    found = dict(re.findall(r"^(WORKDIR|USER|EXPOSE|STOPSIGNAL|ENTRYPOINT|CMD) (.+)$", final, re.M))
 
     config = made.read(f"{IMAGE}.config")
 
     assert config.pop("Labels")
     assert config == {
-        "WorkingDir": said["WORKDIR"],
-        "User": said["USER"],
-        "ExposedPorts": {f"{said['EXPOSE']}/tcp": {}},
-        "StopSignal": said["STOPSIGNAL"],
-        "Entrypoint": json.loads(said["ENTRYPOINT"]),
-        "Cmd": json.loads(said["CMD"]),
+        "WorkingDir": found["WORKDIR"],
+        "User": found["USER"],
+        "ExposedPorts": {f"{found['EXPOSE']}/tcp": {}},
+        "StopSignal": found["STOPSIGNAL"],
+        "Entrypoint": json.loads(found["ENTRYPOINT"]),
+        "Cmd": json.loads(found["CMD"]),
     }
 
 
@@ -319,7 +319,7 @@ def test_python_is_that_of_the_dockerfile(flake: MakeFlake) -> None:
     )
 
 
-def test_image_has_its_entry_point_and_a_folder_for_all(flake: MakeFlake, tmp_path: Path) -> None:
+def test_image_has_its_entry_point_and_a_temporary_folder(flake: MakeFlake, tmp_path: Path) -> None:
     made = flake()
     image = made.read(IMAGE, "asked: { inherit (asked) config extraCommands; }")
     root = tmp_path / "root"
@@ -333,11 +333,11 @@ def test_image_has_its_entry_point_and_a_folder_for_all(flake: MakeFlake, tmp_pa
     assert {path.name for path in root.iterdir()} == {"app", "tmp"}
 
 
-def test_image_is_the_same_tomorrow(flake: MakeFlake) -> None:
-    asked = flake().read(IMAGE, "builtins.attrNames")
+def test_image_is_reproducible(flake: MakeFlake) -> None:
+    attributes = flake().read(IMAGE, "builtins.attrNames")
 
-    assert "created" not in asked
-    assert "mtime" not in asked
+    assert "created" not in attributes
+    assert "mtime" not in attributes
 
 
 @projects
@@ -353,7 +353,7 @@ def test_shell_has_what_the_makefile_needs(flake: MakeFlake, answers: dict[str, 
     assert tools == wanted
 
 
-def test_make_takes_the_python_of_the_shell(flake: MakeFlake) -> None:
+def test_make_uses_the_python_of_the_shell(flake: MakeFlake) -> None:
     made = flake()
     python = made.read(f"{SHELL}.packages", "tools: (builtins.head tools).outPath")
 
@@ -384,7 +384,7 @@ def test_package_is_built_from_what_the_wheel_needs(flake: MakeFlake, license: s
     assert files == wanted | ({"LICENSE"} if license == "MIT" else set())
 
 
-def test_change_of_the_documentation_builds_nothing_anew(flake: MakeFlake) -> None:
+def test_change_of_the_documentation_rebuilds_nothing(flake: MakeFlake) -> None:
     made = flake()
     outputs = [f"{PACKAGE}.drvPath", "packages.x86_64-linux.image.drvPath"]
     before = [*map(made.read, outputs)]
@@ -396,7 +396,7 @@ def test_change_of_the_documentation_builds_nothing_anew(flake: MakeFlake) -> No
     assert not {*map(made.read, outputs)} & {*before}
 
 
-def test_version_that_nixpkgs_lacks_is_told_in_one_sentence(flake: MakeFlake) -> None:
+def test_version_that_nixpkgs_lacks_is_reported_in_one_sentence(flake: MakeFlake) -> None:
     made = flake()
     made.change("pyproject.toml", '"click>=8.2"', '"click>=99"')
     made.change("pyproject.toml", '"uvloop>=0.22.1"', '"uvloop>=0.99"')
@@ -405,12 +405,12 @@ def test_version_that_nixpkgs_lacks_is_told_in_one_sentence(flake: MakeFlake) ->
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == (
-        "error: pyproject.toml does not admit what nixpkgs has: click 8.3.1, uvloop 0.22.1."
+        "error: pyproject.toml does not allow the versions in nixpkgs: click 8.3.1, uvloop 0.22.1."
     )
 
 
 def modules(made: Flake) -> dict[str, list[str | None]]:
-    """Return the version of each dependency, and what it is built from unless nixpkgs says."""
+    """Return the version of each dependency, and its source if the flake overrides it."""
     function = """builtins.map (module: {
         name = module.pname;
         value = [ module.version (module.attributes.src.name or null) ];
@@ -428,7 +428,7 @@ def test_release_that_nixpkgs_lacks_is_built_from_its_source(flake: MakeFlake) -
     assert found["click"] == ["8.3.1", None]
 
 
-def test_release_that_nixpkgs_has_overtaken_is_not_built(flake: MakeFlake) -> None:
+def test_release_that_nixpkgs_exceeds_is_not_built(flake: MakeFlake) -> None:
     made = flake()
     made.change("flake.nix", 'version = "26.0.0"', 'version = "22.0.0"')
     made.change("pyproject.toml", '"gunicorn>=25.1"', '"gunicorn>=22"')
@@ -470,7 +470,7 @@ def test_shell_text_is_clean(flake: MakeFlake, answers: dict[str, Any]) -> None:
 
     for number, holder in enumerate(holders):
         script = made.text(holder)
-        # Nix ends a script at the first command that fails, and says where to write.
+        # Nix runs scripts with `set -e`, and sets `out`.
         text = f"#!/usr/bin/env bash\nset -e\nexport out=$1\n{script}\n"
         (made.path / f"{number}.sh").write_text(text, "utf-8")
         run(BIN / "shellcheck", f"{number}.sh", cwd=made.path)
@@ -484,7 +484,7 @@ def test_lock_file_is_in_step_with_the_flake(
     made = Flake(tmp_path, nix)
     lock = json.loads((tmp_path / "flake.lock").read_text("utf-8"))
 
-    # Fails when an input of flake.nix is another, or is none of the lock file.
+    # Fails if an input of flake.nix differs from the lock file, or is missing there.
     locked = json.loads(made.must(*made.ask("flake", "metadata", "--json", "")))
 
     assert locked["locks"] == lock
@@ -493,7 +493,7 @@ def test_lock_file_is_in_step_with_the_flake(
     }
 
 
-def test_lock_file_reads_as_nix_writes_it(bake: Bake) -> None:
+def test_lock_file_is_formatted_as_by_nix(bake: Bake) -> None:
     text = (bake().path / "flake.lock").read_text("utf-8")
 
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"

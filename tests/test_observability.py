@@ -1,4 +1,4 @@
-"""What a service tells of itself: metrics to Prometheus, log lines, traces, and browsers."""
+"""Metrics in Prometheus, log lines, request ids, traces, and CORS in browsers."""
 
 import json
 import os
@@ -83,10 +83,10 @@ def metrics_folders() -> set[Path]:
 
 
 class Prometheus:
-    """A real one, which asks one service every second."""
+    """A real Prometheus, which scrapes one service every second."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        """Start it, to ask at ``port``."""
+        """Start it, to scrape ``port``."""
         self._own = free_port()
         (folder / "prometheus.yml").write_text(
             "global: {scrape_interval: 1s}\n"
@@ -107,7 +107,7 @@ class Prometheus:
         wait_until(partial(Server(self._own).answers, "/-/ready"))
 
     def value(self, query: str) -> float | None:
-        """Return what a query finds, if it finds anything."""
+        """Return the value of a query, or None without results."""
         answer = Server(self._own).get(f"/api/v1/query?{urlencode({'query': query})}")[1]
         found = json.loads(answer)["data"]["result"]
         return float(found[0]["value"][1]) if found else None
@@ -174,7 +174,7 @@ def test_prometheus_has_the_sums_of_all_workers(
     assert metrics_folders() == before
 
 
-def test_every_metric_of_the_dashboards_is_there(planets: Callable[..., Service]) -> None:
+def test_every_metric_of_the_dashboards_exists(planets: Callable[..., Service]) -> None:
     port = free_port()
     service = planets(FASTAPI_METRICS_BIND=f"127.0.0.1:{port}")
     service.get("/api/ready")
@@ -198,7 +198,7 @@ def test_every_metric_of_the_dashboards_is_there(planets: Callable[..., Service]
 
 
 def unusual(service: Service) -> None:
-    """Send what would begin a line of its own, and clear a terminal."""
+    """Send a path that, if logged as it is, would start a new line and clear the terminal."""
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(
             b"GET /api/x%0A%1B[2J%22 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -208,7 +208,7 @@ def unusual(service: Service) -> None:
 
 
 def exercise(service: Service) -> dict[str, int]:
-    """Let all happen that is logged; return the codes by the ids of the requests."""
+    """Cause every kind of log line; return the status codes by request id."""
     codes = {}
     paths = ("/api/planets/Hoth", "/api/nothing", "/api/planets/fail", "/api/planets/clients")
     for number, path in enumerate((*paths, "/api/ready", "/api/live")):
@@ -253,7 +253,7 @@ def test_every_line_is_one_object(
     assert any(each["request_id"] == "id-4" and "Redis" in each["message"] for each in by_id)
 
 
-def test_lines_for_people_hold_no_control_characters(
+def test_text_lines_contain_no_control_characters(
     planets: Callable[..., Service], capfd: pytest.CaptureFixture[str]
 ) -> None:
     service = planets(FASTAPI_ACCESS_LOG="true")
@@ -266,7 +266,7 @@ def test_lines_for_people_hold_no_control_characters(
     assert all(line.isprintable() for line in text.splitlines())
 
 
-def test_what_the_page_says_to_set_turns_it_on(
+def test_documented_settings_enable_everything(
     planets: Callable[..., Service], full: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:
     page = (full.path / "docs/observability.md").read_text("utf-8")
@@ -326,10 +326,10 @@ print(json.dumps([
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes what is exported, and keeps it."""
+    """Receives and keeps exported traces and logs."""
 
     def __init__(self) -> None:
-        """Listen at a free port."""
+        """Listen on a free port."""
         self.received: list[tuple[str, str]] = []
         received = self.received
 
@@ -348,7 +348,7 @@ class Collector(ThreadingHTTPServer):
         Thread(target=self.serve_forever, daemon=True).start()
 
     def exported(self, python: Path) -> list[Any]:
-        """Return it as objects."""
+        """Return the decoded exports."""
         done = subprocess.run(
             [python, "-c", DECODE],
             input=json.dumps(self.received),
@@ -362,7 +362,7 @@ class Collector(ThreadingHTTPServer):
 
 @pytest.fixture(scope="module")
 def traced(full: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an interpreter that has the project and what exports traces."""
+    """Return an interpreter with the project and the exporter of traces."""
     folder = tmp_path_factory.mktemp("traced") / "environment"
     return environment(folder, full.path, "fastapi[opentelemetry]")
 
@@ -376,7 +376,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture
 def serve_traced(full: Project, traced: Path, tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Serve with two workers, and export to a port."""
+    """Serve with two workers, and export traces to a port."""
     path = with_controller(full, tmp_path, CONTROLLER)
     services: list[Service] = []
 
@@ -424,7 +424,7 @@ def test_collector_has_the_spans_of_all_workers(
         if attribute["key"] == "service.instance.id"
     }
     assert len(workers) == 2
-    # Identifiers are base64 there.
+    # Identifiers are in base64.
     within = [span for span in spans if span["traceId"] == "AAAAAAAAAAAAAAAAAAAABw=="]
     assert {span["name"] for span in within} == {
         "GET /api/planets/clients",
@@ -434,7 +434,7 @@ def test_collector_has_the_spans_of_all_workers(
     assert "RuntimeError" in logs
 
 
-def test_dead_collector_fails_no_request_and_no_stop(
+def test_dead_collector_breaks_neither_requests_nor_stopping(
     serve_traced: Callable[[int], Service],
 ) -> None:
     service = serve_traced(free_port())
@@ -442,7 +442,7 @@ def test_dead_collector_fails_no_request_and_no_stop(
     codes = [service.get("/api/planets/Hoth")[0] for _ in range(100)]
 
     assert codes == [200] * 100
-    # Within the time that the master gives its workers.
+    # The workers end before the master kills them.
     assert service.stop() == 0
 
 
@@ -469,7 +469,7 @@ class Page(BaseHTTPRequestHandler):
     def log_message(self, *_arguments: object) -> None: ...
 
 
-def test_browser_lets_pages_of_the_origins_in(planets: Callable[..., Service]) -> None:
+def test_browser_allows_pages_of_configured_origins(planets: Callable[..., Service]) -> None:
     program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if not program:
         pytest.skip("needs chromium")

@@ -1,4 +1,4 @@
-"""The service beside a Redis that an operator keeps alive, when that breaks under load."""
+"""The service under load, when a Redis managed by an operator breaks."""
 
 import shutil
 import socket
@@ -34,7 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     if not shutil.which("redis-server"):
         pytest.skip("needs redis-server")
     if not with_mounts():
-        pytest.skip("needs `unshare` with the right to mount")
+        pytest.skip("needs `unshare` with permission to mount")
     with alone():
         for host in HOSTS:
             port = REDIS_PORT if host in HOSTS[:3] else SENTINEL_PORT
@@ -48,15 +48,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
 
 @pytest.fixture
 def group(running: Group) -> Group:
-    """A group that is whole, whatever an earlier test has left, and in no hurry."""
-    running.mend()
+    """A repaired group, whose Sentinels are slow to fail over."""
+    running.repair()
     running.give_up_after(LONG)
     return running
 
 
 @pytest.fixture
 def under_load(full: Project, group: Group, tmp_path: Path) -> UnderLoad:
-    """Serve under load, in the end for a while without any fault; judge all answers."""
+    """Serve under load until the service has recovered; check all answers."""
     path = with_controller(full, tmp_path, CONTROLLER)
 
     @contextmanager
@@ -67,10 +67,10 @@ def under_load(full: Project, group: Group, tmp_path: Path) -> UnderLoad:
             started = processes(service)
             load = Load(service)
             with load.running(threads=4):
-                load.go_on()
+                load.wait_for_recovery()
                 yield load
                 group.wait_until_whole()
-                load.go_on()
+                load.wait_for_recovery()
             assert processes(service) == started
         finally:
             service.kill()
@@ -83,24 +83,24 @@ def under_load(full: Project, group: Group, tmp_path: Path) -> UnderLoad:
 
 
 def processes(service: Service) -> list[int]:
-    """Return the master and its two workers."""
+    """Return the PIDs of the master and its two workers."""
     workers = service.workers()
     assert len(workers) == 2
     return [service.process.pid, *sorted(workers)]
 
 
 def lose(load: Load, group: Group, fault: Callable[[], None]) -> None:
-    """Break the master of a group, and return when it has another one."""
+    """Break the master of a group, and return when the service uses the new one."""
     old = group.master
     fault()
-    # The Sentinels have patience until it is seen that the service has lost Redis.
+    # The Sentinels fail over only after the service has reported that Redis is lost.
     wait_until(lambda: load.service.answers("/api/ready", 502))
     assert load.service.get("/api/ready") == LOST
     assert load.service.get("/api/live") == (200, '{"status":"ok"}')
     group.give_up_after(SHORT)
     group.wait_for_failover(old)
     wait_until(lambda: load.service.answers("/api/ready"))
-    load.go_on()
+    load.wait_for_recovery()
 
 
 def failures(load: Load) -> int:
@@ -131,7 +131,7 @@ def test_master_that_hangs_is_replaced_and_becomes_a_replica(
     assert old.send("role").startswith("slave")
 
 
-def test_master_that_is_back_at_once_has_what_it_had(group: Group, under_load: UnderLoad) -> None:
+def test_master_that_restarts_at_once_keeps_its_data(group: Group, under_load: UnderLoad) -> None:
     old = group.master
     with under_load(**PATIENT):
         old.kill()
@@ -140,27 +140,27 @@ def test_master_that_is_back_at_once_has_what_it_had(group: Group, under_load: U
     assert group.master is old
 
 
-def test_restart_of_the_sentinels_costs_no_request(group: Group, under_load: UnderLoad) -> None:
+def test_restart_of_the_sentinels_fails_no_request(group: Group, under_load: UnderLoad) -> None:
     master = group.master
     with under_load(**PATIENT) as load:
         for sentinel in group.sentinels:
             sentinel.kill()
-            # It must find the master again while a Sentinel is away.
+            # The service must find the master again while a Sentinel is down.
             disconnect_clients(master)
-            load.go_on()
+            load.wait_for_recovery()
             sentinel.start()
             group.wait_until_whole()
 
     assert failures(load) == 0
 
 
-def test_one_sentinel_that_answers_is_enough_for_all(group: Group, under_load: UnderLoad) -> None:
+def test_one_sentinel_that_answers_is_enough(group: Group, under_load: UnderLoad) -> None:
     master = group.master
     with under_load(**PATIENT) as load:
         for sentinel in group.sentinels[:2]:
             sentinel.hang()
         disconnect_clients(master)
-        load.go_on()
+        load.wait_for_recovery()
         for sentinel in group.sentinels[:2]:
             sentinel.resume()
 

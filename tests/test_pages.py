@@ -1,4 +1,4 @@
-"""The pages of the documentation, typed as they are written."""
+"""The pages of the documentation, with every command typed as written."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from support import MVC, PUBLIC_URL, ROOT, commit, free_port, git, package_index
 
 pytestmark = pytest.mark.slow
 
-# Who has to read a page, by the name of a fixture.
+# The fixture with the reader of each page.
 READERS = {
     "README.md": "user",
     "docs/get-started.md": "newcomer",
@@ -27,7 +27,7 @@ READERS = {
 
 
 class Reader(NamedTuple):
-    """Where the reader is, and what the environment says."""
+    """The reader's current folder and environment variables."""
 
     folder: Path
     variables: dict[str, str]
@@ -35,7 +35,7 @@ class Reader(NamedTuple):
 
 @pytest.fixture
 def newcomer(tmp_path: Path, repository: Path) -> Reader:
-    """Have an empty home and pipx; what is public is a repository of this machine."""
+    """A reader with an empty home and pipx; public URLs lead to a local repository."""
     home, work = tmp_path / "home", tmp_path / "work"
     programs = home / ".local/bin"
     programs.mkdir(parents=True)
@@ -53,7 +53,7 @@ def newcomer(tmp_path: Path, repository: Path) -> Reader:
 
 @pytest.fixture
 def user(newcomer: Reader) -> Reader:
-    """Have the command as well."""
+    """A newcomer who has installed the command."""
     path = os.pathsep.join([str(MVC.parent), newcomer.variables["PATH"]])
     more = {"PATH": path, "MVC_TEMPLATE": PUBLIC_URL}
     return Reader(newcomer.folder, newcomer.variables | more)
@@ -61,7 +61,7 @@ def user(newcomer: Reader) -> Reader:
 
 @pytest.fixture
 def developer(user: Reader, project: MakeProject) -> Iterator[Reader]:
-    """Have a project, too, and be in it; what is generated there is taken back in the end."""
+    """A user in a project, whose changes are undone in the end."""
     created = project()
     router = created.package / "app/router.py"
     before = router.read_bytes()
@@ -71,13 +71,13 @@ def developer(user: Reader, project: MakeProject) -> Iterator[Reader]:
 
 @pytest.fixture
 def keeper(user: Reader) -> Reader:
-    """Have another port free, too."""
+    """A user with a second free port."""
     return Reader(user.folder, user.variables | {"OTHER_PORT": str(free_port())})
 
 
 @pytest.fixture
 def owner(user: Reader, repository: Path, tmp_path: Path) -> Reader:
-    """Have a project whose template has a newer release."""
+    """A user in a project whose template has a newer release."""
     template, variables = tmp_path / "template", dict(user.variables)
     shutil.copytree(repository, template)
     git("tag", "v1.0.0", cwd=template)
@@ -92,7 +92,7 @@ def owner(user: Reader, repository: Path, tmp_path: Path) -> Reader:
 
 @pytest.fixture
 def heir(user: Reader) -> Reader:
-    """Have a project in the layout of fastapi-mvc 0.29."""
+    """A user in a project with the layout of fastapi-mvc 0.29."""
     project = user.folder / "galactic-empire"
     shutil.copytree(ROOT / "tests/fixtures/fastapi_mvc_029", project)
     run("git", "init", "--quiet", "--initial-branch=main", cwd=project)
@@ -130,7 +130,7 @@ def test_page_of_the_database_does_what_it_says(bare: Empire, user: Reader) -> N
     lines.append("    app.include_router(city_router, prefix=PREFIX)\n")
     router.write_text("\n".join(lines), "utf-8")
 
-    # The environment is that of another project, whose package it would import.
+    # The shared environment would import the package of another project.
     own = {**user.variables, "PYTHONPATH": str(project.path)}
 
     assert follow(project.path / "docs/database.md", project.path, **own)
@@ -139,7 +139,7 @@ def test_page_of_the_database_does_what_it_says(bare: Empire, user: Reader) -> N
     assert project.db("check").returncode == 0
 
 
-def test_three_ways_lead_in(user: Reader) -> None:
+def test_all_three_ways_create_a_project(user: Reader) -> None:
     [ways] = (it.content for it in blocks(ROOT / "README.md") if "cookiecutter gh:" in it.content)
     for number, command in enumerate(ways.splitlines(keepends=True)):
         folder = user.folder / str(number)

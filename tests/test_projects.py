@@ -1,4 +1,4 @@
-"""Projects are green as they fall out of the template."""
+"""New projects pass all of their checks, without any changes."""
 
 import shutil
 import sys
@@ -25,15 +25,15 @@ from support import (
 
 pytestmark = pytest.mark.slow
 
-# Not in users' settings, where a new release of a dependency would break their tests.
+# Not in the template, where a new release of a dependency would break users' tests.
 STRICT = {"PYTEST_ADDOPTS": "-W error"}
-# The Python of all other tests, and those beside it.
+# The Python of all other tests, and the other supported ones.
 OWN = f"3.{sys.version_info.minor}"
 OTHERS = [version for version in interpreters() if version != OWN]
-# Nothing else has no chart, which one of the unit tests reads.
+# The only project here without a chart, which one of the unit tests reads.
 MINIMAL = {key: False for key, default in QUESTIONS.items() if isinstance(default, bool)}
-# The verbs of the others run in test_grown.py, after more has been added to them, and those
-# of the project with everything in test_install.py as well.
+# The verbs of the others run in test_grown.py, after code was generated in them, and those
+# of the full project also in test_install.py.
 FRESH = [each for each in representatives(CODE)[:-1] if each not in GROWN] + [MINIMAL]
 
 
@@ -61,7 +61,7 @@ def test_wheel_and_documentation_build(
     (copy / ".venv").symlink_to(full.path / ".venv")
 
     uv("build", "--quiet", "--wheel", cwd=copy)
-    # Autodoc is to import the code of this project, which the environment has not.
+    # Autodoc must import the code of this project, which is not in the environment.
     run("make", "docs", cwd=copy, PYTHONPATH=str(copy))
 
     assert len(list((copy / "dist").glob("*.whl"))) == 1
@@ -69,7 +69,7 @@ def test_wheel_and_documentation_build(
     executed(answers, "docs")
 
 
-def test_every_page_is_built_in_each_of_its_forms(
+def test_every_variant_of_every_page_is_built(
     bake: Bake, forms: dict[tuple[str, bytes], Baked]
 ) -> None:
     built = {

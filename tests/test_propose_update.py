@@ -1,4 +1,4 @@
-"""What the weekly workflow of a project does when its template is ahead."""
+"""The weekly workflow of a project, when its template has a newer release."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from support import MVC, commit, git, program, release
 pytestmark = pytest.mark.slow
 
 SCRIPTS = ("scripts/merge-template.sh", "scripts/propose-update.sh")
-# Writes down how it is called, and knows of the issues or pull requests in `known`.
+# A stub of `gh` that logs its calls, and lists the issues or pull requests in `known`.
 GH = """
 echo "$GH_TOKEN: $*" >> {folder}/calls
 case "$1 $2" in
@@ -37,7 +37,7 @@ def template(bake: Bake, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project(mvc: Mvc, home: Path, template: Path) -> Path:
-    """Return a clone of a project that is on a server, as the workflow has it."""
+    """Return a shallow clone of a project on a server, as in the workflow."""
     mvc("new", "empire", "-n", "-I", "--template", str(template))
     git("clone", "--quiet", "--bare", "empire", "server.git", cwd=home)
     git("clone", "--quiet", "--depth=1", f"file://{home}/server.git", "clone", cwd=home)
@@ -46,7 +46,7 @@ def project(mvc: Mvc, home: Path, template: Path) -> Path:
 
 @pytest.fixture
 def propose(project: Path, tmp_path: Path) -> Propose:
-    """Run the scripts, each in a clone, beside a GitHub that only writes down."""
+    """Run the scripts, each in a separate clone, with the stub of `gh`."""
     program(tmp_path / "bin", "gh", GH.format(folder=tmp_path))
     (tmp_path / "known").touch()
     path = os.pathsep.join([str(tmp_path / "bin"), str(MVC.parent), os.environ["PATH"]])
@@ -99,7 +99,7 @@ def test_nothing_is_proposed_when_the_template_is_not_ahead(
     assert (tmp_path / "calls").read_text() == ""
 
 
-def test_project_that_knows_no_template_is_left_alone(propose: Propose, project: Path) -> None:
+def test_project_without_a_template_is_left_alone(propose: Propose, project: Path) -> None:
     (project / ".cruft.json").unlink()
 
     done = propose()
@@ -108,7 +108,7 @@ def test_project_that_knows_no_template_is_left_alone(propose: Propose, project:
     assert "no .cruft.json" in done.stdout
 
 
-def test_command_is_that_of_the_commit_that_the_project_follows(
+def test_command_is_installed_from_the_commit_of_the_project(
     project: Path, template: Path, tmp_path: Path
 ) -> None:
     program(tmp_path / "bin", "pipx", f'echo "$@" > {tmp_path}/installed; exit 7')
@@ -131,7 +131,7 @@ def test_tokens_and_the_template_are_in_different_jobs(bake: Bake) -> None:
     assert [step["run"] for step in propose["steps"] if "mvc" in step.get("run", "")] == []
 
 
-def test_failure_of_the_check_is_one(propose: Propose, project: Path, template: Path) -> None:
+def test_failed_check_fails_the_job(propose: Propose, project: Path, template: Path) -> None:
     template.rename(template.with_name("moved"))
 
     assert propose().returncode == 1
@@ -153,7 +153,7 @@ def test_issue_is_opened_without_a_token_and_only_once(
     assert branches(project) == ["main"]
 
 
-def test_pull_request_has_the_merge(
+def test_pull_request_contains_the_merge(
     propose: Propose, project: Path, template: Path, tmp_path: Path
 ) -> None:
     release(template, "v1.1.0", {"README.md": "Two.\n", "gone.txt": None, "new.txt": "new\n"})
@@ -172,7 +172,7 @@ def test_pull_request_has_the_merge(
     assert git("rev-list", "--count", "main..template-v1.1.0", cwd=server) == "1"
 
 
-def test_pull_request_holds_and_lists_the_conflicts(
+def test_pull_request_contains_and_lists_the_conflicts(
     propose: Propose, project: Path, template: Path, tmp_path: Path
 ) -> None:
     (project / "README.md").write_text("Mine.\n")
@@ -209,7 +209,7 @@ def test_closed_pull_request_is_not_opened_again(
 def test_proposal_replaces_no_other_branch_or_tag(
     propose: Propose, project: Path, template: Path, tmp_path: Path
 ) -> None:
-    """Whatever the template, which runs code where the proposal is made, makes of it."""
+    """Even if code of the template, which runs in the merging job, forges the proposal."""
     with (project / SCRIPTS[0]).open("a") as script:
         script.write("git tag v9\necho refs/tags/v9 >proposal/branch\n")
         script.write("git bundle create --quiet proposal/commits.bundle HEAD~1..refs/tags/v9\n")
@@ -223,7 +223,7 @@ def test_proposal_replaces_no_other_branch_or_tag(
     assert git("tag", cwd=project.parent / "server.git") == ""
 
 
-def test_branch_goes_again_when_no_pull_request_can_be_made(
+def test_branch_is_deleted_when_no_pull_request_can_be_created(
     propose: Propose, project: Path, template: Path, tmp_path: Path
 ) -> None:
     release(template, "v1.1.0", {"README.md": "Two.\n"})

@@ -1,4 +1,4 @@
-"""The service beside a real Redis that hangs, dies, comes back and fails over."""
+"""The service with a real Redis that hangs, dies, restarts and fails over."""
 
 import json
 from collections.abc import Callable
@@ -47,8 +47,8 @@ def test_ready_follows_redis_and_live_does_not(
     service = serve(full, **redis.variables)
     wait_until(is_ready(service))
 
-    # A Redis that hangs keeps its connections: only a timeout ends the wait, here the
-    # default of one second. The client gives up much later, which would fail the test.
+    # A Redis that hangs keeps its connections, so only a timeout ends the wait: the service's
+    # default of one second. The test's own timeout is much longer, and would fail it.
     redis.hang()
     assert service.get("/api/ready", timeout=20) == LOST
     assert service.get("/api/live") == OK
@@ -62,14 +62,14 @@ def test_ready_follows_redis_and_live_does_not(
     wait_until(is_ready(service))
 
 
-def test_many_commands_at_a_time_are_no_failure(
+def test_many_commands_at_a_time_succeed(
     full: Project, serve: Serve, redis_server: StartRedis
 ) -> None:
     redis = redis_server()
     service = serve(full, **redis.variables, **PATIENT, FASTAPI_WORKERS="1")
     wait_until(is_ready(service))
 
-    # More than redis-py allows by default; hung, so that all wait together.
+    # More than redis-py allows by default. Redis hangs, so that all wait at the same time.
     redis.hang()
     with ThreadPoolExecutor(150) as pool:
         answers = [pool.submit(service.get, "/api/ready") for _ in range(150)]
@@ -80,7 +80,7 @@ def test_many_commands_at_a_time_are_no_failure(
 
 
 def connections(redis: RedisServer) -> int:
-    """Return how many connections there are to its port, accepted or not."""
+    """Return the number of connections to its port, accepted or not."""
     table = Path("/proc/net/tcp").read_text().splitlines()
     return sum(f":{redis.port:04X} 01" in line for line in table)
 
@@ -94,13 +94,13 @@ def test_quick_restart_of_redis_is_not_noticed(
     answers = []
 
     def every_worker_asked() -> bool:
-        # Asked one after the other, each worker opens one connection; one is redis-cli's.
+        # Requests come one at a time, so each worker opens one connection; redis-cli adds one.
         answers.append(service.get("/api/ready"))
         return len(redis.send("client", "list").splitlines()) == 3
 
     for _ in range(3):
         wait_until(every_worker_asked)
-        # What the workers now hold in their pools is stale when Redis is back.
+        # The pooled connections of the workers are stale when Redis is back.
         redis.kill()
         redis.start()
     wait_until(every_worker_asked)
@@ -131,7 +131,7 @@ def test_service_that_starts_without_redis_recovers(
         ("", "", LOST),
         ("tarkin", "moff", OK),
         ("tarkin", "grand", LOST),
-        # Redis knows this user, and answers with an error: it may not ping.
+        # Redis accepts this user, but answers with an error, as it lacks permission to ping.
         ("vader", "sith", LOST),
     ],
 )
@@ -150,7 +150,7 @@ def test_credentials_decide(
 
 @pytest.fixture
 def replicated(redis_server: StartRedis) -> tuple[RedisServer, RedisServer, list[RedisServer]]:
-    """Start a master, its replica, and three Sentinels that know of each other."""
+    """Start a master, its replica, and three Sentinels that know each other."""
     master = redis_server()
     replica = redis_server(f"replicaof 127.0.0.1 {master.port}")
     lines = (
@@ -172,7 +172,7 @@ def replicated(redis_server: StartRedis) -> tuple[RedisServer, RedisServer, list
 
 
 def through(sentinels: list[RedisServer]) -> dict[str, str]:
-    """The settings of a service that asks these Sentinels for the master."""
+    """The settings of a service that queries these Sentinels for the master."""
     return {
         "FASTAPI_USE_REDIS": "true",
         "FASTAPI_REDIS_USE_SENTINEL": "true",
@@ -180,7 +180,7 @@ def through(sentinels: list[RedisServer]) -> dict[str, str]:
     }
 
 
-def test_fail_over_needs_no_restart(
+def test_failover_needs_no_restart(
     full: Project,
     serve: Serve,
     replicated: tuple[RedisServer, RedisServer, list[RedisServer]],
@@ -206,7 +206,7 @@ def test_one_sentinel_that_answers_is_enough(
     sentinels = replicated[-1]
     for sentinel in sentinels[:-1]:
         fail(sentinel)
-    # Two timeouts of two hung Sentinels leave half of this for what does answer.
+    # The timeouts of two hung Sentinels leave half of this for the one that answers.
     service = serve(full, **through(sentinels), FASTAPI_REDIS_TIMEOUT="4", FASTAPI_WORKERS="1")
     wait_until(service.answers)
 
@@ -228,7 +228,7 @@ def test_commands_of_a_controller(
     redis.hang()
     assert service.get("/api/planets", timeout=60) == LOST
     redis.resume()
-    # The answer to the command that was given up must not become that of another.
+    # A late answer to the abandoned command must not be taken for that of another.
     wait_until(lambda: service.answers("/api/planets"))
     assert json.loads(service.get("/api/planets")[1]) == expected
 

@@ -1,4 +1,4 @@
-"""The service beside a Redis as providers run it: TLS, passwords everywhere, a database."""
+"""The service with a Redis as providers run it: TLS, passwords, database numbers."""
 
 import subprocess
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def authority() -> trustme.CA:
 
 
 def certificates(authority: trustme.CA, folder: Path, *hosts: str) -> Path:
-    """Make a folder with a certificate for ``hosts``, its key, and the authority's."""
+    """Create a folder with a certificate for ``hosts``, its key, and the CA certificate."""
     folder.mkdir()
     issued = authority.issue_cert(*hosts)
     issued.private_key_pem.write_to_path(folder / "key.pem")
@@ -57,11 +57,11 @@ def trusted(tls: Path) -> dict[str, str]:
 
 
 def all_of(service: Service) -> set[object]:
-    """Return the answers of what asks Redis."""
+    """Return the answers of the endpoints that use Redis."""
     return {service.get("/api/ready"), service.get("/api/planets")}
 
 
-def test_redis_is_spoken_to_by_tls(
+def test_service_connects_to_redis_with_tls(
     planets: Callable[..., Service], redis_server: StartRedis, tls: Path, trusted: dict[str, str]
 ) -> None:
     redis = redis_server("requirepass grand", tls=tls)
@@ -114,7 +114,7 @@ def test_certificate_is_verified(
     assert [line for line in logged if reason not in line] == []
 
 
-def test_name_in_the_certificate_counts_not_the_address(
+def test_certificate_for_a_name_is_invalid_for_the_address(
     planets: Callable[..., Service],
     redis_server: StartRedis,
     authority: trustme.CA,
@@ -137,7 +137,7 @@ def test_tls_on_one_side_alone_is_a_502(
     secure: str,
 ) -> None:
     redis = redis_server(tls=tls if secure == "server" else None)
-    # A plain server waits for the end of what is no command to it.
+    # A server without TLS keeps waiting for the end of what it takes for a command.
     patience = {"FASTAPI_REDIS_TIMEOUT": "2"}
     service = planets(**redis.variables, **patience, **(trusted if secure == "service" else {}))
 
@@ -155,13 +155,13 @@ def test_database_is_chosen_by_its_number(
     assert redis.send("exists", "planet") == "0\n"
 
 
-# What the service may do at a Sentinel; HELLO is allowed to all.
+# The permissions that the service needs on a Sentinel; HELLO is always allowed.
 SENTINEL_USER = "user vader on >sith -@all +sentinel|masters"
 
 
 @pytest.fixture
 def watched(redis_server: StartRedis) -> Callable[..., tuple[RedisServer, dict[str, str]]]:
-    """Start a master with a password, and a Sentinel that has others."""
+    """Start a master with a password, and a Sentinel with other credentials."""
 
     def watched(tls: Path | None = None) -> tuple[RedisServer, dict[str, str]]:
         master = redis_server("requirepass grand", tls=tls)
@@ -193,7 +193,7 @@ def watched(redis_server: StartRedis) -> Callable[..., tuple[RedisServer, dict[s
         ("", "", {LOST}),
     ],
 )
-def test_credentials_of_the_sentinels_are_their_own(
+def test_sentinels_have_separate_credentials(
     planets: Callable[..., Service],
     watched: Callable[..., tuple[RedisServer, dict[str, str]]],
     name: str,
@@ -211,7 +211,7 @@ def test_credentials_of_the_sentinels_are_their_own(
 
 
 @pytest.mark.parametrize("trust", [True, False])
-def test_sentinels_and_their_master_are_spoken_to_by_tls(
+def test_service_connects_to_sentinels_and_master_with_tls(
     planets: Callable[..., Service],
     watched: Callable[..., tuple[RedisServer, dict[str, str]]],
     tls: Path,
@@ -272,13 +272,13 @@ def test_failover_needs_no_restart_with_tls(
         (
             "REDIS_HOST",
             "redis://redis:6379",
-            "must be a host name or an IP address alone, without scheme, port, path or brackets",
+            "must be only a host name or an IP address, without scheme, port, path or brackets",
         ),
         ("REDIS_SENTINELS", "redis://one:1", "must be a list such as host:26379,other:26379"),
         ("REDIS_DB", "-1", "Input should be greater than or equal to 0"),
     ],
 )
-def test_bad_value_stops_the_start_in_one_sentence(
+def test_bad_value_prevents_the_start_with_one_sentence(
     full: Project, name: str, value: str, reason: str
 ) -> None:
     done = subprocess.run(

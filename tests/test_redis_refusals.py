@@ -1,4 +1,4 @@
-"""The service beside a real Redis that answers, but cannot serve."""
+"""The service with a real Redis that answers, but cannot serve."""
 
 import shutil
 import socket
@@ -53,12 +53,12 @@ async def script() -> None:
 """
 WRITES = ("write", "pipeline", "transaction", "script")
 
-# A master is expected; this one has never been one, and its own is away.
+# Makes a server a replica, whose own master cannot be reached.
 REPLICA = "replicaof 127.0.0.1 1"
 
 
 def fail_to_save(redis: RedisServer) -> None:
-    """Take the folder away into which it saves."""
+    """Remove the folder in which it saves."""
     shutil.rmtree(Path(redis.send("config", "get", "dir").splitlines()[1]))
     redis.send("set", "planet", "Endor")
     redis.send("bgsave")
@@ -66,7 +66,7 @@ def fail_to_save(redis: RedisServer) -> None:
 
 
 def keep_busy(redis: RedisServer) -> None:
-    """Let it run a script that ends with the server."""
+    """Keep it busy with a script that never ends."""
     with socket.create_connection((redis.host, redis.port)) as connection:
         connection.sendall(b'EVAL "while true do end" 0\r\n')
     wait_until(lambda: redis.send("ping").startswith("BUSY"))
@@ -155,7 +155,7 @@ def test_only_a_master_is_ready(
     assert service.get("/api/ready") == answer
 
 
-def test_sentinel_in_the_place_of_redis_is_not_ready(
+def test_sentinel_in_place_of_redis_is_not_ready(
     planets: Callable[..., Service], redis_server: StartRedis
 ) -> None:
     sentinel = redis_server(sentinel=True)
@@ -165,10 +165,10 @@ def test_sentinel_in_the_place_of_redis_is_not_ready(
 
 
 class Forwarder:
-    """An address behind which the server changes; what is connected stays so."""
+    """An address whose target server can change; existing connections keep theirs."""
 
     def __init__(self, target: RedisServer) -> None:
-        """Listen on any port, and lead to ``target``."""
+        """Listen on a free port, and forward to ``target``."""
         self.target = target
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
@@ -195,9 +195,9 @@ class Forwarder:
             return
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for each in self.sockets:
-            # What waits in another thread wakes up.
+            # Wake up the threads that wait for it.
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
@@ -205,7 +205,7 @@ class Forwarder:
 
 @pytest.fixture
 def behind(redis_server: StartRedis) -> Iterator[tuple[Forwarder, RedisServer, RedisServer]]:
-    """Two servers, and an address that leads to the first."""
+    """An address that forwards to the first of two servers, and both servers."""
     old, new = redis_server(), redis_server()
     forwarder = Forwarder(old)
     yield forwarder, old, new
@@ -240,7 +240,7 @@ def test_writes_reach_the_new_master_behind_an_address(
     assert service.get(f"/api/planets/{path}") == LOST
     forwarder.target = new
 
-    # The first of these may still find the old one on a connection.
+    # The first of these can still use a pooled connection to the old master.
     answers = [service.get(f"/api/planets/{path}") for _ in range(2)]
     assert answers[-1] == (200, "null")
     assert new.send("get", "planet") == "Hoth\n"
@@ -252,7 +252,7 @@ def test_reads_reach_the_new_master_behind_an_address(
     forwarder, old, new = behind
     old.send("set", "planet", "Alderaan")
     new.send("set", "planet", "Endor")
-    # Nothing is written, and readiness, which would notice, asks nothing.
+    # Neither writes nor readiness checks, which would notice the change, use Redis here.
     service = planets(**at(forwarder))
     assert service.get("/api/planets/read") == (200, '"Alderaan"')
 

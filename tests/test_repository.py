@@ -13,7 +13,7 @@ from stress.upgrade import last_release
 from support import FEATURES, ROOT, run
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
-# Only these may hold an if. What else is optional is a file of its own.
+# Only these can contain an if. Anything else that is optional is in a separate file.
 MANIFESTS = {
     "pyproject.toml",
     ".env.example",
@@ -33,16 +33,16 @@ MANIFESTS = {
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
     "{{cookiecutter.package_name}}/config/__init__.py",
 }
-# The database is in each of the manifests.
+# Each of the manifests mentions the database.
 MAX_IFS = 61
 # A block, the filter of a loop, or an expression.
-IF = re.compile(r"\{%-? *if\b|\{%-? *for\b[^%]*\bif\b|\{\{ *[^{}\s-][^{}]* if ")
-# What every command passes through, in lines of code.
+IF = re.compile(r"\{%-? *if\b|\{%-? *for\b[^%]*\bif\b|\{\{ *[^{}\s/-][^{}]* if ")
+# The modules that every command passes through, and their maximum lines of code.
 CORE = ("cli new run routes state answers template engine git console errors", 1000)
 
 
 def tracked() -> dict[str, str]:
-    """Return every file of this repository, new ones included, and its mode in git."""
+    """Return every file of this repository, including new ones, and its mode in git."""
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
     return {
         name: "100755" if (ROOT / name).stat().st_mode & 0o111 else "100644"
@@ -60,7 +60,7 @@ def templates() -> dict[str, str]:
     }
 
 
-def test_only_manifests_hold_an_if() -> None:
+def test_only_manifests_contain_an_if() -> None:
     holders = {name for name, text in templates().items() if IF.search(text)}
 
     assert holders <= MANIFESTS
@@ -87,14 +87,14 @@ def test_names_are_legal_on_windows() -> None:
     assert not [name for name in tracked() if re.search(r'[<>:"\\|?*]|[. ]$', name)]
 
 
-def test_no_file_is_a_symlink_or_taken_for_an_archive() -> None:
+def test_no_file_is_a_symlink_or_resembles_an_archive() -> None:
     for name in tracked():
         path = ROOT / name
         assert not path.is_symlink(), name
         assert not path.read_bytes().startswith(b"PACK"), name
 
 
-def test_line_ends_are_those_of_unix() -> None:
+def test_line_endings_are_those_of_unix() -> None:
     assert not [name for name in tracked() if b"\r\n" in (ROOT / name).read_bytes()]
 
 
@@ -141,7 +141,7 @@ def test_last_release_names_a_commit_of_this_history() -> None:
 
 
 def code_lines(file: Path) -> int:
-    """Count the lines of a module that hold code: no docstring, no comment, not blank."""
+    """Count the lines of code of a module, without docstrings, comments, and blank lines."""
     silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     with file.open("rb") as source:
         lines = {
@@ -151,7 +151,7 @@ def code_lines(file: Path) -> int:
             for line in range(token.start[0], token.end[0] + 1)
         }
     for node in ast.walk(ast.parse(file.read_bytes())):
-        # A text that is a statement of its own says something to readers alone.
+        # A string that is a whole statement is documentation.
         match node:
             case ast.Expr(value=ast.Constant(value=str()), lineno=first, end_lineno=last):
                 lines.difference_update(range(first, (last or first) + 1))
@@ -162,15 +162,15 @@ def test_core_of_the_command_stays_thin() -> None:
     names, most = CORE
     files = [ROOT / f"wrapper/mvc/{name}.py" for name in names.split()]
 
-    # Not all of them are modules of their own.
+    # Not all of them are separate modules.
     sizes = {file.stem: code_lines(file) for file in files if file.exists()}
 
     assert sum(sizes.values()) <= most, sizes
 
 
 @pytest.mark.slow
-def test_tests_in_the_background_can_interrupt_what_they_start() -> None:
-    """A shell has them ignore signals, which whatever they start would inherit."""
+def test_tests_in_the_background_can_interrupt_their_children() -> None:
+    """A shell makes background jobs ignore signals, which their children would inherit."""
     test = "tests/test_generate.py::test_interrupt_at_the_question_leaves_everything"
     ignoring = ("sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh")
 

@@ -1,4 +1,4 @@
-"""Models and resources by generator: what is written, refused, and taken back."""
+"""Generated models and resources: what is written, refused, and removed."""
 
 import ast
 import json
@@ -57,7 +57,7 @@ def refused(done: "subprocess.CompletedProcess[str]", code: int, sentence: str) 
         (("HTTPServer",), ("HttpServer", "http_server", "http_servers")),
     ],
 )
-def test_spellings_of_a_name_are_one_model(
+def test_spellings_of_a_name_give_the_same_model(
     names: tuple[str, ...], expected: tuple[str, str, str]
 ) -> None:
     for name in names:
@@ -65,7 +65,7 @@ def test_spellings_of_a_name_are_one_model(
         assert (found.model, found.module, found.table) == expected
 
 
-def test_plural_is_the_one_that_was_given() -> None:
+def test_given_plural_is_used() -> None:
     people = names_of("Person", "people")
 
     assert (people.model, people.module, people.table) == ("Person", "person", "people")
@@ -75,16 +75,16 @@ def test_plural_is_the_one_that_was_given() -> None:
     ("name", "reason"),
     [
         ("class", "has a name that Python reserves: `class`"),
-        ("None", "cannot be the name of a model: the project uses it already"),
-        ("Base", "cannot be the name of a model: the project uses it already"),
-        ("field", "`fields` cannot be the name of a table: it is in use already"),
-        ("Page", "cannot be the name of a model: the project uses it already"),
+        ("None", "cannot be the name of a model: the project already uses it"),
+        ("Base", "cannot be the name of a model: the project already uses it"),
+        ("field", "`fields` cannot be the name of a table: it is already in use"),
+        ("Page", "cannot be the name of a model: the project already uses it"),
         ("1st", "must begin with a letter"),
         ("a__b", "must begin with a letter"),
         ("caf\xe9", "must begin with a letter"),
         ("a/b", "must begin with a letter"),
         ("articles\n", "must begin with a letter"),
-        ("O", "cannot be the name of a model: the project uses it already"),
+        ("O", "cannot be the name of a model: the project already uses it"),
         ("x" * 31, "has a name of more than 30 characters"),
     ],
 )
@@ -101,7 +101,7 @@ def test_table_that_is_in_use_is_refused(table: str) -> None:
         names_of("article", table)
 
 
-def test_row_hides_no_builtin() -> None:
+def test_variable_does_not_shadow_other_names() -> None:
     assert names_of("List", "").variable == "list_"
     assert names_of("session", "").variable == "session_"
     assert names_of("l", "").variable == "l_"
@@ -109,7 +109,7 @@ def test_row_hides_no_builtin() -> None:
 
 # --- fields --------------------------------------------------------------------------
 
-# What pydantic and the generated classes have, and what linters refuse.
+# Attributes of pydantic and of generated classes, and names that linters refuse.
 FORBIDDEN = {
     *(name for name in dir(pydantic.BaseModel) if not name.startswith("_")),
     *("classmethod", "dict", "list", "l", "change", "find", "page", "of", "given"),
@@ -121,42 +121,42 @@ FORBIDDEN = {
     [
         ("title", "is not NAME:TYPE with one of these types: str, text, int,"),
         ("title:string", "is not NAME:TYPE with one of these types: str, text, int,"),
-        ("title:str:primary", "may have `:unique` or `:index` after its type"),
-        ("title:str:unique:index", "may have `:unique` or `:index` after its type"),
-        ("id:int", "`id` is there already"),
-        ("metadata:json", "`metadata` is there already"),
-        ("version:int", "`version` is there already"),
-        ("model_name:str", "`model_name` is there already"),
-        *((f"{name}:str", f"`{name}` is there already") for name in sorted(FORBIDDEN)),
+        ("title:str:primary", "can only have `:unique` or `:index` after its type"),
+        ("title:str:unique:index", "can only have `:unique` or `:index` after its type"),
+        ("id:int", "`id` is already in use"),
+        ("metadata:json", "`metadata` is already in use"),
+        ("version:int", "`version` is already in use"),
+        ("model_name:str", "`model_name` is already in use"),
+        *((f"{name}:str", f"`{name}` is already in use") for name in sorted(FORBIDDEN)),
         ("class:str", "a name that Python reserves"),
-        ("limit:int:index", "pages have a parameter `limit`"),
+        ("limit:int:index", "pages already have a parameter `limit`"),
         ("body:text:index", "it is of any length"),
-        ("extra:json:unique", "it has no index"),
-        ("open:bool:unique", "two rows at most"),
+        ("extra:json:unique", "of any length and in any order"),
+        ("open:bool:unique", "at most two rows"),
         ("title:str:unique=x", "cannot be unique and have a default"),
         ("author:references=1", "cannot have a default"),
         ("title:str=", "it must not be empty"),
-        ("title:str=caf\xe9", "it must be ASCII text in one line"),
+        ("title:str=caf\xe9", "it must be one line of ASCII text"),
         ("title:str=" + "x" * 41, "a default of more than 40 characters"),
         (f"extra:json=[{'1,' * 18}1]", "would be too long in Python"),
-        ("size:int=1.5", "it must be an integer of 32 bits"),
-        ("size:int=2147483648", "it must be an integer of 32 bits"),
-        ("size:bigint=9223372036854775808", "it must be an integer of 64 bits"),
+        ("size:int=1.5", "it must be a 32-bit integer"),
+        ("size:int=2147483648", "it must be a 32-bit integer"),
+        ("size:bigint=9223372036854775808", "it must be a 64-bit integer"),
         *((f"size:float={text}", "it must be a number") for text in ("nan", "1e400", "1_0")),
-        ("price:decimal=1.23456", "at most 14 digits, a point and 4 more"),
+        ("price:decimal=1.23456", "at most 14 digits before the point and 4 after it"),
         ("open:bool=yes", "it must be true or false"),
         ("day:date=2026-02-30", "day"),
-        ("at:datetime=2026-01-31T12:00:00", "it must be a time with a zone"),
+        ("at:datetime=2026-01-31T12:00:00", "it must be a time with a time zone"),
         ("at:datetime=soon", "soon"),
-        ("key:uuid=1", "it must be such as 12345678-1234-5678-1234-567812345678"),
-        ("key:uuid={12345678-1234-5678-1234-567812345678}", "it must be such as 12345678-"),
+        ("key:uuid=1", "it must be a UUID such as 12345678-1234-5678-1234-567812345678"),
+        ("key:uuid={12345678-1234-5678-1234-567812345678}", "it must be a UUID such as 12345678-"),
         ("extra:json=null", "it must be JSON, and not null"),
         ("extra:json={", "Expecting"),
         ("extra:json=NaN", "it must be JSON without NaN"),
         ("extra:json=[1e400]", "it must be JSON without 1e400"),
     ],
 )
-def test_field_that_cannot_be_is_refused(text: str, reason: str) -> None:
+def test_invalid_field_is_refused(text: str, reason: str) -> None:
     with pytest.raises(MvcError) as caught:
         field_of(text)
 
@@ -177,7 +177,7 @@ def test_every_type_and_modifier_is_generated_somewhere() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "it's", 'a "b"', 'it\'s "new"', "a\\b", "'\"", "{x} %s"])
-def test_literal_is_the_text_as_formatters_leave_it(text: str) -> None:
+def test_literal_is_left_alone_by_formatters(text: str) -> None:
     literal = quoted(text)
 
     assert ast.literal_eval(literal) == text
@@ -187,7 +187,7 @@ def test_literal_is_the_text_as_formatters_leave_it(text: str) -> None:
 # --- in a project --------------------------------------------------------------------
 
 
-def test_resource_is_created_shown_and_taken_back(mvc: Mvc, service: Path) -> None:
+def test_resource_is_created_and_destroyed(mvc: Mvc, service: Path) -> None:
     without = tree(service), folders(service)
 
     pretended = mvc("generate", *ARTICLE, "--pretend")
@@ -204,13 +204,13 @@ def test_resource_is_created_shown_and_taken_back(mvc: Mvc, service: Path) -> No
     [migration] = Path(VERSIONS).glob("*_create_articles.py")
     removed = mvc("destroy", *ARTICLE)
     assert removed.stdout.startswith(
-        f"Where `{migration.name}` is applied, type `galactic-empire db downgrade base` first.\n"
+        f"Wherever `{migration.name}` is applied, run `galactic-empire db downgrade base` first.\n"
     )
     assert removed.returncode == 0
     assert (tree(service), folders(service)) == without
 
 
-def test_model_is_a_part_of_its_resource(mvc: Mvc, service: Path) -> None:
+def test_resource_can_be_generated_after_its_model(mvc: Mvc, service: Path) -> None:
     mvc("generate", "model", *ARTICLE[1:])
     model = tree(service)
 
@@ -234,10 +234,10 @@ def test_migrations_follow_each_other(mvc: Mvc, service: Path) -> None:
         for name in ("blog_posts", "comments")
     }
     sentence = f"`{paths['comments']}` follows `{paths['blog_posts']}`. Nothing was removed; "
-    refused(done, 3, f"{sentence}remove that one first.")
+    refused(done, 3, f"{sentence}remove the later one first.")
     assert (tree(service), folders(service)) == before
     assert mvc("destroy", *RESOURCES[1], "--force").returncode == 3
-    # What is there already keeps its place.
+    # An existing migration keeps its place.
     assert "identical" in mvc("generate", *RESOURCES[0]).stdout
     assert (tree(service), folders(service)) == before
 
@@ -253,8 +253,8 @@ def test_second_migration_for_the_same_table_is_refused(mvc: Mvc, service: Path)
         refused(
             done,
             3,
-            f"`{migration}` is there already, from other arguments. Nothing was written; edit "
-            'what was generated, and write a migration: `make migration MESSAGE="..."`.',
+            f"`{migration}` already exists, from other arguments. Nothing was written; edit "
+            'the generated files and create a migration: `make migration MESSAGE="..."`.',
         )
         assert tree(service) == before
 
@@ -263,22 +263,22 @@ def test_second_migration_for_the_same_table_is_refused(mvc: Mvc, service: Path)
     ("arguments", "sentence"),
     [
         (("Article",), "A model needs a field, such as `name:str`. Types: "),
-        (("Article", "a:str", "A:int"), "There are two fields of the name `a`."),
+        (("Article", "a:str", "A:int"), "There are two fields named `a`."),
         (
             ("Article", "author:references"),
             "`author:references` refers to a model `Author`, which the project does not have.",
         ),
         (
             ("Article", "article:references"),
-            "No first row could refer to another one by `article_id`. Write `article:references?`.",
+            "The first row would have no other one for `article_id` to refer to. Write ",
         ),
         (
             ("Article", f"{'x' * 30}:str:unique", "--plural", "y" * 30),
-            f"`uq_{'y' * 30}_{'x' * 30}` would be a constraint with more than 60 characters. ",
+            f"The constraint `uq_{'y' * 30}_{'x' * 30}` would have more than 60 characters. ",
         ),
     ],
 )
-def test_model_that_cannot_be_is_refused(
+def test_invalid_model_is_refused(
     mvc: Mvc, service: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     before = tree(service), folders(service)
@@ -296,7 +296,7 @@ def test_table_of_another_model_is_refused(mvc: Mvc, service: Path) -> None:
         'from .base import Base\nclass Post(Base):\n    __tablename__ = "articles"\n', "utf-8"
     )
 
-    refused(mvc("generate", *ARTICLE), 1, "The table `articles` is the one of the model `Post`.")
+    refused(mvc("generate", *ARTICLE), 1, "The table `articles` belongs to the model `Post`.")
 
 
 def test_model_of_another_module_is_refused(mvc: Mvc, service: Path) -> None:
@@ -304,11 +304,11 @@ def test_model_of_another_module_is_refused(mvc: Mvc, service: Path) -> None:
         'class Article(Base):\n    __tablename__: str = "press"\n', "utf-8"
     )
 
-    sentence = "The model `Article` is in `app/models/press.py` already."
+    sentence = "The model `Article` already exists in `app/models/press.py`."
     refused(mvc("generate", *ARTICLE), 1, sentence)
 
 
-def test_what_is_no_model_is_passed_over(mvc: Mvc, service: Path) -> None:
+def test_modules_without_models_are_ignored(mvc: Mvc, service: Path) -> None:
     models = service / "galactic_empire/app/models"
     (models / "folder.py").mkdir()
     (models / "away.py").symlink_to("nowhere")
@@ -323,12 +323,12 @@ def test_what_is_no_model_is_passed_over(mvc: Mvc, service: Path) -> None:
     [
         ("def", "The migration `a1.py` cannot be read: "),
         (f"x = {'(' * 500}1{')' * 500}", "The migration `a1.py` cannot be read: "),
-        ("revision = 1\n", "The migration `a1.py` has a revision that is no text."),
-        ("revision = 'b'\ndown_revision = 1\n", "The migration `a1.py` has a revision that is no"),
-        ("revision = 'a1'\ndown_revision = None\n", "There is more than one newest migration: "),
+        ("revision = 1\n", "The migration `a1.py` has a revision that is not a string."),
+        ("revision = 'b'\ndown_revision = 1\n", "The migration `a1.py` has a revision that is not"),
+        ("revision = 'a1'\ndown_revision = None\n", "There is more than one head migration: "),
     ],
 )
-def test_history_that_has_no_end_is_refused(
+def test_history_without_a_single_head_is_refused(
     mvc: Mvc, service: Path, content: str, sentence: str
 ) -> None:
     mvc("generate", *ARTICLE)
@@ -340,7 +340,7 @@ def test_history_that_has_no_end_is_refused(
     assert done.stderr.startswith(f"Error: {sentence}")
 
 
-def test_predecessor_may_be_several(tmp_path: Path) -> None:
+def test_merge_has_several_predecessors(tmp_path: Path) -> None:
     versions = tmp_path / "p" / "migrations/versions"
     versions.mkdir(parents=True)
     (versions / "c3_merge.py").write_text(
@@ -353,7 +353,7 @@ def test_predecessor_may_be_several(tmp_path: Path) -> None:
     assert predecessor("d4", context) == '"c3"'
 
 
-def test_database_must_be_there(mvc: Mvc, bake: Bake, home: Path) -> None:
+def test_model_needs_the_database(mvc: Mvc, bake: Bake, home: Path) -> None:
     baked = bake(database=False)
     remember(baked)
 
@@ -363,7 +363,7 @@ def test_database_must_be_there(mvc: Mvc, bake: Bake, home: Path) -> None:
         refused(
             done,
             1,
-            "A model needs the database, which this project declined. "
+            "A model needs the database, which this project does not have. "
             "Run `mvc update --database` first.",
         )
 
@@ -390,7 +390,7 @@ commands._run(get_settings(), lambda found: command.check(commands._config(found
 """
 
 
-def test_migrations_are_what_autogenerate_finds(grown: Empire, url: str) -> None:
+def test_migrations_match_the_models(grown: Empire, url: str) -> None:
     variables = {"FASTAPI_DATABASE_URL": url}
 
     for command in (("upgrade",), ("downgrade", "base"), ("upgrade",)):
@@ -401,7 +401,7 @@ def test_migrations_are_what_autogenerate_finds(grown: Empire, url: str) -> None
     assert grown.db("check").returncode == 0
 
 
-def test_migration_is_written_by_hand_or_by_make_alike(
+def test_generated_migrations_equal_those_of_make(
     grown: Empire, tmp_path: Path, dump: Callable[[Empire], Any]
 ) -> None:
     generated, written = grown.clone(tmp_path / "one"), grown.clone(tmp_path / "other")
@@ -414,7 +414,7 @@ def test_migration_is_written_by_hand_or_by_make_alike(
 
 @pytest.fixture
 def dump(database: str, postgresql: Any) -> Callable[[Empire], Any]:
-    """Return what describes the tables that a project's migrations make on PostgreSQL."""
+    """Return a description of the tables that a project's migrations create on PostgreSQL."""
     described = (
         "SELECT table_name, column_name, data_type, is_nullable, column_default, "
         "character_maximum_length, numeric_precision, numeric_scale "

@@ -1,4 +1,4 @@
-"""Resources that were generated, served from both databases."""
+"""Generated resources, served from both databases."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ POST: dict[str, Any] = {
 }
 
 
-# No schema can say which entity tags are those of a row, and which are stale.
+# A schema cannot express which entity tags are current.
 SCHEMATHESIS = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "403", "404", "409", "412", "5xx"]
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Speaks JSON with a service that a test may start again."""
+    """A JSON client of a service that tests can restart."""
 
     def __init__(self, start: Callable[[], EmpireService]) -> None:
         """Start the service."""
@@ -53,12 +53,12 @@ class Client:
         self.service = start()
 
     def restart(self) -> None:
-        """Stop it, and start it once more on the same database."""
+        """Restart the service with the same database."""
         self.service.kill()
         self.service = self.start()
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a request; underscores in names of headers are hyphens."""
+        """Send a request; underscores in header names become hyphens."""
         content = None if body is None else json.dumps(body).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         json_type = {"Content-Type": "application/json"}
@@ -66,7 +66,7 @@ class Client:
         return Answer(code, json.loads(text) if text else None, found)
 
     def author(self) -> int:
-        """Store an author of a new name; return the id."""
+        """Store an author with a new name; return the id."""
         number = len(self("GET", f"{AUTHORS}?limit=100").body["items"])
         return int(self("POST", AUTHORS, {"name": f"Name {number}", "e_mail": "a@b"}).body["id"])
 
@@ -79,18 +79,18 @@ def client(grown: Empire, url: str, tmp_path: Path) -> Iterator[Client]:
         yield Client(lambda: serve(grown, **variables))
 
 
-def test_no_answer_is_outside_of_the_schema(client: Client, tmp_path: Path) -> None:
+def test_every_answer_conforms_to_the_schema(client: Client, tmp_path: Path) -> None:
     client.author()
     client("POST", POSTS, POST)
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, "utf-8")
 
-    # The schema of JSON fields does not say that NUL is refused inside of them, see INVALID.
+    # The schema of JSON fields cannot express that they must not contain NUL, see INVALID.
     fuzz(client.service, tmp_path, "--generation-allow-x00", "false")
 
-    assert "Traceback" not in client.service.said()
+    assert "Traceback" not in client.service.logged()
 
 
-def test_what_was_created_is_shown_changed_and_deleted(client: Client) -> None:
+def test_created_row_is_shown_changed_and_deleted(client: Client) -> None:
     client.author()
 
     created = client("POST", POSTS, POST)
@@ -150,7 +150,7 @@ def test_defaults_are_those_of_the_code_and_of_the_server(
     client("POST", POSTS, POST)
     created = client("POST", COMMENTS, {"blog_post_id": 1}).body
 
-    # As code that is older than these columns would insert.
+    # Insert as code that is older than these columns would.
     now = "'2026-01-31 12:00:00.000000'"
     insert = (
         "INSERT INTO comments (blog_post_id, created_at, updated_at, version) "
@@ -179,7 +179,7 @@ INVALID = [
 ]
 
 
-def test_what_breaks_a_constraint_is_a_422(client: Client) -> None:
+def test_invalid_value_is_a_422(client: Client) -> None:
     client.author()
     client("POST", POSTS, POST)
 
@@ -193,7 +193,7 @@ def test_what_breaks_a_constraint_is_a_422(client: Client) -> None:
         assert client("GET", f"{POSTS}/{key}").code == 422
 
 
-def test_what_others_stand_against_is_a_409(client: Client) -> None:
+def test_conflict_with_other_rows_is_a_409(client: Client) -> None:
     author = client.author()
     assert client("POST", POSTS, POST).code == 201
     other = {**POST, "rank": 2, "day": "2026-02-01", "token": POST["token"].replace("1", "2")}
@@ -208,7 +208,7 @@ def test_what_others_stand_against_is_a_409(client: Client) -> None:
         assert client("DELETE", path).code == 204
 
 
-def test_only_what_was_seen_is_changed(client: Client) -> None:
+def test_stale_entity_tag_changes_nothing(client: Client) -> None:
     path = f"{AUTHORS}/{client.author()}"
     seen = client("GET", path).headers["ETag"]
     client.restart()
@@ -220,11 +220,11 @@ def test_only_what_was_seen_is_changed(client: Client) -> None:
     now = client("GET", path).headers["ETag"]
     assert client("PATCH", path, {"born": None}, If_Match=f'"x", {now}').code == 200
     assert client("DELETE", path, If_Match="*").code == 204
-    # Another one, later, may have its id.
+    # A later author can have the same id, but not the same tag.
     assert client("GET", f"{AUTHORS}/{client.author()}").headers["ETag"] not in (seen, now)
 
 
-def test_of_two_updates_at_once_one_is_refused(client: Client) -> None:
+def test_of_concurrent_updates_only_one_succeeds(client: Client) -> None:
     path = f"{AUTHORS}/{client.author()}"
 
     def update(headers: dict[str, str]) -> int:
@@ -238,7 +238,7 @@ def test_of_two_updates_at_once_one_is_refused(client: Client) -> None:
         assert [*pool.map(update, [{}] * 8)] == [200] * 8
 
 
-def test_rows_that_refer_to_each_other_are_changed_at_once(client: Client) -> None:
+def test_rows_that_refer_to_each_other_are_changed_concurrently(client: Client) -> None:
     client.author()
     client("POST", POSTS, POST)
     for _ in range(2):
@@ -247,7 +247,7 @@ def test_rows_that_refer_to_each_other_are_changed_at_once(client: Client) -> No
     def update(ids: tuple[int, int]) -> int:
         return client("PATCH", f"{COMMENTS}/{ids[0]}", {"comment_id": ids[1]}).code
 
-    # Each would wait for the other in most rounds if its lock forbade to refer to it.
+    # Most rounds would deadlock if the lock of a row blocked references to it.
     with ThreadPoolExecutor(2) as pool:
         for _ in range(20):
             assert [*pool.map(update, [(1, 2), (2, 1)])] == [200, 200]
@@ -274,7 +274,7 @@ def test_page_neither_skips_nor_repeats_while_rows_come_and_go(client: Client) -
     assert staying <= set(seen)
 
 
-def test_page_is_selected_by_what_has_an_index(client: Client) -> None:
+def test_pages_are_filtered_by_indexed_fields(client: Client) -> None:
     client.author()
     client("POST", POSTS, POST)
     indexed = ("rank", "views", "score", "price", "hidden", "day", "published_at", "token")

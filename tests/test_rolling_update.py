@@ -1,6 +1,6 @@
-"""A release that changes a table, rolled out as docs/deployment/database.md says.
+"""A release that changes a table, rolled out as in docs/deployment/database.md.
 
-Processes stand for pods, and a list of them for the Service before them.
+Processes represent pods, and a list of them represents the Service in front of them.
 """
 
 import json
@@ -24,10 +24,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Pods:
-    """The pods that get requests, and what clients were answered by them."""
+    """The pods that receive requests, and a count of their answers."""
 
     def __init__(self) -> None:
-        """Begin without a pod."""
+        """Start without pods."""
         self.lock = Lock()
         self.ready: list[tuple[str, EmpireService]] = []
         self.busy: Counter[EmpireService] = Counter()
@@ -35,20 +35,20 @@ class Pods:
         self.turn = 0
 
     def add(self, version: str, pod: EmpireService) -> None:
-        """Send requests to a pod, once it is ready."""
+        """Wait until a pod is ready, and then send requests to it."""
         wait_until(lambda: pod.answers("/api/ready"))
         with self.lock:
             self.ready.append((version, pod))
 
     def retire(self, pod: EmpireService) -> None:
-        """Send it no more requests, and stop it, as Kubernetes does after `preStop`."""
+        """Stop sending requests to a pod, and stop it, as Kubernetes does after `preStop`."""
         with self.lock:
             self.ready = [each for each in self.ready if each[1] is not pod]
         wait_until(lambda: not self.busy[pod])
         pod.stop()
 
     def ask(self) -> None:
-        """Let the next pod store a planet and show it."""
+        """Store a planet with the next pod, and read it back."""
         with self.lock:
             self.turn += 1
             number = self.turn
@@ -66,19 +66,19 @@ class Pods:
             self.answers[version, answer] += 1
 
     def wait_for(self, version: str, more: int = 50) -> None:
-        """Wait until a version has answered so many more times, and always well."""
+        """Wait for ``more`` successful answers of a version; fail on any bad answer."""
         before = self.answers[version, "good"]
         wait_until(lambda: self.bad() or self.answers[version, "good"] >= before + more)
         assert not self.bad()
 
     def bad(self) -> dict[tuple[str, str], int]:
-        """Return how often which version failed, and how."""
+        """Return the count of each failure, by version."""
         return {each: count for each, count in self.answers.items() if each[1] != "good"}
 
 
 @contextmanager
 def load(pods: Pods) -> Iterator[None]:
-    """Let clients ask without a pause."""
+    """Let clients send requests without pausing."""
     done = Event()
 
     def client() -> None:
@@ -97,14 +97,14 @@ def load(pods: Pods) -> Iterator[None]:
 
 
 def documented(step: str) -> str:
-    """Return the body of the migration that the page has for a step."""
+    """Return the body of the page's migration for a step."""
     body = rf"\*\*{step}\.\*\*.*?\"\"\"Apply the change\.\"\"\"\n(.*?)```"
     [found] = re.findall(body, PAGE.read_text("utf-8"), re.DOTALL)
     return str(found).replace("cities", "planets").strip()
 
 
 def release(before: Empire, folder: Path, step: str, follows: str) -> Empire:
-    """Return a copy with the migration of a step."""
+    """Return a copy of a release with the migration of a step."""
     after = before.copy(folder)
     after.migration(step.lower(), follows, documented(step))
     return after
@@ -118,7 +118,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 @pytest.fixture
 def versions(empire: Empire, tmp_path: Path) -> list[Empire]:
-    """Three releases: of before the change, of the expansion, of the contraction."""
+    """Three releases: before the change, after the expansion, after the contraction."""
     [head] = empire.revisions()
     second = release(empire, tmp_path / "2", "Expand", head.partition("_")[0])
     size = "    size: Mapped[int]\n"
@@ -135,7 +135,7 @@ def versions(empire: Empire, tmp_path: Path) -> list[Empire]:
     return [empire, second, third]
 
 
-def test_change_of_a_table_costs_no_request(
+def test_change_of_a_table_fails_no_request(
     versions: list[Empire], postgresql: PostgreSQL, database: str, serve_empire: ServeEmpire
 ) -> None:
     first, second, third = versions
@@ -148,7 +148,7 @@ def test_change_of_a_table_costs_no_request(
 
     with load(pods):
         pods.wait_for("first")
-        # The chart starts both at once: new code gets no request before its migration.
+        # The chart starts both at once: new code receives no requests before its migration.
         new = [serve_empire(second, wait=False, **url)]
         wait_until(new[0].answers)
         assert not new[0].answers("/api/ready")
@@ -161,7 +161,7 @@ def test_change_of_a_table_costs_no_request(
             pods.retire(pod)
         pods.wait_for("second")
 
-        # The code alone is taken back: what the older one finds is newer than it.
+        # Roll back the code alone: the database is then newer than the code.
         first.migrate(**url)
         back = serve_empire(first, **url)
         pods.add("first", back)

@@ -1,4 +1,4 @@
-"""Registrations go into a module and out again, whatever the module looks like."""
+"""Registrations are inserted into and removed from modules, whatever their style."""
 
 import ast
 import platform
@@ -101,7 +101,7 @@ TAILS = ["", "\n\n__all__ = ['app']", "\n# the end", '\n"""text\n\n"""']
 
 @st.composite
 def routers(draw: st.DrawFn) -> bytes:
-    """Draw a router that registers the health controller in some way, perhaps others, too."""
+    """Draw a router that registers the health controller, and possibly others, in some style."""
     health = draw(st.sampled_from(sorted(HEALTH)))
     imports = ["from fastapi import APIRouter", health]
     calls = [draw(st.sampled_from(PLAIN_CALLS)).format(HEALTH[health])]
@@ -130,14 +130,14 @@ def routers(draw: st.DrawFn) -> bytes:
     text += draw(st.sampled_from(TAILS)) + draw(st.sampled_from(["", "\n", "\n\n"]))
     if draw(st.booleans()):
         text = text.replace("\n", "\r\n")
-    # Above the first line there is no place below the mark.
+    # Nothing could be inserted between a byte order mark and the first line.
     mark = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) if head else b""
     return mark + text.encode()
 
 
 @given(routers(), st.permutations(NAMES), st.integers(1, 4), st.randoms())
 @settings(max_examples=500, deadline=None)
-def test_in_and_out_again_is_the_identity(
+def test_insert_then_remove_is_the_identity(
     source: bytes, names: list[str], number: int, random: Random
 ) -> None:
     chosen = names[:number]
@@ -157,11 +157,11 @@ def test_in_and_out_again_is_the_identity(
 
 @given(routers(), st.sampled_from(NAMES))
 @settings(max_examples=50, deadline=None)
-def test_what_is_not_there_is_not_taken_out(source: bytes, name: str) -> None:
+def test_removing_a_missing_registration_changes_nothing(source: bytes, name: str) -> None:
     assert remove(source, route(name)) == source
 
 
-# --- what people make of it ----------------------------------------------------------
+# --- routers that users have edited --------------------------------------------------
 
 IMPORTING = "from .controllers.market import router as market_router"
 CALL = "app.include_router(market_router, prefix=PREFIX)"
@@ -177,13 +177,13 @@ CALL = "app.include_router(market_router, prefix=PREFIX)"
         "app.include_router(\n    market_router,\n    prefix=PREFIX,  # here\n)",
     ],
 )
-def test_registration_counts_wherever_it_stands(own: str) -> None:
+def test_registration_counts_anywhere_in_the_module(own: str) -> None:
     source = TEMPLATE + f"\n{own}\nprint()\n".encode()
 
     assert insert(source, route("market")) == source
 
 
-def test_registration_is_taken_out_wherever_it_stands() -> None:
+def test_registration_is_removed_anywhere_in_the_module() -> None:
     function = f"\ndef f(app):\n    {IMPORTING}  # late\n    f()\n    {CALL}  # mine\n"
 
     left = remove(TEMPLATE + function.encode(), route("market"))
@@ -199,7 +199,7 @@ def test_registration_is_taken_out_wherever_it_stands() -> None:
         f"import {ABSOLUTE}.market as m\nr.include_router(\n    m.router,\n)",
     ],
 )
-def test_registration_in_other_words_does_not_count(own: str) -> None:
+def test_registration_in_another_form_does_not_count(own: str) -> None:
     source = TEMPLATE + f"\n{own}\n".encode()
 
     grown = insert(source, route("market"))
@@ -233,7 +233,7 @@ def test_other_uses_of_the_name_are_left_alone(
         edit(source, route("market"))
 
 
-def test_name_that_is_used_besides_stays_registered() -> None:
+def test_name_with_other_uses_stays_registered() -> None:
     source = insert(TEMPLATE, route("market")) + b"ROUTERS = [market_router]\n"
 
     assert insert(source, route("market")) == source
@@ -241,7 +241,7 @@ def test_name_that_is_used_besides_stays_registered() -> None:
         remove(source, route("market"))
 
 
-def test_other_functions_with_such_a_parameter_are_no_obstacle() -> None:
+def test_other_functions_with_the_same_parameter_are_ignored() -> None:
     others = "\ndef add(app):\n    app.include_router(APIRouter())\n\n\ndef end(app): ...\n"
 
     grown = insert(TEMPLATE + others.encode(), route("market"))
@@ -280,7 +280,7 @@ def test_registration_goes_above_a_catch_all(catch_all: str) -> None:
     "catch_all",
     ['app.mount("/", site)', '@app.get("/{path:path}")\n    def page(path: str) -> None: ...'],
 )
-def test_registration_goes_above_a_catch_all_that_is_the_first(catch_all: str) -> None:
+def test_registration_goes_above_a_catch_all_in_first_place(catch_all: str) -> None:
     call = b"    app.include_router(health_router, prefix=PREFIX)\n"
     source = TEMPLATE.replace(call, f"    {catch_all}\n".encode() + call)
 
@@ -290,7 +290,7 @@ def test_registration_goes_above_a_catch_all_that_is_the_first(catch_all: str) -
     assert remove(grown, route("market")) == source
 
 
-def test_catch_all_of_another_application_is_no_obstacle() -> None:
+def test_catch_all_of_another_application_is_ignored() -> None:
     other = b'    site.mount("/", pages)\n'
     call = b"    app.include_router(health_router, prefix=PREFIX)\n"
 
@@ -336,7 +336,7 @@ def test_registration_goes_above_an_included_catch_all(importing: str, place: st
         (b"\xff", "PREFIX"),
     ],
 )
-def test_router_that_does_not_take_every_path_is_no_obstacle(module: bytes, prefix: str) -> None:
+def test_router_that_does_not_match_every_path_is_ignored(module: bytes, prefix: str) -> None:
     calls = f"    from .pages import router\n    app.include_router(router, prefix={prefix})\n"
     files = {PurePosixPath("galactic_empire/app/pages.py"): module}
 
@@ -359,7 +359,7 @@ def test_router_that_does_not_take_every_path_is_no_obstacle(module: bytes, pref
         "with open('prefix') as PREFIX: ...",
     ],
 )
-def test_name_that_the_call_needs_may_be_defined_in_any_way(binding: str) -> None:
+def test_name_in_the_call_can_be_defined_in_any_way(binding: str) -> None:
     source = f"{HEAD}{binding}\napp = 1\napp.include_router(a)\n".encode()
     inside = f"{HEAD}def f(app):\n{indent(binding, '    ')}\n    app.include_router(a)\n".encode()
     below = f"{IN_FUNCTION}{binding}\n".encode()
@@ -368,21 +368,21 @@ def test_name_that_the_call_needs_may_be_defined_in_any_way(binding: str) -> Non
         assert count(insert(module, route("market")), "market") == 1
 
 
-def test_name_that_the_call_defines_itself_is_not_needed() -> None:
+def test_name_defined_by_the_call_itself_is_not_required() -> None:
     call = "app.include_router(market_router, key=lambda one: [each for each in one])"
     wanted = Registration(FILE, IMPORTING, call)
 
     assert call.encode() in insert(TEMPLATE, wanted)
 
 
-def test_module_for_a_newer_python_is_told() -> None:
+def test_module_for_a_newer_python_is_refused() -> None:
     newer = f"or needs a newer Python than {platform.python_version()}, which runs `mvc`"
 
     with pytest.raises(ShapeError, match=f"^has a syntax error in line 2, {re.escape(newer)}$"):
         insert(b"x = 1\nlazy = from x\n", route("market"))
 
 
-def test_import_below_the_call_is_no_place_for_another() -> None:
+def test_import_is_not_inserted_below_the_call() -> None:
     late = "from .controllers.a import router as a  # noqa: E402\n"
 
     grown = insert(TEMPLATE + late.encode(), route("market")).decode()
@@ -393,7 +393,7 @@ def test_import_below_the_call_is_no_place_for_another() -> None:
     assert remove(grown.encode(), route("market")) == TEMPLATE + late.encode()
 
 
-NOT_THERE = r"does not call `app\.include_router` with what it imports"
+NOT_THERE = r"does not call `app\.include_router` with anything it imports"
 UNDEFINED = "does not define `PREFIX` for a call below line"
 UNUSUAL = "is laid out in an unusual way"
 HEAD = "from .a import a\n"
@@ -444,7 +444,7 @@ IN_FUNCTION = f"{HEAD}def f(app):\n    app.include_router(a)\n"
         (f"{HEAD}PREFIX = app = 1\napp.include_router(a) \\\n", f"{UNUSUAL} in lines 1 and 3"),
     ],
 )
-def test_where_it_does_not_belong_it_is_not_put(source: str, fault: str) -> None:
+def test_module_without_a_place_is_refused(source: str, fault: str) -> None:
     with pytest.raises(ShapeError, match=f"^{fault}$"):
         insert(f"{source}\n".encode(), route("market"))
 
@@ -458,24 +458,24 @@ def test_where_it_does_not_belong_it_is_not_put(source: str, fault: str) -> None
         f"{CALL}; {CALL}; x = 1",
     ],
 )
-def test_what_cannot_be_taken_out_is_told(rest: str) -> None:
+def test_failure_to_remove_is_reported(rest: str) -> None:
     with pytest.raises(ShapeError, match=f"^{UNUSUAL} in lines 1 and [23]$"):
         remove(f"{IMPORTING}\n{rest}\n".encode(), route("market"))
 
 
 @pytest.mark.parametrize("importing", ["import a, b", "from a import *", "x = 1", "import a.b"])
-def test_import_of_a_registration_gives_one_name(importing: str) -> None:
+def test_import_of_a_registration_must_define_one_name(importing: str) -> None:
     with pytest.raises(MvcError):
         Registration(FILE, importing, "app.include_router(b)")
 
 
 @pytest.mark.parametrize("call", ["x = app.add(m)", "app.add(n)", "add(m)", "app.add(", ""])
-def test_call_of_a_registration_uses_the_name(call: str) -> None:
+def test_call_of_a_registration_must_use_the_name(call: str) -> None:
     with pytest.raises(MvcError):
         Registration(FILE, "from . import m", call)
 
 
 @pytest.mark.parametrize("source", [b"\xff", b"x = '\x00'\n", b"# -*- coding: nonsense -*-\n"])
-def test_what_is_no_text_is_told(source: bytes) -> None:
+def test_invalid_source_is_refused(source: bytes) -> None:
     with pytest.raises(ShapeError):
         insert(source, route("market"))

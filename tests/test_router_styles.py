@@ -1,7 +1,7 @@
-"""Routers in the styles of public projects: each is edited in one place, or refused with lines.
+"""Routers in the styles of public projects: each is edited, or refused with instructions.
 
 A module in `fixtures/routers/` begins with the registration that fits it, and either marks
-where its two statements belong or says why there is no place for them.
+where its two statements belong or gives the reason why it is refused.
 """
 
 import re
@@ -21,7 +21,7 @@ RUFF = MVC.with_name("ruff")
 
 
 class Style(NamedTuple):
-    """A module, what to register in it, and what it is then; or why that is refused."""
+    """A module, what to register in it, and the expected result or refusal."""
 
     source: str
     rendering: Rendering
@@ -51,7 +51,7 @@ def style(request: pytest.FixtureRequest, tmp_path: Path) -> Style:
 
 
 def findings(project: Path) -> set[str]:
-    """Return what a linter finds in the router, without the lines."""
+    """Return the linter's findings in the router, without line numbers."""
     command = (
         "check",
         "--isolated",
@@ -77,9 +77,9 @@ def test_twice_generated_and_destroyed_is_the_identity(tmp_path: Path, style: St
             carry_out(apply.generate)
         wanted = style.rendering.registration
         assert wanted
-        told, *lines = str(refused.value).splitlines()
-        left_alone = f"`{ROUTER}` {style.refusal}, and was left alone. Add to it yourself:"
-        assert (told, lines) == (left_alone, [f"  {wanted.importing}", f"  {wanted.call}"])
+        message, *lines = str(refused.value).splitlines()
+        left_alone = f"`{ROUTER}` {style.refusal}, and was not changed. Add these lines yourself:"
+        assert (message, lines) == (left_alone, [f"  {wanted.importing}", f"  {wanted.call}"])
         assert (tmp_path / ROUTER).read_text("utf-8") == style.source
         assert (tmp_path / "app/market.py").exists()
         return

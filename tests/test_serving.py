@@ -1,4 +1,4 @@
-"""What is served survives signals, load and proxies; real processes, no mocks."""
+"""Real services under signals, under load, and behind proxies."""
 
 import json
 import os
@@ -39,7 +39,7 @@ CLIENTS = 32
 FORGED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 
 PROBE = '''
-"""Lets the tests look into the service."""
+"""Lets the tests inspect the service."""
 
 import asyncio
 import os
@@ -88,23 +88,23 @@ async def echo(request: Request) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Probed(Project):
-    """A project with routes for the tests, whose code a test may change."""
+    """A project with routes for the tests, whose code can be changed."""
 
     @property
     def journal(self) -> Path:
-        """Where the service notes what it does."""
+        """The file in which the service logs its events."""
         return self.path / "journal"
 
     def events(self) -> list[str]:
-        """Return what the service has noted."""
+        """Return the events that the service has logged."""
         return self.journal.read_text().splitlines()
 
     def begun(self) -> set[int]:
-        """Return the numbers of the requests that the service has begun."""
+        """Return the numbers of the requests that the service has started to handle."""
         return {int(event.split()[1]) for event in self.events() if event.startswith("begun")}
 
     def change(self) -> None:
-        """Change what ``/api/echo`` answers."""
+        """Change the answer of ``/api/echo``."""
         (self.package / "app/controllers/probe.py").write_text(PROBE.replace("old", "changed"))
 
 
@@ -113,7 +113,7 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
     copy = Probed(tmp_path / "probed", full.answers)
     shutil.copytree(full.path, copy.path, ignore=shutil.ignore_patterns(".venv"))
     (copy.path / ".venv").symlink_to(full.path / ".venv")
-    # Before the project for which the shared environment was made.
+    # Import it instead of the project for which the shared environment was made.
     monkeypatch.setenv("PYTHONPATH", str(copy.path))
     monkeypatch.setenv("JOURNAL", str(copy.journal))
     copy.journal.touch()
@@ -126,14 +126,14 @@ def probed(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
 
 
 def client(port: int) -> HTTPConnection:
-    """Return a connection from an address that no proxy and no service has."""
+    """Return a connection from an address that no proxy and no service uses."""
     return HTTPConnection("127.0.0.1", port, SECONDS, source_address=(CLIENT, 0))
 
 
 def ask(
     connection: HTTPConnection, path: str, method: str = "GET", **headers: str
 ) -> tuple[HTTPResponse, Any]:
-    """Return the response, and its body as what its content type says."""
+    """Return the response, and its body, decoded if it is JSON."""
     with closing(connection):
         connection.request(method, path, headers={"Host": "empire.example", **headers})
         response = connection.getresponse()
@@ -143,7 +143,7 @@ def ask(
 
 
 def keeps(connection: HTTPConnection) -> bool:
-    """Ask for something; return whether the other side lets the connection be used again."""
+    """Send a request; return whether the server keeps the connection alive."""
     connection.request("GET", "/api/live")
     response = connection.getresponse()
     assert response.read() == b'{"status":"ok"}'
@@ -151,10 +151,10 @@ def keeps(connection: HTTPConnection) -> bool:
 
 
 def processes(word: str) -> set[int]:
-    """Return the processes that run and have ``word`` in their command lines."""
+    """Return the PIDs of processes with ``word`` in their command lines."""
     found = set()
     for file in Path("/proc").glob("[0-9]*/cmdline"):
-        # A process may end at any time.
+        # A process can end at any time.
         with suppress(OSError):
             if word.encode() in file.read_bytes().split(b"\0"):
                 found.add(int(file.parent.name))
@@ -163,7 +163,7 @@ def processes(word: str) -> set[int]:
 
 @dataclass
 class Load:
-    """Clients that ask again and again, each on a connection that it keeps alive."""
+    """Clients that send one request after the other, each on a persistent connection."""
 
     port: int
     seconds: float
@@ -174,7 +174,7 @@ class Load:
     enough: Event = field(default_factory=Event)
 
     def run(self) -> None:
-        """Ask, as one client, until there is enough or nothing listens."""
+        """Send requests, as one client, until ``enough`` is set or nothing listens."""
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)) as connection:
             while not self.enough.is_set():
                 number = next(self.numbers)
@@ -185,18 +185,18 @@ class Load:
                     self.refused.add(number)
                     return
                 except ConnectionError:
-                    # Closed before the first byte of an answer, as idle connections are.
+                    # Closed before the first byte of an answer, as can happen when idle.
                     self.unanswered.add(number)
                     connection.close()
                 else:
-                    # An answer that is cut short raises here.
+                    # This raises if the answer is truncated.
                     assert int(response.read()) == number
                     self.answered.add(number)
 
 
 @contextmanager
 def load(service: Service, seconds: float) -> Iterator[Load]:
-    """Put a service under load; fail if a client met what it must not meet."""
+    """Put a service under load; fail if a client received a wrong or truncated answer."""
     load = Load(service.port, seconds)
     with ThreadPoolExecutor(CLIENTS) as pool:
         running = [pool.submit(load.run) for _ in range(CLIENTS)]
@@ -209,7 +209,7 @@ def load(service: Service, seconds: float) -> Iterator[Load]:
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
-def test_stop_answers_what_was_begun(probed: Probed, serve: Serve, seconds: int) -> None:
+def test_stop_answers_requests_in_progress(probed: Probed, serve: Serve, seconds: int) -> None:
     service = serve(probed, "--workers", "2")
     wait_until(lambda: probed.events() == ["opened"] * 2)
 
@@ -222,7 +222,7 @@ def test_stop_answers_what_was_begun(probed: Probed, serve: Serve, seconds: int)
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
-def test_reload_answers_what_was_begun_and_serves_changed_code(
+def test_reload_answers_requests_in_progress_and_serves_changed_code(
     probed: Probed, serve: Serve, seconds: int
 ) -> None:
     service = serve(probed, "--workers", "2")
@@ -245,7 +245,7 @@ def test_reload_answers_what_was_begun_and_serves_changed_code(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_worker_that_has_served_enough_is_replaced_without_loss(
+def test_worker_is_replaced_after_max_requests_without_loss(
     probed: Probed, serve: Serve, workers: str
 ) -> None:
     service = serve(probed, "--workers", workers, FASTAPI_MAX_REQUESTS="100")
@@ -262,10 +262,8 @@ def test_worker_that_has_served_enough_is_replaced_without_loss(
     assert service.stop() == 0
 
 
-def test_worker_that_has_served_enough_finishes_what_takes_long(
-    probed: Probed, serve: Serve
-) -> None:
-    # gunicorn kills a worker that is silent for so long.
+def test_worker_finishes_long_requests_after_max_requests(probed: Probed, serve: Serve) -> None:
+    # gunicorn kills a worker without a heartbeat for this long.
     settings = {"FASTAPI_MAX_REQUESTS": "1", "FASTAPI_WORKER_TIMEOUT": "2"}
     service = serve(probed, "--workers", "1", FASTAPI_DRAIN_TIMEOUT="0", **settings)
     wait_until(lambda: probed.events() == ["opened"])
@@ -293,7 +291,7 @@ def test_idle_connection_is_ended_by_its_next_answer(probed: Probed, serve: Serv
     assert probed.events() == ["opened", "closed"]
 
 
-def test_idle_connection_that_is_not_used_ends_with_the_drain(full: Project, serve: Serve) -> None:
+def test_unused_idle_connection_ends_with_the_drain(full: Project, serve: Serve) -> None:
     service = serve(full, FASTAPI_DRAIN_TIMEOUT="1")
     wait_until(service.answers)
     with closing(client(service.port)) as connection:
@@ -309,14 +307,14 @@ def test_long_request_ends_its_connection(probed: Probed, serve: Serve) -> None:
     with closing(client(service.port)) as connection:
         connection.request("GET", "/api/job/1?seconds=3")
         wait_until(lambda: probed.begun() == {1})
-        # Meanwhile uvicorn renews the headers of its answers.
+        # Meanwhile uvicorn replaces the default headers of its answers.
         sleep(1.5)
         service.process.send_signal(signal.SIGTERM)
 
         assert connection.getresponse().will_close
 
 
-def test_upload_that_stalls_does_not_keep_the_clients_open(probed: Probed, serve: Serve) -> None:
+def test_stalled_upload_does_not_keep_the_clients_open(probed: Probed, serve: Serve) -> None:
     service = serve(probed, "--workers", "1", FASTAPI_GRACEFUL_TIMEOUT="4")
     wait_until(service.answers)
     with closing(client(service.port)) as connection:
@@ -387,7 +385,7 @@ def test_unix_socket_answers(full: Project, serve: Serve, tmp_path: Path) -> Non
     assert not path.exists()
 
 
-def test_daemon_runs_until_it_is_told_to_stop(full: Project, serve: Serve, tmp_path: Path) -> None:
+def test_daemon_runs_until_it_is_stopped(full: Project, serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "pid"
     address = f"127.0.0.1:{(port := free_port())}"
     options = ("--daemon", "--bind", address, "--pid", str(file))
@@ -404,7 +402,7 @@ def test_daemon_runs_until_it_is_told_to_stop(full: Project, serve: Serve, tmp_p
         wait_until(lambda: not processes(address))
         assert not file.exists()
     finally:
-        # A daemon has left the group of processes that the fixture ends.
+        # A daemon is no longer in the process group that the fixture kills.
         for process in processes(address):
             os.kill(process, signal.SIGKILL)
 
@@ -418,7 +416,7 @@ def publish(
     prefix: str = "/empire",
     **variables: str,
 ) -> int:
-    """Put a service behind nginx as docs/serving.md says; return the port of nginx."""
+    """Put a service behind nginx as in docs/serving.md; return the port of nginx."""
     port, path = free_port(), project.path / "http.sock"
     connection = UnixConnection(path) if bind == "unix" else client(port)
     address = f"unix:{path}" if bind == "unix" else f"127.0.0.1:{port}"
@@ -434,7 +432,7 @@ def publish(
     assert lines == 1
     # nginx compares decoded paths.
     location = location.replace("/shop/", f'"{unquote(prefix)}/"')
-    # Tests have no certificate; nginx says what it would say if it had one.
+    # Tests have no certificate, but nginx pretends to serve HTTPS.
     return nginx(location.replace("$scheme", "https"))
 
 
@@ -458,8 +456,8 @@ def test_service_behind_nginx_knows_its_clients_and_its_prefix(
     assert schema["servers"] == [{"url": "/empire"}]
 
 
-# Paths with characters that are percent-encoded in a URL, and how a URL has them. The
-# sign that begins an escape, too: decoded twice it would begin another.
+# Prefixes with characters that are percent-encoded in a URL, and their encoded form. An
+# encoded percent sign reveals a prefix that is decoded twice.
 PREFIXES = {
     "/the%20empire": "/the%20empire",
     "/%C3%A9mpire/b%25c": "/%C3%A9mpire/b%25c",
@@ -504,7 +502,7 @@ def test_prefix_is_percent_encoded_in_every_url(
         assert schema["servers"] == [{"url": f"{path}{part}"}]
 
 
-def test_page_of_the_documentation_may_be_percent_encoded(full: Project, serve: Serve) -> None:
+def test_url_of_the_documentation_can_be_percent_encoded(full: Project, serve: Serve) -> None:
     service = serve(full, FASTAPI_DOCS_URL="/the%20docs")
     wait_until(service.answers)
 
@@ -530,9 +528,7 @@ def test_errors_and_redirects_pass_nginx(
     assert response.headers["Location"] == "https://empire.example/empire/api/live"
 
 
-def test_proxy_that_is_not_trusted_is_the_client(
-    probed: Probed, serve: Serve, nginx: Nginx
-) -> None:
+def test_untrusted_proxy_is_the_client(probed: Probed, serve: Serve, nginx: Nginx) -> None:
     trusted = {"FASTAPI_FORWARDED_ALLOW_IPS": "192.0.2.1"}
     port = publish(probed, serve, nginx, "tcp", True, **trusted)
 
@@ -542,7 +538,7 @@ def test_proxy_that_is_not_trusted_is_the_client(
     assert seen["base"] == "http://empire.example/empire/"
 
 
-def test_client_that_is_no_proxy_is_not_believed(probed: Probed, serve: Serve) -> None:
+def test_client_that_is_not_a_proxy_is_not_trusted(probed: Probed, serve: Serve) -> None:
     service = serve(probed)
     wait_until(service.answers)
 
@@ -552,7 +548,7 @@ def test_client_that_is_no_proxy_is_not_believed(probed: Probed, serve: Serve) -
     assert seen["base"] == "http://empire.example/"
 
 
-# What a trusted proxy says, and who the client is then.
+# X-Forwarded-For of a trusted proxy, and the resulting client.
 FORWARDED = {
     "203.0.113.9, ::ffff:203.0.113.7": "203.0.113.7",
     "203.0.113.7, ::ffff:127.0.0.1": "203.0.113.7",
@@ -567,7 +563,7 @@ FORWARDED = {
 
 def test_address_of_ipv4_in_ipv6_is_the_ipv4_address(probed: Probed, serve: Serve) -> None:
     port = free_port()
-    # As users had to write it, where a proxy was not known by its IPv4 address.
+    # Users had to write it like this when a proxy was not recognized by its IPv4 address.
     trusted = {"FASTAPI_FORWARDED_ALLOW_IPS": "::ffff:127.0.0.1"}
     serve(probed, "--bind", f"[::]:{port}", **trusted)
     wait_until(lambda: listens(client(port)))
@@ -590,7 +586,7 @@ def test_all_proxies_are_trusted_on_a_unix_socket_too(probed: Probed, serve: Ser
     assert ask(UnixConnection(path), "/api/echo", **chain)[1]["client"] == "203.0.113.9"
 
 
-# Does what systemd does with the sockets of a service.
+# Passes sockets to a service as systemd does.
 ACTIVATE = """
 import os, socket, sys
 port, path, *command = sys.argv[1:]
@@ -609,10 +605,10 @@ os.execv(command[0], command)
 """
 
 
-def test_sockets_of_systemd_are_told_apart(probed: Probed) -> None:
+def test_sockets_of_systemd_are_distinguished(probed: Probed) -> None:
     port, path = free_port(), str(probed.path / "http.sock")
     activate = (sys.executable, "-c", ACTIVATE, str(port), path)
-    # An address of its own is not what the service listens on.
+    # The service does not listen on its configured address.
     settings = {"FASTAPI_BIND": "127.0.0.1:1", "FASTAPI_FORWARDED_ALLOW_IPS": "192.0.2.1"}
     command = (*activate, str(probed.python), "-m", probed.package.name, "serve")
     service = Service(command, port, settings, probed.path)
@@ -625,7 +621,7 @@ def test_sockets_of_systemd_are_told_apart(probed: Probed) -> None:
             assert seen["client"] == FORGED["X-Forwarded-For"]
             assert seen["base"] == "https://empire.example/"
         assert service.stop() == 0
-        assert Path(path).exists(), "systemd's own"
+        assert Path(path).exists(), "the socket belongs to systemd"
     finally:
         service.kill()
 
@@ -644,7 +640,7 @@ def test_run_reloads_changed_code(probed: Probed) -> None:
 
 
 def code(port: int) -> str | None:
-    """Return which code answers, if any."""
+    """Return the version of the code that answers, or None if nothing does."""
     with suppress(OSError):
         return str(ask(client(port), "/api/echo")[1]["code"])
     return None

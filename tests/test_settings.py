@@ -1,4 +1,4 @@
-"""A setting that a user adds is one field; everything else follows, and keeps secrets."""
+"""Adding a setting takes one field, which is then listed and documented without its secrets."""
 
 import json
 import re
@@ -35,11 +35,11 @@ WARNING = "FASTAPI_ATLAS_ULR is not a setting. Did you mean FASTAPI_ATLAS_URL?"
 
 @pytest.fixture
 def own(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Copy the project, and add settings to it."""
+    """Copy the project, and add its own settings."""
     copy = Project(tmp_path / full.path.name, full.answers)
     shutil.copytree(full.path, copy.path, ignore=shutil.ignore_patterns(".venv"))
     (copy.path / ".venv").symlink_to(full.path / ".venv")
-    # Before the project for which the shared environment was made.
+    # Import it instead of the project for which the shared environment was made.
     monkeypatch.setenv("PYTHONPATH", str(copy.path))
     module = copy.package / "config/application.py"
     text = module.read_text("utf-8").replace("NonNegativeInt\n", "NonNegativeInt, SecretStr\n", 1)
@@ -108,7 +108,7 @@ def test_own_settings_can_be_set_through_the_chart(own: Project) -> None:
     assert "swordfish" not in rendered
 
 
-def test_serve_warns_once_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -> None:
+def test_serve_warns_once_of_a_misspelt_setting(own: Project, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     command = (own.python, "-m", own.package.name, "serve", "--bind", f"127.0.0.1:{port}")
     service = start(own, log, *command, "--workers", "2", port=port)
@@ -124,7 +124,7 @@ def test_serve_warns_once_of_a_setting_that_is_misspelt(own: Project, tmp_path: 
     assert line.endswith(WARNING)
 
 
-def test_run_warns_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -> None:
+def test_run_warns_of_a_misspelt_setting(own: Project, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     service = start(own, log, "make", "run", f"PORT={port}", port=port)
     try:
@@ -136,9 +136,7 @@ def test_run_warns_of_a_setting_that_is_misspelt(own: Project, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("verb", ["run", "serve"])
-def test_variables_of_the_machine_are_read_by_what_starts_the_service(
-    own: Project, verb: str
-) -> None:
+def test_commands_that_start_the_service_read_the_env_file(own: Project, verb: str) -> None:
     text = "FASTAPI_PROJECT_NAME='The (own) $name'\nFASTAPI_VERSION=1\nFASTAPI_BIND=127.0.0.1:1\n"
     (own.path / ".env").write_text(text)
     port = free_port()
@@ -151,7 +149,7 @@ def test_variables_of_the_machine_are_read_by_what_starts_the_service(
         service.kill()
 
     assert status == 200
-    # What is set in the shell wins.
+    # Variables of the shell take precedence.
     assert json.loads(body)["info"] == {"title": "The (own) $name", "version": "2"}
     asking = "from galactic_empire.config import get_settings; print(get_settings().project_name)"
     assert run(own.python, "-c", asking, cwd=own.path) == "galactic-empire\n"
@@ -197,7 +195,7 @@ def test_finds_no_client() -> None:
 """
 
 
-def test_fixtures_of_a_project_cannot_be_misused_in_silence(own: Project) -> None:
+def test_misuse_of_the_fixtures_of_a_project_is_reported(own: Project) -> None:
     tests = own.path / "tests/unit/test_misused.py"
     tests.write_text(MISUSED, "utf-8")
 

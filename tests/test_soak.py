@@ -1,4 +1,4 @@
-"""The soak itself: what it makes of failures, and a short one."""
+"""The soak itself: how it explains failures, and a short run."""
 
 import socket
 from contextlib import closing
@@ -39,7 +39,7 @@ def request(
 
 
 @pytest.mark.parametrize("worker", [VICTIM, None])
-def test_request_under_way_at_a_killed_worker_is_explained(worker: int | None) -> None:
+def test_request_in_progress_at_a_killed_worker_is_explained(worker: int | None) -> None:
     assert KILL.explains(request(worker=worker))
 
 
@@ -70,7 +70,7 @@ def test_kill_explains_nothing_else(other: Request) -> None:
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\n{}", Kind.OTHER),
     ],
 )
-def test_broken_answers_are_told_apart(answer: bytes, kind: Kind) -> None:
+def test_broken_answers_are_distinguished(answer: bytes, kind: Kind) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def break_off() -> None:
@@ -85,12 +85,12 @@ def test_broken_answers_are_told_apart(answer: bytes, kind: Kind) -> None:
         thread.join()
 
 
-def test_nobody_listening_is_a_refusal() -> None:
+def test_closed_port_counts_as_refused() -> None:
     assert Connection(free_port()).ask("GET /", 0).kind is Kind.REFUSED
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_growth_is_told_by_name(name: str) -> None:
+def test_growth_is_reported_by_name(name: str) -> None:
     steady = dict.fromkeys(MEASURES, 100.0)
     samples = [Sample(at, steady | {name: 100.0 + at}) for at in range(0, LONG + 1, 2)]
     assert grown(samples) == [name]

@@ -1,4 +1,4 @@
-"""What people type arrives intact in every file that carries it, or is refused."""
+"""Text answers arrive intact in every file that contains them, or are refused."""
 
 import re
 import tomllib
@@ -32,7 +32,7 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 PRE = load(ROOT / "hooks/pre_gen_project.py")
 FIELDS = ("project_name", "project_description", "author")
 
-# Each means something to TOML, Markdown, MyST, HTML, a shell, or a person.
+# Texts with a special meaning in TOML, Markdown, MyST, HTML, a shell, or writing systems.
 HOSTILE = [
     *("'", '"', '"""', "'''", """it's "quoted" """.strip(), "\\", "\\\\", 'a\\"', "\\n \\u0041"),
     *("#", "# x", "x #", "####### x", "a: b", ": x", "=", "===", "---", "- x", "+ x", "* x"),
@@ -45,18 +45,18 @@ HOSTILE = [
     *("a  b", "a\u00a0b", "a -- b ...", "^x^", "~", "~x", "/", "x,", ",", ";", "?", "null", "true"),
     *("Ångström Œuvre ßtraße", "e\u0301", "Z\u0351\u036b\u0343a\u0323lgo", "Ελλάδα", "Україна"),
     *("你好世界", "𠮷野家", "한국어", "हिन्दी", "ไทย", "שלום עולם", "مرحبا بالعالم", "ن\u200cی"),
-    # A family, a pirate, flags of a country and of a part of one, skin, and an emoji that
-    # is younger than some of the Pythons that run the hook.
+    # A family, a pirate flag, flags of a country and of a part of one, a skin tone, and an
+    # emoji that is newer than some of the Pythons that run the hook.
     *("🚀", "👩\u200d👩\u200d👧", "🏴\u200d☠\ufe0f", "🇺🇦", "👋🏽", "\U0001fae8"),
     "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
-    # Marks that help to read right to left, a soft hyphen, a private and a lost character.
+    # Directional marks, a soft hyphen, a private and a replacement character.
     *("a\u200eb\u200fc", "so\u00adft", "\ue000", "\ufffd", "x" * 100),
 ]
 
 COMMONMARK = MarkdownIt("commonmark")
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"]).use(dollarmath_plugin)
 
-# As much as fits into 100 characters each.
+# As many special characters as fit into 100 characters each.
 EVERYTHING = {
     "project_name": (
         "# \"A\" 'b' \\n\\ <b> &amp; &#65; *c* _d_ `e` [f](g) ~~h~~ |$i$ {j} %k @l :m: (n)= {o}`p`"
@@ -100,7 +100,7 @@ def read_license(text: str) -> dict[str, str]:
     return {"author": author}
 
 
-# Every file that carries text, and how its readers read it.
+# A parser for each file that contains text answers.
 READERS: dict[str, Callable[[str], dict[str, str]]] = {
     "LICENSE": read_license,
     "README.md": read_page,
@@ -111,8 +111,8 @@ READERS: dict[str, Callable[[str], dict[str, str]]] = {
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
-    """Return the tag and the text of each block, in which all dialects agree."""
-    # What follows holds no text that people typed, but directives that only Sphinx knows.
+    """Return the tag and the text of each block, on which all dialects must agree."""
+    # The rest contains no text answers, but directives that only Sphinx knows.
     start = re.split(r"^(?:##|```\{toctree\}$)", text, maxsplit=1, flags=re.M)[0]
     document = publish_doctree(start, parser=Parser(), settings_overrides={"halt_level": 2})
     myst = [
@@ -134,7 +134,7 @@ def visible(part: Token) -> str:
 
 
 def assert_intact(files: dict[str, str], answers: dict[str, Any]) -> None:
-    """Read what the files carry, and find what was typed."""
+    """Parse the files, and compare their texts with the answers."""
     for path, text in files.items():
         found = READERS[path](text)
         assert found == {key: answers[key] for key in found}, path
@@ -145,7 +145,7 @@ Render = Callable[..., dict[str, str]]
 
 @pytest.fixture(scope="session")
 def render(bake: Bake) -> Render:
-    """Render the files that carry text as cookiecutter does, in no time."""
+    """Render the files with text answers as cookiecutter does, but faster."""
     answers = bake(copyright_year="1977").answers
     environment = create_env_with_context({"cookiecutter": answers})
     environment.loader = FileSystemLoader([TEMPLATE, ROOT / "templates"])
@@ -163,7 +163,7 @@ def render(bake: Bake) -> Render:
     return render
 
 
-def test_every_file_that_carries_text_is_read_here(bake: Bake) -> None:
+def test_every_file_with_text_answers_has_a_parser(bake: Bake) -> None:
     typed = {key: f"Zyx {key.replace('_', ' ')}" for key in FIELDS}
     files = bake(**typed, project_slug="galactic-empire", copyright_year="1977").files()
     texts = {path: file.read_text("utf-8") for path, file in files.items()}
@@ -189,7 +189,7 @@ def test_hostile_text_arrives_intact(bake: Bake, render: Render) -> None:
         assert_intact(render(**typed), {**bake().answers, **typed})
 
 
-def test_every_license_carries_the_author(bake: Bake, render: Render) -> None:
+def test_every_license_contains_the_author(bake: Bake, render: Render) -> None:
     for license in QUESTIONS["license"]:
         for author in HOSTILE if license != "none" else ():
             text = render(author=author, license=license)["LICENSE"]
@@ -197,7 +197,7 @@ def test_every_license_carries_the_author(bake: Bake, render: Render) -> None:
 
 
 def packs() -> list[str]:
-    """Return all hostile texts in as few as hold them; there are files, not only lines."""
+    """Join the hostile texts into as few as the maximum length allows, to bake less often."""
     packed = [""]
     for text in HOSTILE:
         joined = f"{packed[-1]} {text}".strip()
@@ -219,7 +219,7 @@ def test_hostile_text_arrives_intact_through_a_bake(bake: Bake, text: str) -> No
 
 
 def may_be_refused(key: str, text: str) -> bool:
-    """Return whether there is a reason; in other words than the hook's."""
+    """Return whether a text should be refused, independently of the hook's code."""
     embeddings = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
     return (
         not 0 < len(text.strip()) == len(text) <= 100
@@ -263,7 +263,7 @@ class Heading(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attributes: object) -> None:
-        # The link to the heading itself is no part of its text.
+        # The permalink of the heading is not part of its text.
         self.inside = tag == "h1" or (self.inside and tag != "a")
 
     def handle_data(self, data: str) -> None:

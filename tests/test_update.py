@@ -1,4 +1,4 @@
-"""``mvc check``, ``mvc diff`` and ``mvc update``: a project and a template that moves on."""
+"""``mvc check``, ``mvc diff`` and ``mvc update``, for a project whose template has changed."""
 
 import json
 import os
@@ -42,7 +42,7 @@ LONG = "".join(f"Line {number} of a file that is long enough.\n" for number in r
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A template with three releases, a pre-release, and a commit after it."""
+    """A template with three releases, a pre-release, and a later commit."""
     template = tmp_path_factory.mktemp("released") / "template"
     first: dict[str, str | bytes | None] = {
         "README.md": "# {{ cookiecutter.project_slug }}\n\nIn {{ cookiecutter.colour }}.\n",
@@ -76,7 +76,7 @@ def moving(tmp_path: Path, released: Path) -> Path:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A template with one release, whose next one is up to the test."""
+    """A template with one release; the test adds the next one."""
     template = tmp_path / "small"
     questions = {"colour": ["red", "blue"], "size": "1"}
     release(template, "v1.0.0", {"README.md": "In {{ cookiecutter.colour }}\n"}, questions)
@@ -88,7 +88,7 @@ def create(
 ) -> Path:
     done = mvc("new", name, "-n", "-I", "--template", str(template), "--checkout", ref, *arguments)
     assert done.returncode == 0, done.stderr
-    # Git would note in its index that this file is the same, if it were let.
+    # Make the file's entry in the index stale, which git would refresh if it were allowed to.
     os.utime(home / name / ".cruft.json", (0, 0))
     return home / name
 
@@ -118,7 +118,7 @@ def answers_of(project: Path) -> dict[str, Any]:
 
 
 def touched(folder: Path) -> dict[str, tuple[Entry, int]]:
-    """Return all there is in a folder, and when it was written."""
+    """Return everything in a folder, with its modification times."""
     return {
         path: (entry, (folder / path).lstat().st_mtime_ns)
         for path, entry in snapshot(folder).items()
@@ -136,7 +136,7 @@ def refuse(mvc: Mvc, project: Path, *arguments: str, code: int = 1) -> str:
     return done.stderr
 
 
-# What an update does
+# Updates
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def refuse(mvc: Mvc, project: Path, *arguments: str, code: int = 1) -> str:
     ],
     ids=["at once", "step by step", "there and back"],
 )
-def test_updated_project_is_what_a_new_one_would_be(
+def test_updated_project_equals_a_new_one(
     mvc: Mvc, home: Path, moving: Path, steps: list[tuple[str, ...]]
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0", "--set", "colour=blue")
@@ -182,7 +182,7 @@ def test_result_is_staged_and_the_commit_stays(mvc: Mvc, home: Path, moving: Pat
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "New question: taste=sweet. `--set taste=...` answers it.\n"
+        "New question: taste=sweet. Answer it with `--set taste=...`.\n"
         "Update to v3.0.0:\n"
         "  change    .cruft.json\n"
         "  change    README.md\n"
@@ -202,14 +202,14 @@ def test_result_is_staged_and_the_commit_stays(mvc: Mvc, home: Path, moving: Pat
     assert [line[:3] for line in status] == ["M  ", "M  ", "A  ", "R  ", "D  ", "M  ", "A  ", "M  "]
 
 
-def test_recorded_answers_stay_and_new_questions_are_told(
+def test_recorded_answers_stay_and_new_questions_are_reported(
     mvc: Mvc, home: Path, moving: Path
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0", "--set", "colour=blue")
 
-    told = update(mvc, project)
+    printed = update(mvc, project)
 
-    assert "New question: taste=sweet. `--set taste=...` answers it.\n" in told
+    assert "New question: taste=sweet. Answer it with `--set taste=...`.\n" in printed
     assert answers_of(project) == {
         "project_slug": "empire",
         "colour": "blue",
@@ -223,9 +223,9 @@ def test_new_question_can_be_answered_on_the_command_line(
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
 
-    told = update(mvc, project, "--set", "taste=sour")
+    printed = update(mvc, project, "--set", "taste=sour")
 
-    assert "New question" not in told
+    assert "New question" not in printed
     assert (project / "taste.txt").read_text() == "sour\n"
 
 
@@ -240,7 +240,7 @@ ODD = {"poetry": "[tool]\npoetry = 1\n", "uv": "[tool]\nuv = 1\n"}
 
 @pytest.mark.parametrize(("old", "new"), [("poetry", "uv"), ("uv", "poetry")])
 @pytest.mark.parametrize("case", ["those of the old", "none", "those of both", "no table"])
-def test_private_indexes_of_the_other_package_manager_are_named(
+def test_private_indexes_of_the_other_package_manager_are_reported(
     mvc: Mvc, home: Path, small: Path, old: str, new: str, case: str
 ) -> None:
     private = case == "those of the old"
@@ -267,10 +267,10 @@ def test_private_indexes_of_the_other_package_manager_are_named(
     tables = {name: index.splitlines()[0] for name, index in INDEXES.items()}
     sentence = (
         f"The package indexes of {old} (`{tables[old]}`) are not carried over. "
-        f"Write them as `{tables[new]}` before you run `make lock`.\n"
+        f"Add them as `{tables[new]}` before you run `make lock`.\n"
     )
     assert (sentence in done.stdout) == private
-    # The public index is not asked for private packages.
+    # It does not look for private packages in the public index.
     assert (project / f"{new}.lock").exists() == (not private)
     assert (f"Run `make lock` and `git add {new}.lock`." in done.stdout) == private
 
@@ -284,14 +284,14 @@ def gaining(mvc: Mvc, home: Path, small: Path) -> Path:
     return project
 
 
-def test_new_feature_is_off_and_told_with_its_option(mvc: Mvc, gaining: Path) -> None:
-    told = update(mvc, gaining)
+def test_new_feature_is_off_and_reported_with_its_option(mvc: Mvc, gaining: Path) -> None:
+    printed = update(mvc, gaining)
 
-    assert "New question: redis=False. `--redis` answers it.\n" in told
+    assert "New question: redis=False. Answer it with `--redis`.\n" in printed
     assert answers_of(gaining)["redis"] is False
 
 
-def test_new_feature_is_taken_by_its_option(mvc: Mvc, gaining: Path) -> None:
+def test_new_feature_is_enabled_by_its_option(mvc: Mvc, gaining: Path) -> None:
     assert "New question" not in update(mvc, gaining, "--redis")
 
     assert answers_of(gaining)["redis"] is True
@@ -354,7 +354,7 @@ def test_interrupt_at_the_new_question_touches_nothing(mvc: Mvc, home: Path, mov
     assert touched(project) == before
 
 
-def test_newest_release_is_taken_by_its_number(mvc: Mvc, home: Path, moving: Path) -> None:
+def test_newest_release_is_that_with_the_highest_number(mvc: Mvc, home: Path, moving: Path) -> None:
     for tag in ("v3.10.0", "v3.9.0", "v5.0", "nightly"):
         release(moving, tag, {"tag.txt": f"{tag}\n"})
     project = create(mvc, home, moving, "v1.0.0")
@@ -365,7 +365,7 @@ def test_newest_release_is_taken_by_its_number(mvc: Mvc, home: Path, moving: Pat
     assert state_of(project)["checkout"] == "v3.10.0"
 
 
-def test_neither_pre_release_nor_later_commit_is_taken(mvc: Mvc, home: Path, moving: Path) -> None:
+def test_pre_release_and_later_commit_are_ignored(mvc: Mvc, home: Path, moving: Path) -> None:
     project = create(mvc, home, moving, "v1.0.0")
 
     update(mvc, project)
@@ -378,7 +378,7 @@ def test_neither_pre_release_nor_later_commit_is_taken(mvc: Mvc, home: Path, mov
 
 
 @pytest.mark.parametrize("ref", ["v2.0.0", "v4.0.0-rc1", "main", "HEAD~2"])
-def test_checkout_takes_another_commit(mvc: Mvc, home: Path, moving: Path, ref: str) -> None:
+def test_checkout_selects_another_commit(mvc: Mvc, home: Path, moving: Path, ref: str) -> None:
     project = create(mvc, home, moving, "v1.0.0")
 
     update(mvc, project, "--checkout", ref)
@@ -389,7 +389,7 @@ def test_checkout_takes_another_commit(mvc: Mvc, home: Path, moving: Path, ref: 
     assert (project / "candidate.txt").exists() == (ref in ("main", "v4.0.0-rc1"))
 
 
-def test_without_any_release_the_newest_commit_is_taken(mvc: Mvc, home: Path, moving: Path) -> None:
+def test_without_any_release_the_newest_commit_is_used(mvc: Mvc, home: Path, moving: Path) -> None:
     project = create(mvc, home, moving, "v1.0.0")
     git("tag", "--delete", "v1.0.0", "v2.0.0", "v3.0.0", cwd=moving)
 
@@ -431,7 +431,7 @@ def test_project_that_was_copied_is_updated(mvc: Mvc, home: Path, moving: Path) 
     assert (copy / "README.md").read_text() == "# empire\n\nColour: red.\n"
 
 
-def test_nothing_is_left_among_the_temporary_files_or_at_home(
+def test_no_files_are_left_in_the_temporary_folder_or_at_home(
     mvc: Mvc, home: Path, moving: Path, tmp_path: Path
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
@@ -446,7 +446,7 @@ def test_nothing_is_left_among_the_temporary_files_or_at_home(
     assert touched(tmp_path / "home") == before
 
 
-# Where the template is
+# The location of the template
 
 
 def test_template_of_the_environment_is_for_new_projects_only(
@@ -462,7 +462,7 @@ def test_template_of_the_environment_is_for_new_projects_only(
     assert state_of(project)["template"] == str(moving)
 
 
-def test_template_that_has_moved_is_followed_from_then_on(
+def test_new_location_of_the_template_is_recorded(
     mvc: Mvc, home: Path, moving: Path, tmp_path: Path
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
@@ -492,7 +492,7 @@ TOKEN = "secret"
 
 
 class Guarded(SimpleHTTPRequestHandler):
-    """Serves files to those who know the token."""
+    """Serves files only with the token."""
 
     def do_GET(self) -> None:
         expected = "Basic " + b64encode(f"{TOKEN}:x-oauth".encode()).decode()
@@ -504,12 +504,12 @@ class Guarded(SimpleHTTPRequestHandler):
             self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def private(tmp_path: Path, moving: Path) -> Iterator[str]:
-    """The address of a template that is cloned with a token."""
+    """The address of a template that can only be cloned with a token."""
     git("clone", "--quiet", "--bare", str(moving), "private.git", cwd=tmp_path)
     git("--git-dir=private.git", "update-server-info", cwd=tmp_path)
     handler = partial(Guarded, directory=str(tmp_path))
@@ -528,7 +528,7 @@ def test_token_in_the_url_of_the_template_is_neither_kept_nor_printed(
     project = home / "empire"
     assert state_of(project)["template"] == f"http://{private}"
     assert TOKEN not in (project / ".cruft.json").read_text() + done.stdout + done.stderr
-    # As an older command has left it.
+    # As written by an older command.
     write_state(project, template=url)
 
     checked = mvc("-C", str(project), "check")
@@ -536,7 +536,7 @@ def test_token_in_the_url_of_the_template_is_neither_kept_nor_printed(
     updated = mvc("-C", str(project), "update")
 
     assert (checked.returncode, updated.returncode) == (3, 0), updated.stderr
-    assert checked.stdout == f"Outdated: v1.0.0, and http://{private} is at v3.0.0.\n"
+    assert checked.stdout == f"Outdated: the project is at v1.0.0, http://{private} at v3.0.0.\n"
     assert TOKEN not in as_json.stdout + updated.stdout + updated.stderr
     assert TOKEN not in (project / ".cruft.json").read_text()
 
@@ -591,7 +591,7 @@ def test_token_of_a_template_that_cannot_be_cloned_is_not_printed(
 def test_configuration_of_cookiecutter_never_leaks_into_a_project(
     mvc: Mvc, home: Path, moving: Path, tmp_path: Path, place: str
 ) -> None:
-    # What is not asked for is in no recorded answer either.
+    # Private variables are not among the recorded answers.
     release(moving, "v3.0.1", {"unit.txt": "{{ cookiecutter._unit }}\n"}, {"_unit": "kg"})
     project = create(mvc, home, moving, "v1.0.0")
     config = tmp_path / ("home/.cookiecutterrc" if place == "home" else "other.yaml")
@@ -619,7 +619,7 @@ def test_configuration_of_cookiecutter_never_leaks_into_a_project(
 
 
 @pytest.mark.parametrize(("ref", "code"), [("v1.0.0", 3), ("v2.0.0", 3), ("v3.0.0", 0)])
-def test_check_tells_whether_the_template_is_ahead(
+def test_check_reports_whether_the_template_is_ahead(
     mvc: Mvc, home: Path, moving: Path, ref: str, code: int
 ) -> None:
     project = create(mvc, home, moving, ref)
@@ -630,7 +630,7 @@ def test_check_tells_whether_the_template_is_ahead(
 
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout == (
-        f"Outdated: {ref}, and {moving} is at v3.0.0.\n"
+        f"Outdated: the project is at {ref}, {moving} at v3.0.0.\n"
         if code
         else f"Up to date: {ref} of {moving}.\n"
     )
@@ -660,7 +660,7 @@ def test_check_without_any_release_is_about_commits(mvc: Mvc, home: Path, moving
 @pytest.mark.parametrize(
     ("recorded", "code"), [("v1.0.0", 3), ("same", 0), ("v2.0.0", 0), ("newer", 0), ("other", 3)]
 )
-def test_check_says_what_plain_cruft_says(
+def test_check_agrees_with_plain_cruft(
     mvc: Mvc, home: Path, small: Path, recorded: str, code: int
 ) -> None:
     release(small, "v2.0.0", {"new.txt": "new\n"})
@@ -705,7 +705,7 @@ def test_check_and_diff_work_from_a_subdirectory_and_without_git(
 
     monkeypatch.chdir(project / "docs")
     for place in ([], ["-C", str(project)]):
-        assert mvc(*place, "check").stdout.startswith("Outdated: v1.0.0")
+        assert mvc(*place, "check").stdout.startswith("Outdated: the project is at v1.0.0")
         done = mvc(*place, "diff", "--exit-code")
         assert done.returncode == 3
         assert "diff --git a/size.txt b/size.txt\n" in done.stdout
@@ -772,7 +772,7 @@ def test_diff_prints_edits_deletions_and_modes(mvc: Mvc, home: Path, moving: Pat
     assert touched(project) == before
 
 
-def test_diff_takes_line_ends_as_the_project_does(mvc: Mvc, home: Path, moving: Path) -> None:
+def test_diff_treats_line_endings_as_the_project_does(mvc: Mvc, home: Path, moving: Path) -> None:
     project = create(mvc, home, moving, "v1.0.0")
     readme = project / "README.md"
     readme.write_bytes(readme.read_bytes().replace(b"\n", b"\r\n"))
@@ -785,7 +785,7 @@ def test_diff_takes_line_ends_as_the_project_does(mvc: Mvc, home: Path, moving: 
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_update_of_a_work_tree_with_other_line_ends_keeps_them(
+def test_update_of_a_work_tree_with_other_line_endings_keeps_them(
     mvc: Mvc, home: Path, moving: Path
 ) -> None:
     origin = create(mvc, home, moving, "v1.0.0")
@@ -814,7 +814,7 @@ def test_diff_without_terminal_is_plain(mvc: Mvc, home: Path, moving: Path) -> N
 
 
 @pytest.mark.parametrize("key", ["color.diff", "diff.external", "diff.txt.textconv"])
-def test_diff_without_terminal_is_the_one_of_git(
+def test_diff_without_terminal_ignores_the_configuration_of_git(
     mvc: Mvc, home: Path, moving: Path, key: str
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
@@ -828,7 +828,7 @@ def test_diff_without_terminal_is_the_one_of_git(
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["repository", "folder of one"])
-def test_diff_of_a_sparse_checkout_is_the_one_of_a_full_checkout(
+def test_diff_of_a_sparse_checkout_equals_that_of_a_full_checkout(
     mvc: Mvc, home: Path, moving: Path, nested: bool
 ) -> None:
     if nested:
@@ -861,7 +861,7 @@ SKIPS = [
 
 
 @pytest.mark.parametrize(("state", "manifest"), SKIPS, ids=str)
-def test_skipped_paths_are_left_to_their_owner(
+def test_skipped_paths_are_left_alone(
     mvc: Mvc, home: Path, moving: Path, state: list[str], manifest: list[str]
 ) -> None:
     release(moving, "v3.0.1", {"docs/old.txt": "other\n", "size.txt": "other\n"})
@@ -872,11 +872,11 @@ def test_skipped_paths_are_left_to_their_owner(
     write_state(project, skip=state)
 
     done = mvc("-C", str(project), "diff", "--exit-code")
-    told = update(mvc, project)
+    printed = update(mvc, project)
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert "size.txt" not in told
-    assert "old.txt" not in told
+    assert "size.txt" not in printed
+    assert "old.txt" not in printed
     assert (project / "size.txt").read_text() == "mine\n"
     assert not (project / "docs/old.txt").exists()
     assert (project / "README.md").read_text() == "# empire\n\nColour: red.\n"
@@ -887,7 +887,7 @@ def test_skipped_paths_are_left_to_their_owner(
 
 
 @pytest.mark.parametrize("conflict", [False, True])
-def test_pretending_writes_nothing_and_tells_what_would_come(
+def test_pretending_writes_nothing_and_reports_the_changes(
     mvc: Mvc, home: Path, moving: Path, conflict: bool
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
@@ -910,7 +910,7 @@ def test_pretending_writes_nothing_and_tells_what_would_come(
     assert touched(project) != before
 
 
-def test_pretending_tells_that_there_is_nothing_to_do(mvc: Mvc, home: Path, moving: Path) -> None:
+def test_pretending_reports_that_there_is_nothing_to_do(mvc: Mvc, home: Path, moving: Path) -> None:
     project = create(mvc, home, moving, "v3.0.0")
 
     done = mvc("-C", str(project), "update", "--pretend")
@@ -958,7 +958,7 @@ def test_new_version_that_is_broken_is_one_sentence(
 
     refusal = refuse(mvc, project, "update")
     assert words in refusal
-    # Neither a folder that is gone by then, nor all answers.
+    # It mentions neither a temporary folder, which is already deleted, nor all answers.
     assert "mvc-" not in refusal
     assert "Context" not in refusal
     assert words in refuse(mvc, project, "update", "--pretend")
@@ -966,7 +966,7 @@ def test_new_version_that_is_broken_is_one_sentence(
 
 
 def commit_entries(template: Path, *entries: str) -> None:
-    """Commit what no work tree holds: mode, object and path of each."""
+    """Commit entries, given as mode, object and path, that no work tree could contain."""
     for entry in entries:
         git("update-index", "--add", "--cacheinfo", entry, cwd=template)
     identity = ("-c", "user.name=Developer", "-c", "user.email=developer@example.com")
@@ -974,18 +974,18 @@ def commit_entries(template: Path, *entries: str) -> None:
 
 
 def too_long(template: Path) -> None:
-    """Commit files whose names no file system can hold."""
+    """Commit files whose names are too long for any file system."""
     blob = git("rev-parse", "HEAD:cookiecutter.json", cwd=template)
     commit_entries(template, *(f"100644,{blob},{n}{'x' * 300}" for n in range(20)))
 
 
 def without_its_filter(template: Path) -> None:
-    """Commit what git cannot check out without a program that is not there."""
+    """Commit a file that git cannot check out, as its filter is a missing program."""
     release(template, None, {"../.gitattributes": "*.bin filter=large\n", "../logo.bin": LOGO})
 
 
 def with_a_lost_submodule(template: Path) -> None:
-    """Commit a submodule whose repository is gone."""
+    """Commit a submodule whose repository does not exist."""
     modules = '[submodule "lost"]\npath = lost\nurl = /nowhere/lost.git\n'
     head = release(template, None, {"../.gitmodules": modules})
     commit_entries(template, f"160000,{head},lost")
@@ -999,7 +999,7 @@ CHECKOUTS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("break_it", "reason"), CHECKOUTS.values(), ids=CHECKOUTS)
-def test_what_keeps_git_from_checking_out_the_template_is_one_sentence(
+def test_failure_to_check_out_the_template_is_one_sentence(
     mvc: Mvc, home: Path, small: Path, tmp_path: Path, break_it: Callable[[Path], None], reason: str
 ) -> None:
     break_it(small)
@@ -1012,13 +1012,13 @@ def test_what_keeps_git_from_checking_out_the_template_is_one_sentence(
     assert done.returncode == 1
     assert re.fullmatch(
         rf"Error: Cannot check out the template in `{tmp_path}/tmp`: ({reason})\. "
-        r"Where there is no room, set `TMPDIR`\.\n",
+        r"If there is no space left, set `TMPDIR`\.\n",
         done.stderr,
     ), done.stderr
     assert not list(home.iterdir())
 
 
-def test_folder_that_cannot_be_made_while_rendering_is_told_with_the_cause(
+def test_failure_to_create_a_folder_is_reported_with_the_cause(
     mvc: Mvc, home: Path, small: Path, tmp_path: Path
 ) -> None:
     release(small, "v2.0.0", {"docs/deep/page.txt": "new\n"})
@@ -1030,19 +1030,19 @@ def test_folder_that_cannot_be_made_while_rendering_is_told_with_the_cause(
 
 
 @pytest.mark.parametrize("choices", [["crimson", "blue"], [1, 2]], ids=str)
-def test_choice_that_is_gone_is_named_and_can_be_answered_anew(
+def test_removed_choice_is_reported_and_can_be_answered_again(
     mvc: Mvc, home: Path, small: Path, choices: list[object]
 ) -> None:
     project = create(mvc, home, small, "v1.0.0")
     release(small, "v2.0.0", {}, {"colour": choices})
 
     assert refuse(mvc, project, "update") == (
-        "Error: The template has changed: `red` is no answer to `colour`. "
+        "Error: The template has changed: `red` is not an answer to `colour`. "
         f"Choose from: {choices[0]}, {choices[1]}. Use `--set colour=...`.\n"
     )
 
 
-def test_choice_that_was_renamed_is_mended_by_an_answer(mvc: Mvc, home: Path, small: Path) -> None:
+def test_renamed_choice_is_replaced_by_an_answer(mvc: Mvc, home: Path, small: Path) -> None:
     project = create(mvc, home, small, "v1.0.0")
     release(small, "v2.0.0", {}, {"colour": ["crimson", "blue"]})
 
@@ -1052,7 +1052,7 @@ def test_choice_that_was_renamed_is_mended_by_an_answer(mvc: Mvc, home: Path, sm
     assert answers_of(project)["colour"] == "crimson"
 
 
-def test_template_that_cannot_be_reached_is_one_sentence(
+def test_unreachable_template_is_one_sentence(
     mvc: Mvc, home: Path, small: Path, tmp_path: Path
 ) -> None:
     project = create(mvc, home, small, "v1.0.0")
@@ -1072,7 +1072,7 @@ def test_template_that_lacks_the_recorded_commit_is_one_sentence(
 
     for command in COMMANDS:
         error = refuse(mvc, project, command)
-        assert error == f"Error: The template `{small}` has no `{recorded}`.\n"
+        assert error == f"Error: The template `{small}` has no revision `{recorded}`.\n"
 
 
 def test_other_template_that_lacks_the_recorded_commit_is_one_sentence(
@@ -1082,7 +1082,7 @@ def test_other_template_that_lacks_the_recorded_commit_is_one_sentence(
 
     error = refuse(mvc, project, "update", "--template", str(moving))
 
-    assert f"The template `{moving}` has no `" in error
+    assert f"The template `{moving}` has no revision `" in error
 
 
 def test_recorded_version_whose_hook_fails_is_one_sentence(
@@ -1141,7 +1141,7 @@ MANIFESTS = [
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)
-def test_skip_list_that_is_none_is_one_sentence(
+def test_invalid_skip_list_is_one_sentence(
     mvc: Mvc, home: Path, moving: Path, manifest: str
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
@@ -1153,21 +1153,21 @@ def test_skip_list_that_is_none_is_one_sentence(
 
 
 @pytest.mark.parametrize("ref", ["", "v99", "--help", "v1.0.0:README.md"])
-def test_checkout_of_what_is_not_there_is_one_sentence(
+def test_checkout_of_a_missing_ref_is_one_sentence(
     mvc: Mvc, home: Path, small: Path, ref: str
 ) -> None:
     project = create(mvc, home, small, "v1.0.0")
 
-    assert f"has no `{ref}`" in refuse(mvc, project, "update", f"--checkout={ref}")
+    assert f"has no revision `{ref}`" in refuse(mvc, project, "update", f"--checkout={ref}")
 
 
 WRONG = [
     (["--set", "flavour=sweet"], "no question `flavour`"),
     (["--set", "_template=x"], "no question `_template`"),
     (["--set", "colour"], "is not KEY=VALUE"),
-    (["--set", "colour=green"], "`green` is no answer to `colour`. Choose from: red, blue."),
+    (["--set", "colour=green"], "`green` is not an answer to `colour`. Choose from: red, blue."),
     (["--set", "colour=red", "--set", "colour=blue"], "contradicts another option"),
-    (["--set", "project_slug=rebels"], "`project_slug` is fixed for life."),
+    (["--set", "project_slug=rebels"], "`project_slug` cannot be changed."),
     (["--no-redis"], "no question `redis`"),
     (["--abort", "--pretend"], "and no other option"),
     (["--abort", "--checkout", "v1.0.0"], "and no other option"),
@@ -1178,7 +1178,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(row[0]) for row in WRONG])
-def test_words_that_make_no_sense_are_one_sentence(
+def test_invalid_arguments_are_one_sentence(
     mvc: Mvc, home: Path, moving: Path, arguments: list[str], words: str
 ) -> None:
     project = create(mvc, home, moving, "v1.0.0")
@@ -1186,7 +1186,7 @@ def test_words_that_make_no_sense_are_one_sentence(
     assert words in refuse(mvc, project, "update", *arguments, code=2)
 
 
-def test_options_of_a_feature_that_contradict_are_one_sentence(
+def test_contradictory_options_of_a_feature_are_one_sentence(
     mvc: Mvc, home: Path, repository: Path
 ) -> None:
     project = create(mvc, home, repository, "main")
@@ -1196,10 +1196,10 @@ def test_options_of_a_feature_that_contradict_are_one_sentence(
         assert error == f"Error: `--set {pair[2]}` contradicts another option.\n"
 
 
-# Beside plain cruft
+# With plain cruft
 
 
-def test_plain_cruft_goes_on_after_an_update(mvc: Mvc, home: Path, moving: Path) -> None:
+def test_plain_cruft_still_works_after_an_update(mvc: Mvc, home: Path, moving: Path) -> None:
     project = create(mvc, home, moving, "v1.0.0")
     update(mvc, project, "--checkout", "v2.0.0")
 
@@ -1232,7 +1232,7 @@ def test_project_of_plain_cruft_is_checked_compared_and_updated(
     assert run(CRUFT, "diff", "--exit-code", cwd=project) == ""
 
 
-def test_project_of_plain_cookiecutter_is_linked_as_the_message_says(
+def test_project_of_plain_cookiecutter_is_linked_as_advised(
     mvc: Mvc, home: Path, moving: Path
 ) -> None:
     answers = {"colour": "blue", "size": "7"}
@@ -1240,7 +1240,7 @@ def test_project_of_plain_cookiecutter_is_linked_as_the_message_says(
     cookiecutter = Path(sys.executable).with_name("cookiecutter")
     run(cookiecutter, f"git+file://{moving}", "--no-input", "-c", "v1.0.0", *given, cwd=home)
     project = home / "empire"
-    assert "or `cruft link` a project of plain cookiecutter." in refuse(
+    assert "or run `cruft link` in a cookiecutter project." in refuse(
         mvc, home, "-C", str(project), "check"
     )
 

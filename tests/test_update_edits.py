@@ -1,4 +1,4 @@
-"""``mvc update``: what a user has changed survives, whatever the template changes."""
+"""``mvc update``: a user's changes survive, whatever the template changes."""
 
 import json
 import os
@@ -41,19 +41,19 @@ DEVELOPER = {
 
 @dataclass(frozen=True)
 class Empire:
-    """A project that is at version 1 of its template, and the template."""
+    """A project at version 1 of its template, and the template."""
 
     mvc: Mvc
     template: Path
     path: Path
 
     def change(self, files: Files) -> None:
-        """Commit what a user changes; None deletes a file."""
+        """Commit changes of a user; None deletes a file."""
         write(self.path, {"own.txt": "mine\n", **files})
         commit(self.path, "Mine")
 
     def update(self, code: int, *arguments: str) -> str:
-        """Update, which must end with ``code`` and in order; return what it printed."""
+        """Update, which must exit with ``code`` and be consistent; return the output."""
         head = git("rev-parse", "HEAD", cwd=self.path)
         done = self.mvc("-C", str(self.path), "update", *arguments)
         assert done.returncode == code, done.stdout + done.stderr
@@ -68,7 +68,7 @@ class Empire:
         return done.stdout
 
     def refused(self, *arguments: str, cwd: str = ".") -> str:
-        """Update, which must be refused and touch nothing; return the sentence."""
+        """Try to update, which must be refused and change nothing; return the sentence."""
         around = self.path.parent
         before = everything(around)
         done = self.mvc("-C", str(self.path / cwd), "update", *arguments)
@@ -107,13 +107,13 @@ def as_bytes(content: str | bytes) -> bytes:
 
 
 def everything(folder: Path) -> dict[str, Entry]:
-    """Return all there is, but for the loose objects of git."""
+    """Return everything in a folder except git's loose objects."""
     loose = re.compile(r"(.*/)?\.git/objects/[0-9a-f]{2}(/|$)")
     return {path: entry for path, entry in snapshot(folder).items() if not loose.match(path)}
 
 
 def contents(project: Path) -> dict[str, bytes]:
-    """Return the files of a project, but for those of git and the state of the template."""
+    """Return the files of a project except those of git and `.cruft.json`."""
     return {
         path: entry.content or b"" for path, entry in tree(project).items() if path != ".cruft.json"
     }
@@ -131,7 +131,7 @@ def stages(project: Path) -> Stages:
 
 
 def recorded(project: Path) -> str:
-    """Return the commit of the template that the project follows, as it is staged."""
+    """Return the commit of the template in the staged `.cruft.json`."""
     state = json.loads(run("git", "show", ":./.cruft.json", cwd=project))
     return str(state["commit"])
 
@@ -142,16 +142,16 @@ def conflict(yours: str, theirs: str) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """What a user and the template do, and what the update has to make of both.
+    """Changes of a user and of the template, and the expected result of the update.
 
-    ``result`` are the files that are not as the user had them before, ``told`` is printed.
+    ``result`` are the files that differ from the user's before, ``printed`` is in the output.
     """
 
     user: Files
     template: Files
     result: Files
     stages: dict[str, dict[int, str | bytes]] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
 
 
 def replaced(text: str, *pairs: tuple[str, str]) -> str:
@@ -174,7 +174,7 @@ CASES = {
         {"lines.txt": lines(_2="mine\n")},
         {"lines.txt": lines(_8="new\n")},
         {"lines.txt": lines(_2="mine\n", _8="new\n")},
-        told=("  change    lines.txt\n",),
+        printed=("  change    lines.txt\n",),
     ),
     "the same change": Case(
         {"lines.txt": lines(_5="new\n")},
@@ -194,7 +194,7 @@ CASES = {
         {"lines.txt": lines(_5="new\n"), "docs/guide.txt": NEW_GUIDE},
         {"lines.txt": lines(_5=conflict("mine\n", "new\n")), "docs/guide.txt": NEW_GUIDE},
         {"lines.txt": {1: LINES, 2: lines(_5="mine\n"), 3: lines(_5="new\n")}},
-        told=("  conflict  lines.txt\n", "  change    docs/guide.txt\n"),
+        printed=("  conflict  lines.txt\n", "  change    docs/guide.txt\n"),
     ),
     "both add to the end": Case(
         {"lines.txt": LINES + "mine\n"},
@@ -212,20 +212,20 @@ CASES = {
         {},
         {"docs/guide.txt": None},
         {"docs/guide.txt": None},
-        told=("  delete    docs/guide.txt\n",),
+        printed=("  delete    docs/guide.txt\n",),
     ),
     "a file that the template changes is deleted": Case(
         {"lines.txt": None},
         {"lines.txt": lines(_8="new\n")},
         {},
-        told=("  keep out  lines.txt (deleted here)\n",),
+        printed=("  keep out  lines.txt (deleted here)\n",),
     ),
     "a file that the template deletes is deleted": Case({"run.sh": None}, {"run.sh": None}, {}),
     "a file that the template changes is moved": Case(
         {"lines.txt": None, "other/words.txt": lines(_2="mine\n")},
         {"lines.txt": lines(_8="new\n")},
         {"other/words.txt": lines(_2="mine\n", _8="new\n")},
-        told=("  change    other/words.txt\n",),
+        printed=("  change    other/words.txt\n",),
     ),
     "a file that the template changes is moved and edited there": Case(
         {"lines.txt": None, "other/words.txt": lines(_5="mine\n")},
@@ -237,13 +237,13 @@ CASES = {
             )
         },
         {"other/words.txt": {1: LINES, 2: lines(_5="mine\n"), 3: lines(_5="new\n")}},
-        told=("  conflict  other/words.txt\n",),
+        printed=("  conflict  other/words.txt\n",),
     ),
     "a file that the template moves is edited": Case(
         {"lines.txt": lines(_2="mine\n")},
         {"lines.txt": None, "other/words.txt": lines(_8="new\n")},
         {"lines.txt": None, "other/words.txt": lines(_2="mine\n", _8="new\n")},
-        told=("  move      lines.txt -> other/words.txt\n",),
+        printed=("  move      lines.txt -> other/words.txt\n",),
     ),
     "a folder that the template adds to is moved": Case(
         {"docs/guide.txt": None, "manual/guide.txt": GUIDE},
@@ -280,14 +280,14 @@ CASES = {
         {SPECIAL: lines(_2="mine\n"), "Ünï cödé/mine.txt": "mine"},
         {SPECIAL: lines(_8="new\n"), 'neu ä/ñ "quoted".txt': "new"},
         {SPECIAL: lines(_2="mine\n", _8="new\n"), 'neu ä/ñ "quoted".txt': "new"},
-        told=(f"  change    {SPECIAL}\n", '  create    "neu ä/ñ \\"quoted\\".txt"\n'),
+        printed=(f"  change    {SPECIAL}\n", '  create    "neu ä/ñ \\"quoted\\".txt"\n'),
     ),
     "in a name with blanks and accents, on a change": Case(
         {SPECIAL: lines(_5="mine\n")},
         {SPECIAL: lines(_5="new\n")},
         {SPECIAL: lines(_5=conflict("mine\n", "new\n"))},
         {SPECIAL: {1: LINES, 2: lines(_5="mine\n"), 3: lines(_5="new\n")}},
-        told=(f"  conflict  {SPECIAL}\n",),
+        printed=(f"  conflict  {SPECIAL}\n",),
     ),
     "a binary that only the template changes": Case(
         {"lines.txt": lines(_2="mine\n")}, {"logo.bin": LOGO * 2}, {"logo.bin": LOGO * 2}
@@ -297,7 +297,7 @@ CASES = {
         {"logo.bin": LOGO + b"new"},
         {},
         {"logo.bin": {1: LOGO, 2: LOGO + b"mine", 3: LOGO + b"new"}},
-        told=("  conflict  logo.bin\n",),
+        printed=("  conflict  logo.bin\n",),
     ),
     "a binary that only the user changes": Case(
         {"logo.bin": LOGO + b"mine"}, {"lines.txt": NEW}, {"lines.txt": NEW}
@@ -316,7 +316,7 @@ def test_edit_survives(empire: Empire, case: Case) -> None:
     release(empire.template, "v2.0.0", case.template)
     expected: dict[str, str | bytes | None] = {**contents(empire.path), **case.result}
 
-    told = empire.update(3 if case.stages else 0)
+    printed = empire.update(3 if case.stages else 0)
 
     assert contents(empire.path) == {
         path: as_bytes(content) for path, content in expected.items() if content is not None
@@ -325,16 +325,16 @@ def test_edit_survives(empire: Empire, case: Case) -> None:
         path: {number: as_bytes(content) for number, content in versions.items()}
         for path, versions in case.stages.items()
     }
-    for words in case.told:
-        assert words in told
-    assert ("mvc update --abort" in told) is bool(case.stages)
+    for words in case.printed:
+        assert words in printed
+    assert ("mvc update --abort" in printed) is bool(case.stages)
 
 
 def shell(script: str, cwd: Path) -> None:
     run("sh", "-ec", script, cwd=cwd, **DEVELOPER)
 
 
-def test_file_in_the_place_of_a_folder_is_no_obstacle(empire: Empire) -> None:
+def test_file_can_replace_a_folder(empire: Empire) -> None:
     release(empire.template, None, {"docs/guide.txt": None})
     (empire.template / SLUG / "docs").rmdir()
     release(empire.template, "v2.0.0", {"docs": "new\n"})
@@ -344,7 +344,7 @@ def test_file_in_the_place_of_a_folder_is_no_obstacle(empire: Empire) -> None:
     assert (empire.path / "docs").read_text() == "new\n"
 
 
-def test_empty_folder_in_the_place_of_a_file_is_no_obstacle(empire: Empire) -> None:
+def test_file_can_replace_an_empty_folder(empire: Empire) -> None:
     (empire.path / "new.txt").mkdir()
     release(empire.template, "v2.0.0", {"new.txt": "new\n"})
 
@@ -369,19 +369,17 @@ OBSTACLES = [
 
 
 @pytest.mark.parametrize(("script", "names"), OBSTACLES, ids=[row[0] for row in OBSTACLES])
-def test_what_is_not_tracked_and_in_the_way_is_refused(
-    empire: Empire, script: str, names: str
-) -> None:
+def test_untracked_file_in_the_way_is_refused(empire: Empire, script: str, names: str) -> None:
     shell(script, empire.path)
     files = ("new.txt", "report.log", "tools/helper.txt")
     write(empire.template / SLUG, dict.fromkeys(files, "new\n"))
     git("add", "--force", ".", cwd=empire.template)
     release(empire.template, "v2.0.0", {"lines.txt": NEW})
 
-    assert f"in the way: {names}. Move it first." in empire.refused()
+    assert f"in the way: {names}. Move them first." in empire.refused()
 
 
-def test_what_is_not_tracked_and_not_in_the_way_is_left_alone(empire: Empire) -> None:
+def test_untracked_files_not_in_the_way_are_left_alone(empire: Empire) -> None:
     shell("mkdir tools; echo 1 > tools/mine; echo 2 > mine; echo 3 > x.log", empire.path)
     mine = contents(empire.path)
     release(empire.template, "v2.0.0", {"tools/helper.txt": "new\n", "docs/guide.txt": NEW_GUIDE})
@@ -393,9 +391,7 @@ def test_what_is_not_tracked_and_not_in_the_way_is_left_alone(empire: Empire) ->
 
 
 @pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
-def test_edit_that_git_was_told_to_overlook_stays_and_the_flag_is_told(
-    empire: Empire, flag: str
-) -> None:
+def test_edit_of_a_flagged_file_stays_and_the_flag_is_reported(empire: Empire, flag: str) -> None:
     git("update-index", f"--{flag}", SPECIAL, cwd=empire.path)
     write(empire.path, {SPECIAL: "mine\n"})
     before = everything(empire.path)
@@ -406,7 +402,7 @@ def test_edit_that_git_was_told_to_overlook_stays_and_the_flag_is_told(
     assert done.returncode == 1
     command = f"git update-index --no-{flag} '{SPECIAL}'"
     assert done.stderr == (
-        f"Error: `{SPECIAL}` is marked `--{flag}`, and was edited. "
+        f"Error: `{SPECIAL}` is marked `--{flag}` but was edited. "
         f"Run `{command}`, then commit or stash it.\n"
     )
     assert everything(empire.path) == before
@@ -414,7 +410,7 @@ def test_edit_that_git_was_told_to_overlook_stays_and_the_flag_is_told(
     empire.update(3)
 
 
-def test_merge_that_is_left_in_the_state_is_told(empire: Empire) -> None:
+def test_conflict_markers_in_the_state_are_reported(empire: Empire) -> None:
     release(empire.template, "v2.0.0", {"lines.txt": NEW})
     release(empire.template, "v3.0.0", {"lines.txt": LINES})
     for branch in ("v2.0.0", "v3.0.0"):
@@ -430,7 +426,7 @@ def test_merge_that_is_left_in_the_state_is_told(empire: Empire) -> None:
         assert empire.mvc("-C", str(empire.path), command).stderr == sentence
 
 
-def test_objects_of_a_shared_repository_are_for_the_group(
+def test_objects_of_a_shared_repository_are_accessible_to_the_group(
     empire: Empire,
 ) -> None:
     shell("git config core.sharedRepository group; chmod -R g+rws .git/objects", empire.path)
@@ -453,7 +449,7 @@ def test_objects_of_a_shared_repository_are_for_the_group(
 
 @pytest.mark.parametrize("scope", ["--local", "--global"])
 @pytest.mark.parametrize("place", [".gitattributes", ".git/info/attributes", "docs/.gitattributes"])
-def test_filter_of_the_project_is_neither_a_difference_nor_a_conflict(
+def test_filter_of_the_project_causes_neither_differences_nor_conflicts(
     empire: Empire, scope: str, place: str
 ) -> None:
     name = "docs/guide.txt"
@@ -477,7 +473,7 @@ def test_filter_of_the_project_is_neither_a_difference_nor_a_conflict(
     assert git("show", f":{name}", cwd=empire.path) == "MINE\n" + NEW_GUIDE.upper().strip()
 
 
-def test_filter_that_comes_with_an_update_is_used_until_the_project_declines_it(
+def test_filter_of_the_template_is_used_until_the_project_declines_it(
     empire: Empire,
 ) -> None:
     git("config", "--global", "filter.upper.clean", "tr a-z A-Z", cwd=empire.path)
@@ -493,7 +489,7 @@ def test_filter_that_comes_with_an_update_is_used_until_the_project_declines_it(
     assert (empire.path / "lines.txt").read_text() == NEW
 
 
-def test_file_system_without_hard_links_is_no_obstacle(empire: Empire, tmp_path: Path) -> None:
+def test_file_system_without_hard_links_is_supported(empire: Empire, tmp_path: Path) -> None:
     edited(empire)
 
     without_links = disturbing_itself(tmp_path, 1, "os.link", "", 0)
@@ -514,7 +510,7 @@ def test_file_that_is_no_longer_tracked_is_left_alone(empire: Empire) -> None:
 
 
 def edited(empire: Empire) -> None:
-    """Edit two files; the template changes one of them elsewhere, and the other there."""
+    """Edit a file that the template changes in another place."""
     empire.change({"lines.txt": lines(_2="mine\n")})
     release(empire.template, "v2.0.0", {"lines.txt": NEW})
 
@@ -590,14 +586,14 @@ def third(name):
 
 @pytest.fixture
 def formatted(mvc: Mvc, home: Path, tmp_path: Path) -> Empire:
-    """Create a project whose code was run through a formatter."""
+    """Create a project, and format its code."""
     release(tmp_path / "template", "v1.0.0", {"app.py": PYTHON})
     empire = created(mvc, tmp_path / "template", home / "empire")
     empire.change({"app.py": FORMATTED})
     return empire
 
 
-def test_formatted_code_takes_changes_of_other_lines(formatted: Empire) -> None:
+def test_formatted_code_merges_changes_of_other_lines(formatted: Empire) -> None:
     new = ("import os\n", "import os\nimport sys\n")
     release(formatted.template, "v2.0.0", {"app.py": replaced(PYTHON, new)})
 
@@ -631,9 +627,9 @@ def nested(mvc: Mvc, home: Path, tmp_path: Path) -> Empire:
     return empire
 
 
-def test_project_in_a_folder_is_all_that_an_update_changes(nested: Empire, home: Path) -> None:
+def test_update_changes_only_the_project_in_a_folder(nested: Empire, home: Path) -> None:
     edited(nested)
-    # `edited` has committed this as well.
+    # `edited` has committed these files as well.
     others = {path: entry for path, entry in everything(home).items() if is_other(path)}
 
     nested.update(0)
@@ -648,13 +644,13 @@ def is_other(path: str) -> bool:
     return not path.startswith(("services/empire", ".git"))
 
 
-def test_conflict_in_a_folder_can_be_taken_back(nested: Empire, home: Path) -> None:
+def test_conflict_in_a_folder_can_be_aborted(nested: Empire, home: Path) -> None:
     conflicting(nested)
     before = everything(home)
 
-    told = nested.update(3)
+    printed = nested.update(3)
 
-    assert "  conflict  lines.txt\n" in told
+    assert "  conflict  lines.txt\n" in printed
     assert stages(nested.path)["lines.txt"][2] == lines(_5="mine\n").encode()
     assert git("status", "--porcelain", "lines.txt", cwd=home) == ""
     assert (home / "lines.txt").read_text() == "other\n"
@@ -662,7 +658,7 @@ def test_conflict_in_a_folder_can_be_taken_back(nested: Empire, home: Path) -> N
     assert everything(home) == before
 
 
-def test_update_of_another_project_in_the_repository_is_not_taken_back(
+def test_update_of_another_project_in_the_repository_is_not_aborted(
     nested: Empire, home: Path
 ) -> None:
     second = created(nested.mvc, nested.template, home / "services/my second")
@@ -673,9 +669,9 @@ def test_update_of_another_project_in_the_repository_is_not_taken_back(
 
     for cwd in (".", "..", "../.."):
         assert second.refused("--abort", cwd=cwd) == (
-            f"Error: The last update is of another project: {command} takes it back.\n"
+            f"Error: The last update belongs to another project. Undo it with {command}.\n"
         )
-    assert second.refused().endswith(f"commit, or take it back with {command}.\n")
+    assert second.refused().endswith(f"commit, or undo it with {command}.\n")
     abort(nested, "docs")
     release(second.template, "v2.1.0", {"run.sh": SCRIPT + "echo newer\n"})
     second.change({"run.sh": SCRIPT + "echo mine\n"})
@@ -683,20 +679,20 @@ def test_update_of_another_project_in_the_repository_is_not_taken_back(
     assert f"`mvc -C '{second.path}' update --abort`" in nested.refused("--abort")
 
 
-def test_update_of_the_project_around_is_not_taken_back(nested: Empire, home: Path) -> None:
+def test_update_of_the_surrounding_project_is_not_aborted(nested: Empire, home: Path) -> None:
     inner = created(nested.mvc, nested.template, nested.path / "inner")
     commit(home, "Inner")
     conflicting(nested)
     nested.update(3)
 
     assert inner.refused("--abort") == (
-        f"Error: The last update is of another project: `mvc -C {nested.path} update --abort` "
-        "takes it back.\n"
+        "Error: The last update belongs to another project. "
+        f"Undo it with `mvc -C {nested.path} update --abort`.\n"
     )
 
 
 def conflicting(empire: Empire) -> None:
-    """Let the template change what the user has changed, and all sorts of other things."""
+    """Let the template change the same files as the user, and various others."""
     user: dict[str, str | bytes | None] = {
         "lines.txt": lines(_5="mine\n"),
         "logo.bin": LOGO + b"mine",
@@ -724,7 +720,7 @@ def eol(project: Path, name: str) -> list[str]:
 
 @pytest.fixture
 def windows(empire: Empire) -> Empire:
-    """A project whose text has line breaks of Windows in the work tree only."""
+    """A project whose text has Windows line endings in the work tree only."""
     git("config", "core.autocrlf", "true", cwd=empire.path)
     shell("git rm --quiet --cached -r .; git reset --quiet --hard", empire.path)
     assert eol(empire.path, "lines.txt") == ["i/lf", "w/crlf"]
@@ -735,7 +731,7 @@ def crlf(text: str) -> str:
     return text.replace("\n", "\r\n")
 
 
-def test_line_breaks_of_the_work_tree_stay(windows: Empire) -> None:
+def test_line_endings_of_the_work_tree_stay(windows: Empire) -> None:
     windows.change({"lines.txt": crlf(lines(_2="mine\n"))})
     release(windows.template, "v2.0.0", {"lines.txt": NEW, "new.txt": LINES})
 
@@ -746,7 +742,7 @@ def test_line_breaks_of_the_work_tree_stay(windows: Empire) -> None:
         assert eol(windows.path, name) == ["i/lf", "w/crlf"]
 
 
-def test_line_breaks_of_the_work_tree_stay_in_a_conflict(windows: Empire) -> None:
+def test_line_endings_of_the_work_tree_stay_in_a_conflict(windows: Empire) -> None:
     windows.change({"lines.txt": crlf(lines(_5="mine\n"))})
     release(windows.template, "v2.0.0", {"lines.txt": lines(_5="new\n")})
     before = everything(windows.path)
@@ -760,7 +756,7 @@ def test_line_breaks_of_the_work_tree_stay_in_a_conflict(windows: Empire) -> Non
     assert everything(windows.path) == before
 
 
-def test_line_breaks_of_windows_in_commits_are_no_conflict(empire: Empire) -> None:
+def test_windows_line_endings_in_commits_do_not_conflict(empire: Empire) -> None:
     empire.change({"lines.txt": crlf(lines(_2="mine\n"))})
     release(empire.template, "v2.0.0", {"lines.txt": NEW})
 
@@ -788,7 +784,7 @@ def test_skipped_file_is_left_to_the_user(
         ".cruft.json": json.dumps({**state, "skip": [pattern]}),
         "pyproject.toml": f"[tool.cruft]\nskip = ['{pattern}']\n",
     }
-    # Where the template had a say, this would be a conflict.
+    # Without the skip list, this would be a conflict.
     mine = {"lines.txt": lines(_5="mine\n"), "docs/guide.txt": "mine\n"}
     edits = {path: content for path, content in mine.items() if path in kept}
     empire.change({place: skip[place], **edits})
@@ -809,7 +805,7 @@ def test_skipped_file_is_left_to_the_user(
     assert after.get("skip", []) == ([pattern] if place == ".cruft.json" else [])
 
 
-def test_executable_bit_of_the_template_joins_the_edit(empire: Empire) -> None:
+def test_executable_bit_of_the_template_is_merged_with_an_edit(empire: Empire) -> None:
     empire.change({"run.sh": SCRIPT + "echo mine\n"})
     (empire.template / SLUG / "run.sh").chmod(0o755)
     release(empire.template, "v2.0.0", {"lines.txt": NEW})
@@ -821,7 +817,7 @@ def test_executable_bit_of_the_template_joins_the_edit(empire: Empire) -> None:
     assert git("ls-files", "--stage", "run.sh", cwd=empire.path).startswith("100755 ")
 
 
-def test_executable_bit_of_the_user_joins_the_change(empire: Empire) -> None:
+def test_executable_bit_of_the_user_is_merged_with_a_change(empire: Empire) -> None:
     (empire.path / "run.sh").chmod(0o755)
     empire.change({})
     release(empire.template, "v2.0.0", {"run.sh": SCRIPT + "echo new\n"})
@@ -851,7 +847,7 @@ def test_edit_in_a_linked_work_tree_survives(linked: Empire, empire: Empire) -> 
     assert (empire.path / ".git/index").read_bytes() == index
 
 
-def test_conflict_in_a_linked_work_tree_can_be_taken_back(linked: Empire, home: Path) -> None:
+def test_conflict_in_a_linked_work_tree_can_be_aborted(linked: Empire, home: Path) -> None:
     conflicting(linked)
     before = everything(home)
 
@@ -879,7 +875,7 @@ UNREADY = {
     "many changes": ("for n in 1 2 3 4 5 6 7; do echo > $n; done; git add .", "and 2 more."),
     "a merge": (f"{DIVERGED} git merge --quiet -s ours --no-commit side", "(`MERGE_HEAD`)"),
     "a rebase": (f"{DIVERGED} git rebase --quiet --exec false side || :", "(`rebase-merge`)"),
-    "no repository": ("rm -rf .git", "in no git repository. Run `git init` and commit"),
+    "no repository": ("rm -rf .git", "not in a git repository. Run `git init` and commit"),
     "no commit": ("rm -rf .git; git init --quiet", "is not committed. Commit it first."),
     "a changed state": ("echo >> .cruft.json", "Uncommitted changes: `.cruft.json`."),
     "a state that is not tracked": (
@@ -910,7 +906,7 @@ def test_project_that_is_not_ready_is_refused(empire: Empire, script: str, sente
     ],
     ids=["of another user", "broken configuration", "lost"],
 )
-def test_repository_that_git_refuses_is_told_with_the_reason(
+def test_repository_that_git_refuses_is_reported_with_the_reason(
     empire: Empire,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
@@ -918,7 +914,7 @@ def test_repository_that_git_refuses_is_told_with_the_reason(
     sentence: str,
 ) -> None:
     shell(script, empire.path)
-    # The template is not the one that is meant.
+    # Git must refuse the project, not the template.
     git("config", "--global", "safe.directory", str(empire.template), cwd=empire.template)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -1036,21 +1032,21 @@ def abort(empire: Empire, cwd: str = ".") -> None:
     assert done.stdout == "The project is as it was before the update.\n"
 
 
-def test_conflict_lists_the_files_and_the_ways_on(empire: Empire) -> None:
+def test_conflict_lists_the_files_and_the_next_steps(empire: Empire) -> None:
     conflicting(empire)
 
-    told = empire.update(3)
+    printed = empire.update(3)
 
     conflicts = ["docs/guide.txt", "lines.txt", "logo.bin"]
-    assert re.findall(r"^  conflict  (.*)$", told, re.M) == conflicts
+    assert re.findall(r"^  conflict  (.*)$", printed, re.M) == conflicts
     assert sorted(stages(empire.path)) == conflicts
-    assert "Resolve the conflicts and `git add` the files." in told
+    assert "Resolve the conflicts and `git add` the files." in printed
     gone = (
         "The template no longer has `docs/guide.txt`: `git rm` it, or `git add` it to keep yours."
     )
-    assert gone in told
-    assert told.count("no longer has") == 1
-    assert "Or take it all back: `mvc update --abort`." in told
+    assert gone in printed
+    assert printed.count("no longer has") == 1
+    assert "Or undo the update: `mvc update --abort`." in printed
 
 
 @pytest.mark.parametrize("words", ["rm", "add"])
@@ -1060,9 +1056,9 @@ def test_file_that_the_template_deleted_is_resolved_as_the_hint_says(
     empire.change({"lines.txt": lines(_2="mine\n")})
     release(empire.template, "v2.0.0", {"lines.txt": None})
 
-    told = empire.update(3)
+    printed = empire.update(3)
 
-    assert "`lines.txt`: `git rm` it, or `git add` it to keep yours.\n" in told
+    assert "`lines.txt`: `git rm` it, or `git add` it to keep yours.\n" in printed
     git(words, "lines.txt", cwd=empire.path)
 
     assert stages(empire.path) == {}
@@ -1074,9 +1070,9 @@ def test_file_that_both_have_moved_is_resolved_as_the_hint_says(empire: Empire) 
     empire.change({"lines.txt": None, "mine.txt": LINES})
     release(empire.template, "v2.0.0", {"lines.txt": None, "theirs.txt": LINES})
 
-    told = empire.update(3)
+    printed = empire.update(3)
 
-    assert "The template no longer has `lines.txt`: `git rm` it.\n" in told
+    assert "The template no longer has `lines.txt`: `git rm` it.\n" in printed
     git("rm", "lines.txt", cwd=empire.path)
     git("add", "mine.txt", "theirs.txt", cwd=empire.path)
     shell("git commit --quiet -m Resolve", empire.path)
@@ -1108,7 +1104,7 @@ def test_abort_restores_everything_after_half_a_resolution(empire: Empire) -> No
 
 @pytest.mark.parametrize("inside", [(), ("words.txt",)], ids=["empty", "in use"])
 def test_abort_restores_a_link_that_became_a_folder(empire: Empire, inside: tuple[str]) -> None:
-    # Where the link leads is none of the update's business.
+    # The update must not touch the target of the link.
     elsewhere = empire.path.parent / "elsewhere/more"
     elsewhere.mkdir(parents=True)
     write(elsewhere, dict.fromkeys(inside, "mine\n"))
@@ -1146,7 +1142,7 @@ def test_abort_restores_a_file_that_was_resolved_by_deletion(empire: Empire, nam
     assert everything(empire.path) == before
 
 
-def test_file_that_was_only_touched_is_no_change(empire: Empire) -> None:
+def test_file_with_only_a_new_timestamp_is_unchanged(empire: Empire) -> None:
     edited(empire)
     os.utime(empire.path / "lines.txt", (1, 1))
 
@@ -1168,7 +1164,7 @@ def test_nothing_is_left_to_abort_after_an_update(empire: Empire) -> None:
     empire.update(0)
 
     assert empire.refused("--abort") == (
-        "Error: There is no update to abort. Take back the staged one with `git reset --merge`.\n"
+        "Error: There is no update to abort. Undo the staged one with `git reset --merge`.\n"
     )
     (empire.path / "later.txt").write_text("kept\n")
     shell("git reset --quiet --merge", empire.path)
@@ -1176,7 +1172,7 @@ def test_nothing_is_left_to_abort_after_an_update(empire: Empire) -> None:
     assert empire.refused("--abort") == "Error: There is no update to abort.\n"
 
 
-def test_update_after_an_abort_ends_as_the_first(empire: Empire) -> None:
+def test_update_after_an_abort_has_the_same_result(empire: Empire) -> None:
     conflicting(empire)
     empire.update(3)
     first = (contents(empire.path), stages(empire.path))
@@ -1187,7 +1183,7 @@ def test_update_after_an_abort_ends_as_the_first(empire: Empire) -> None:
     assert (contents(empire.path), stages(empire.path)) == first
 
 
-def test_resolved_conflict_is_an_update(empire: Empire) -> None:
+def test_resolved_conflict_completes_the_update(empire: Empire) -> None:
     conflicting(empire)
     empire.update(3)
     write(empire.path, {"lines.txt": lines(_5="both\n"), "logo.bin": LOGO})
@@ -1213,7 +1209,7 @@ def test_second_update_during_a_conflict_is_refused(empire: Empire) -> None:
     assert "The last update is not finished." in empire.refused()
 
 
-def test_reset_frees_a_conflict(empire: Empire) -> None:
+def test_reset_discards_a_conflict(empire: Empire) -> None:
     conflicting(empire)
     before = contents(empire.path)
     empire.update(3)
@@ -1240,7 +1236,7 @@ def test_update_after_a_reset_works(empire: Empire) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("color.ui", "always"), ("grep.column", "true")])
-def test_configuration_of_the_user_does_not_keep_a_package_from_moving(
+def test_configuration_of_the_user_does_not_prevent_renaming_the_package(
     mvc: Mvc, home: Path, tmp_path: Path, key: str, value: str
 ) -> None:
     files = {"{{cookiecutter.package_name}}/app.py": "x = 1\n"}
@@ -1255,7 +1251,7 @@ def test_configuration_of_the_user_does_not_keep_a_package_from_moving(
 
 
 @pytest.mark.parametrize(("key", "value"), [("color.ui", "always"), ("grep.column", "true")])
-def test_configuration_of_the_user_does_not_make_line_breaks_a_conflict(
+def test_configuration_of_the_user_does_not_make_line_endings_conflict(
     empire: Empire, home: Path, key: str, value: str
 ) -> None:
     empire.change({"lines.txt": crlf(lines(_2="mine\n"))})

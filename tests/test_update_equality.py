@@ -1,4 +1,4 @@
-"""A project that is updated to other answers is the one that is created with them."""
+"""A project that is updated to other answers equals one that is created with them."""
 
 import random
 from itertools import permutations
@@ -14,7 +14,7 @@ EMPTY: dict[str, Any] = {**dict.fromkeys(FLAGS, False), "package_manager": "poet
 
 
 def pairs() -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return answers before and after: single features, a draw of all, what else decides."""
+    """Return answers before and after: single features, a random sample, and other answers."""
     single = [(FULL, {**FULL, flag: False}) for flag in FLAGS]
     single += [(EMPTY, {**EMPTY, flag: True}) for flag in FLAGS]
     sets = [

@@ -1,4 +1,4 @@
-"""``mvc update`` that is killed or interrupted: nothing is ever lost, or left half done."""
+"""A killed or interrupted ``mvc update`` loses nothing, and leaves nothing half done."""
 
 import os
 import shutil
@@ -15,8 +15,7 @@ from support import KINDS, MVC, commit, disturbing_itself, release, run, snapsho
 
 pytestmark = pytest.mark.slow
 
-# Stands before a program on PATH. At one of the calls it sends a signal to the command,
-# which it knows from VICTIM.
+# Wraps a program on PATH. At call number AT, it sends a signal to the process in VICTIM.
 SHIM = """#!/bin/sh
 echo "{name} $*" >> "$CALLS"
 look() {{ tar -cf - -C "$PLACE" . | cksum >> "$CALLS.seen"; }}
@@ -40,9 +39,9 @@ VARIANTS = ["conflict", "lock"]
 
 @dataclass(frozen=True)
 class Scene:
-    """A project to update, and what the update calls.
+    """A project to update, and the calls of the update.
 
-    ``staged`` is what it looks like between ``old`` and ``new``: merged, with the old lock.
+    ``staged`` is its state between ``old`` and ``new``: merged, with the old lock file.
     """
 
     project: Path
@@ -66,16 +65,16 @@ class Scene:
         return calls.index("make lock") if "make lock" in calls else len(calls)
 
     def renew(self) -> None:
-        """Bring the project back to where it was before any update."""
+        """Restore the project to its state before any update."""
         renew(self.pristine, self.project)
 
     def command(self, *words: str) -> list[str | Path]:
-        """Return a command line for the project, whose process every shim knows."""
+        """Return a command line for the project that passes its own PID to every shim."""
         known = 'VICTIM=$$; export VICTIM; exec "$@"'
         return ["sh", "-c", known, "sh", MVC, "-C", self.project, "update", *words]
 
     def disturbed(self, at: int, moment: str, name: str, *words: str) -> int:
-        """Update, but for a signal at one of the calls; return how it ended."""
+        """Update, with a signal at one of the calls; return the exit code."""
         calls = self.shims / "calls"
         for file in self.shims.glob("calls*"):
             file.unlink()
@@ -97,7 +96,7 @@ MakeScene = Callable[..., Scene]
 
 @pytest.fixture
 def scene(mvc: Mvc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeScene:
-    # What killed updates leave among the temporary files goes with the test.
+    # Remove the temporary files of killed updates with those of the test.
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
 
@@ -125,7 +124,7 @@ def scene(mvc: Mvc, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         undisturbed.renew()
         code = undisturbed.disturbed(0, "never", "KILL")
         assert code == (3 if variant == "conflict" else 0)
-        # As bytes: an argument is a carriage return, which must not count as a line.
+        # Read bytes, because an argument is a carriage return, which must not end a line.
         calls = (shims / "calls").read_bytes().decode().split("\n")[:-1]
         new = picture(project)
         return replace(undisturbed, staged=staged, new=new, code=code, calls=calls)
@@ -166,9 +165,9 @@ def publish(template: Path, makefile: str) -> None:
 
 
 def assert_whole(scene: Scene, mvc: Mvc, waits: bool) -> None:
-    """See that an update is taken back if it is not over, and succeeds if it is repeated.
+    """Check that an unfinished update can be aborted, and succeeds when repeated.
 
-    ``waits`` says that something it has started is still at work.
+    ``waits`` means that a child process of the update is still running.
     """
     words = ("-C", str(scene.project), "update")
     if waits or (scene.project / ".git/mvc-update").exists():
@@ -191,14 +190,14 @@ def assert_whole(scene: Scene, mvc: Mvc, waits: bool) -> None:
         assert picture(scene.project) == scene.new
 
 
-def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene) -> None:
+def test_update_killed_before_it_writes_changes_nothing(scene: MakeScene) -> None:
     played = scene("lock")
     assert "git --version" in played.calls  # The hook.
     played.renew()
 
     played.disturbed(played.writing, "watch", "KILL")
 
-    # What a kill at any of the calls would have left, just before it and just after it.
+    # The states that a kill would leave, just before and after each of the calls.
     seen = (played.shims / "calls.seen").read_text().splitlines()
     assert len(seen) > played.writing
     assert len(set(seen)) == 1
@@ -213,7 +212,7 @@ def test_update_that_is_killed_before_it_writes_changes_nothing(scene: MakeScene
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_update_that_is_killed_while_it_writes_is_taken_back(
+def test_update_killed_while_it_writes_can_be_aborted(
     scene: MakeScene, mvc: Mvc, variant: str
 ) -> None:
     played = scene(variant)
@@ -227,7 +226,7 @@ def test_update_that_is_killed_while_it_writes_is_taken_back(
             assert_whole(played, mvc, waits=moment == "late")
 
 
-def test_update_that_is_killed_between_its_own_steps_is_taken_back(
+def test_update_killed_between_its_own_steps_can_be_aborted(
     scene: MakeScene, mvc: Mvc, tmp_path: Path
 ) -> None:
     played = scene("lock")
@@ -245,7 +244,7 @@ def test_update_that_is_killed_between_its_own_steps_is_taken_back(
     assert at > 5
 
 
-def test_update_that_is_interrupted_between_its_own_steps_is_wholly_old_or_new(
+def test_update_interrupted_between_its_own_steps_is_entirely_old_or_new(
     scene: MakeScene, mvc: Mvc, tmp_path: Path
 ) -> None:
     played = scene("lock")
@@ -266,9 +265,7 @@ def test_update_that_is_interrupted_between_its_own_steps_is_wholly_old_or_new(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
-    scene: MakeScene, variant: str
-) -> None:
+def test_update_interrupted_while_it_writes_is_undone(scene: MakeScene, variant: str) -> None:
     played = scene(variant)
     for at in range(played.writing, played.written + 1):
         for number, moment in ((signal.SIGINT, "late"), (signal.SIGTERM, "after")):
@@ -282,7 +279,7 @@ def test_update_that_is_interrupted_while_it_writes_takes_itself_back(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_update_that_is_interrupted_while_a_lock_is_made_stays_staged_and_says_so(
+def test_update_interrupted_while_locking_stays_staged_and_says_so(
     scene: MakeScene, tmp_path: Path, number: signal.Signals
 ) -> None:
     started, ended = tmp_path / "started", tmp_path / "ended"
@@ -299,7 +296,7 @@ def test_update_that_is_interrupted_while_a_lock_is_made_stays_staged_and_says_s
     _, printed = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert printed.startswith(
-        "The update is staged, but `uv.lock` may be out of step. "
+        "The update is staged, but `uv.lock` may be out of date. "
         "Run `make lock` and `git add uv.lock`.\n"
     )
     assert ended.exists()
@@ -309,7 +306,7 @@ def test_update_that_is_interrupted_while_a_lock_is_made_stays_staged_and_says_s
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_abort_that_is_killed_can_be_repeated(
+def test_killed_abort_can_be_repeated(
     scene: MakeScene, mvc: Mvc, tmp_path: Path, variant: str
 ) -> None:
     played = scene(variant)
@@ -330,7 +327,7 @@ def test_abort_that_is_killed_can_be_repeated(
 
         assert code in (0, -signal.SIGKILL)
         if snapshot(played.project) != before:
-            # It may be over, but for the folder that is thrown away.
+            # The abort can be complete except for the folder that it discards.
             again = mvc(*words)
             assert again.returncode == 0 or "no update to abort" in again.stderr
             assert picture(played.project) == played.old, f"killed before step {at}"

@@ -1,4 +1,4 @@
-"""Updates of projects in use: lock files, edits, code of their own."""
+"""Updates of projects in use, with lock files, edits, and code of their own."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ router = APIRouter(prefix="/{name}")
 
 @router.get("")
 async def index() -> bool:
-    """Tell whether both ways to the settings lead to the same."""
+    """Return whether both imports give the same settings."""
     return get_settings() == galactic_empire.config.get_settings()
 '''
 TEST = """from fastapi.testclient import TestClient
@@ -54,7 +54,7 @@ def test_index() -> None:
 
 @pytest.fixture(scope="session")
 def managers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return variables with which a Poetry and a uv are found, and find packages."""
+    """Return variables that put Poetry and uv on the PATH and set their package index."""
     folder = tmp_path_factory.mktemp("managers") / "venv"
     python = environment(folder, "poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1")
     return {
@@ -96,7 +96,7 @@ def add_own_code(project: Project, *names: str) -> None:
     ],
     ids=["redis on", "aiohttp off", "everything on", "other manager"],
 )
-def test_lock_edits_and_own_code_come_through_an_update(
+def test_lock_edits_and_own_code_survive_an_update(
     repository: Path,
     tmp_path: Path,
     managers: dict[str, str],
@@ -132,7 +132,7 @@ def test_lock_edits_and_own_code_come_through_an_update(
 
 
 @pytest.mark.slow
-def test_lock_that_cannot_be_made_is_told_with_the_remedy(
+def test_failure_to_lock_is_reported_with_the_remedy(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = create(repository, tmp_path, NOTHING)
@@ -147,15 +147,15 @@ def test_lock_that_cannot_be_made_is_told_with_the_remedy(
         run(MVC, "update", "-n", "--redis", cwd=project.path)
 
     assert str(failure.value).endswith(
-        "Error: The update is staged, but `poetry.lock` may be out of step. Run `make lock` and "
-        "`git add poetry.lock`. What failed: no\n"
+        "Error: The update is staged, but `poetry.lock` may be out of date. Run `make lock` and "
+        "`git add poetry.lock`. Reason: no\n"
     )
     assert git("diff", "--name-only", cwd=project.path) == ""
     assert "pyproject.toml" in git("diff", "--cached", "--name-only", cwd=project.path)
 
 
 @pytest.mark.slow
-def test_namespace_moves_with_code_of_the_user_s_own(repository: Path, tmp_path: Path) -> None:
+def test_rename_of_the_package_includes_own_code(repository: Path, tmp_path: Path) -> None:
     project = create(repository, tmp_path, EVERYTHING)
     add_own_code(project, "moons", "planets")
     (project.path / "docs/own.md").write_text("# Own\n\nSee `galactic_empire`.\n")
@@ -163,7 +163,7 @@ def test_namespace_moves_with_code_of_the_user_s_own(repository: Path, tmp_path:
 
     printed = run(MVC, "update", "-n", "--set", "package_name=rebellion", cwd=project.path)
 
-    assert "\n\nThe old name of the package still stands in:\n  docs/own.md:3\n\n" in printed
+    assert "\n\nThe old name of the package is still used in:\n  docs/own.md:3\n\n" in printed
     assert git("diff", "--name-only", cwd=project.path) == ""
     moved = Project(project.path, {**project.answers, "package_name": "rebellion"})
     shutil.rmtree(project.package, ignore_errors=True)
@@ -173,7 +173,7 @@ def test_namespace_moves_with_code_of_the_user_s_own(repository: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_own_models_and_migrations_stay_while_the_database_goes_and_comes(
+def test_own_models_and_migrations_survive_removing_and_adding_the_database(
     repository: Path, tmp_path: Path
 ) -> None:
     project = create(repository, tmp_path, EVERYTHING)

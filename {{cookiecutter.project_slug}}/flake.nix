@@ -1,4 +1,4 @@
-# The service as a package, as an image, and a shell to work on it. See docs/nix.md.
+# The service as a package and as an image, and a development shell. See docs/nix.md.
 {
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
@@ -34,7 +34,7 @@
       metadata = project.pyproject.project;
       inherit (metadata) name version description;
 
-      # Needed, and newer than what nixos-26.05 has; the hash is that of the sdist on PyPI.
+      # Dependencies that are too old in nixos-26.05; the hash is that of the sdist on PyPI.
       releases = {
         fastapi = {
           version = "0.143.5";
@@ -52,7 +52,7 @@
         };
       };
 
-      # What the wheel is made of: a change of anything else rebuilds nothing.
+      # Only the files of the wheel, so that changes to others cause no rebuild.
       kept = file: !file.hasExt "pyc";
       source = lib.fileset.toSource {
         root = ./.;
@@ -69,7 +69,7 @@
         let
           pkgs = nixpkgs.legacyPackages.${system};
 
-          # Of each module the newer: that of nixpkgs, or the one from above.
+          # For each module, the newer version: that of nixpkgs, or the one above.
           newest =
             final: previous: pname: release:
             if lib.versionAtLeast previous.${pname}.version release.version then
@@ -78,14 +78,14 @@
               previous.${pname}.overridePythonAttrs (old: {
                 inherit (release) version;
                 src = pkgs.fetchPypi ({ inherit pname; } // removeAttrs release [ "needs" ]);
-                # The source in nixpkgs may be a folder of a repository.
+                # The source in nixpkgs can be a folder of a repository.
                 sourceRoot = null;
                 dependencies = old.dependencies ++ map (name: final.${name}) release.needs or [ ];
                 patches = [ ];
                 doCheck = false;
               });
 
-          # The version of the Dockerfile.
+          # The same version as in the Dockerfile.
           python = pkgs.python313.override {
             self = python;
             packageOverrides = final: previous: lib.mapAttrs (newest final previous) releases;
@@ -94,7 +94,7 @@
           unfit = project.validators.validateVersionConstraints { inherit python; };
           versions = lib.mapAttrsToList (module: found: "${module} ${found.version}") unfit;
           listed = lib.concatStringsSep ", " versions;
-          refusal = "pyproject.toml does not admit what nixpkgs has: ${listed}.";
+          refusal = "pyproject.toml does not allow the versions in nixpkgs: ${listed}.";
 
           package = lib.throwIf (unfit != { }) refusal (
             python.pkgs.buildPythonPackage (
@@ -113,7 +113,7 @@
             packages.pytest
           ]);
 
-          # What is said of it in the Dockerfile is said here, too.
+          # Keep this configuration in sync with the Dockerfile.
           image = pkgs.dockerTools.streamLayeredImage {
             inherit name;
             tag = version;
@@ -167,7 +167,7 @@
           };
 
           devShells.default = pkgs.mkShell {
-            # All that the Makefile calls, but for the engine that runs containers.
+            # Everything that the Makefile calls, except the container engine.
             packages = [
               python
               pkgs.{{ cookiecutter.package_manager }}
@@ -187,7 +187,7 @@
             ];
             env.PYTHON = "${python}/bin/python3";
             shellHook = ''
-              # What the tools of this shell import is not meant for .venv.
+              # The packages of this shell's tools must not be visible in .venv.
               unset PYTHONPATH
             '';
           };

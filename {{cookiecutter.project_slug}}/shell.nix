@@ -1,4 +1,4 @@
-# The shell of flake.nix, for those without flakes: `nix-shell`.
+# The shell of flake.nix, for Nix without flakes: `nix-shell`.
 {
   system ? builtins.currentSystem,
 }:

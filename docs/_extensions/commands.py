@@ -1,4 +1,4 @@
-"""A Sphinx directive that describes the commands, as they say themselves."""
+"""A Sphinx directive that describes the commands, generated from their own help."""
 
 import json
 import re
@@ -25,10 +25,10 @@ class Commands(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each."""
-        # The code that it is made from may change wherever it likes.
+        # A change anywhere in the code can change this page.
         self.env.note_reread()
         with TemporaryDirectory() as folder:
-            # Where the command looks for generators, and for the answers that they know.
+            # The command looks for generators in a project, and reads its answers.
             state = {"template": ".", "commit": "-", "context": {"cookiecutter": QUESTIONS}}
             Path(folder, STATE).write_text(json.dumps(state), "utf-8")
             text = "\n".join(described(Path(folder)))
@@ -53,7 +53,7 @@ def described(project: Path) -> Iterator[str]:
 
 
 def context_of(command: Any, name: str, **more: Any) -> Any:
-    """Return what a command knows when it is called by a name."""
+    """Return the context of a command that is called as ``name``."""
     return command.context_class(command, info_name=name, **command.context_settings, **more)
 
 
@@ -71,12 +71,12 @@ def section(context: Any) -> Iterator[str]:
 
 
 def names(words: str) -> str:
-    """Set each name of an option by itself, for the line to break between them."""
+    """Put each name of an option in its own code span, so that lines can break between them."""
     return "`" + re.sub("(, | / )", r"`\1`", words.strip()) + "`"
 
 
 def table(titles: tuple[str, str], rows: Any) -> Iterator[str]:
-    """Write a table of Markdown."""
+    """Return the lines of a Markdown table."""
     for cells in (titles, ("---", "---"), *rows):
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     yield ""

@@ -1,4 +1,4 @@
-"""A Sphinx directive that lists the files of an answer, by the table of the hook."""
+"""A Sphinx directive that lists the files of an answer, from the table in the hook."""
 
 import runpy
 from pathlib import Path
@@ -13,13 +13,13 @@ FEATURES = runpy.run_path(str(HOOK))["FEATURES"]
 
 
 class Files(SphinxDirective):
-    """List the files that are there only with one answer."""
+    """List the files that exist only with one answer."""
 
     required_arguments = 1
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return the list for ``ANSWER``, which is true, or for ``ANSWER VALUE``."""
+        """Return the list for ``ANSWER VALUE``; the value is true by default."""
         self.env.note_dependency(str(HOOK))
         chosen = tuple([*self.arguments, True][:2])
         items = []
@@ -32,7 +32,7 @@ class Files(SphinxDirective):
 
 
 def shown(path: str) -> str:
-    """Write a path with the names that people read elsewhere."""
+    """Return a path with the placeholders that other pages use."""
     return f"`{path.format(project_slug='<slug>', package_name='<package>')}`"
 
 

@@ -1,4 +1,4 @@
-"""A Sphinx directive that draws the modules of the command in layers, as they import."""
+"""A Sphinx directive that draws the modules of the command in layers, by their imports."""
 
 import ast
 from functools import cache
@@ -21,7 +21,7 @@ class Modules(SphinxDirective):
     """Draw each module below those that import it."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the picture."""
+        """Return the diagram."""
         files = [*PACKAGE.glob("[a-z]*.py"), *PACKAGE.glob("*ing/[a-z]*.py")]
         names = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in files}
         modules = sorted(names, key=lambda name: (-height(name), name))
@@ -40,7 +40,7 @@ def source(name: str) -> ast.Module:
 
 @cache
 def imports(name: str) -> frozenset[str]:
-    """Return the modules of the command that a module imports, wherever it does."""
+    """Return the modules of the command that a module imports, in functions too."""
     found = set()
     for node in ast.walk(source(name)):
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("mvc."):
@@ -52,7 +52,7 @@ def imports(name: str) -> frozenset[str]:
 
 @cache
 def height(name: str) -> int:
-    """Return how many layers are below a module."""
+    """Return the layer of a module, counted from 1 at the bottom."""
     return 1 + max(map(height, imports(name)), default=0)
 
 

@@ -1,6 +1,6 @@
-"""Makes the pages of a generated project, which has every feature, pages of these docs.
+"""Adds the pages of a generated project, which has every feature, to these docs.
 
-Its Makefile comes along, for its verbs to be listed, and its package, for its settings.
+Its Makefile is copied too, for the table of verbs, and its package, for the settings.
 """
 
 import shutil
@@ -17,7 +17,7 @@ PAGES = ROOT / "docs" / "project"
 
 
 def bake(app: Sphinx) -> None:
-    """Create a project with the template's own defaults, and take its pages."""
+    """Create a project with the template's own defaults, and copy its pages."""
     with TemporaryDirectory() as folder:
         project = cookiecutter(str(ROOT), no_input=True, default_config=True, output_dir=folder)
         shutil.rmtree(PAGES, ignore_errors=True)
@@ -27,11 +27,11 @@ def bake(app: Sphinx) -> None:
         package = app.config.settings_package
         shutil.copytree(Path(project, package), PAGES / package)
     sys.path.append(str(PAGES))
-    # Its place is taken by the index of these docs.
+    # These docs have their own index.
     (PAGES / "index.md").unlink()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Bake before Sphinx looks for pages."""
+    """Create the project before Sphinx looks for pages."""
     app.connect("builder-inited", bake)
     return {"parallel_read_safe": True}

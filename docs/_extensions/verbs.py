@@ -1,4 +1,4 @@
-"""A Sphinx directive that lists the verbs of a Makefile, with what they say of themselves."""
+"""A Sphinx directive that lists the verbs of a Makefile, with their help texts."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ DOCS = Path(__file__).resolve().parents[1]
 
 
 class Verbs(SphinxDirective):
-    """List the verbs of the Makefile at a path, which begins in the folder of these docs."""
+    """List the verbs of the Makefile at a path, relative to the folder of these docs."""
 
     required_arguments = 1
 

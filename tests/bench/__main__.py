@@ -26,16 +26,16 @@ SECTIONS: dict[str, Section] = {
     each.__name__: each
     for each in (command, service, observability, resources, profile, servers, creation)
 }
-FAILED = "This section was not measured to the end."
+FAILED = "This section failed before all measurements were complete."
 
 
 def main() -> None:
-    """Print the sections that are named, or all of them and the page that they make."""
+    """Measure and print the given sections; without any, measure all and write the page."""
     names = sys.argv[1:] or list(SECTIONS)
     if unknown := set(names) - SECTIONS.keys():
-        sys.exit(f"`{min(unknown)}` is none of: {', '.join(SECTIONS)}.")
+        sys.exit(f"`{min(unknown)}` is not one of: {', '.join(SECTIONS)}.")
     if sys.platform != "linux":
-        sys.exit("Nothing is measured: needs Linux.")
+        sys.exit("The benchmarks need Linux.")
     prepare()
     page: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mvc-bench-") as folder:
@@ -51,17 +51,17 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Make the environment that of a user who types the commands."""
-    # What make tells the makes below it is not meant for projects; bytecode is.
+    """Give commands the same environment variables as a user who types them."""
+    # The variables of `make bench` must not reach the make of projects.
     for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONDONTWRITEBYTECODE"):
         os.environ.pop(name, None)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    # Who stops the benchmarks also stops the servers, which run in sessions of their own.
+    # On SIGTERM, exit normally, so that servers in separate sessions are stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def measured(section: Section, workshop: Workshop) -> Iterator[str]:
-    """Return what a section tells; what fails in one is no reason to lose the others."""
+    """Yield the blocks of a section; if it fails, note that and keep the other sections."""
     try:
         yield from section(workshop)
     except AssertionError as error:
@@ -70,9 +70,9 @@ def measured(section: Section, workshop: Workshop) -> Iterator[str]:
 
 
 def introduction(workshop: Workshop) -> Iterator[str]:
-    """Tell by what, on what, when and of which versions the page is."""
+    """Describe the machine, the date, and the versions."""
     yield "# Benchmarks"
-    yield "What the command and the service cost: `make bench` measured it, and wrote this page."
+    yield "What the command and the service cost. `make bench` measures it and writes this page."
     command = {package: version(package) for package in ("cookiecutter", "cruft", "typer")}
     yield table(("what", "which"), {**circumstances(workshop.bin / "python"), **command}.items())
 

@@ -14,18 +14,18 @@ CONTROLLER = "controller stock_market ticker buy:post sell:delete"
 
 
 def command(workshop: Workshop) -> Iterator[str]:
-    """Tell how long the command takes, and the plain tool for the same."""
+    """Compare the duration of the command and of the plain tool for the same task."""
     yield "## The command"
     yield prose(
-        "Whole processes that take turns: medians, and the least and the greatest in parentheses.",
-        "The budget is for the ratio of the medians.",
+        "Whole processes, run alternately: medians, with the minimum and maximum in parentheses.",
+        "The budget applies to the ratio of the medians.",
     )
     budgets = (starting, creating, updating, generating)
     yield table(COLUMNS, [budget(workshop.folder) for budget in budgets])
 
 
 def starting(folder: Path) -> list[str]:
-    """Show the help, next to the import of the library that shows it."""
+    """Show the help, compared with importing the library that renders it."""
 
     def timed(line: str) -> float:
         return seconds(line, folder)
@@ -60,7 +60,7 @@ def updating(folder: Path) -> list[str]:
 
 
 def generating(folder: Path) -> list[str]:
-    """Generate a controller, next to its template alone."""
+    """Generate a controller, compared with rendering its template alone."""
     project = folder / "generate/galactic-empire"
     project.parent.mkdir()
     run(*words("mvc new $P -n -I --template $TEMPLATE", P=project, TEMPLATE=ROOT), cwd=folder)
@@ -83,7 +83,7 @@ def generating(folder: Path) -> list[str]:
 def compared(
     ours: str, plain: str, timed: Callable[[str], float], rounds: int, budget: float
 ) -> list[str]:
-    """Return the row of two commands."""
+    """Return the table row that compares two commands."""
     taken = interleaved(ours, rounds, (ours, plain), timed)
     ratio = statistics.median(taken[ours]) / statistics.median(taken[plain])
     cells = [cell for line in taken for cell in (f"`{line}`", spread(taken[line], 3))]

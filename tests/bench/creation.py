@@ -1,4 +1,4 @@
-"""Measures how long it takes from nothing to a service that answers."""
+"""Measures how long it takes from nothing to a running service."""
 
 import os
 import tempfile
@@ -18,12 +18,12 @@ CACHES = ("PIP_CACHE_DIR", "POETRY_CACHE_DIR", "UV_CACHE_DIR", "XDG_CACHE_HOME")
 
 
 def creation(workshop: Workshop) -> Iterator[str]:
-    """Tell how long it takes from the command to the first 200, installation included."""
+    """Measure the time from the command to the first 200, including installation."""
     yield "## From nothing to the first 200"
     yield prose(
-        "On a machine without the package manager, which the project then brings itself. A cold",
-        "cache is an empty one, a warm one what that run left; the package index is asked with",
-        f"either. Medians of {ROUNDS} runs, and the least and the greatest in parentheses.",
+        "On a machine without the package manager, which the project then installs itself. A cold",
+        "cache is empty, a warm one is what that run left behind; both runs query the package",
+        f"index. Medians of {ROUNDS} runs, with the minimum and maximum in parentheses.",
     )
     yield commands(NEW, "cd galactic-empire", SERVE)
     taken = defaultdict[tuple[str, str], list[tuple[float, float]]](list)

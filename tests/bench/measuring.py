@@ -1,4 +1,4 @@
-"""What the benchmarks share: commands, measurements that take turns, tables of them."""
+"""Helpers that the benchmarks share: commands, alternating measurements, tables."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ app = FastAPI()
 @app.get("/api/ready")
 async def ready(): return {"status": "ok"}
 """
-# Below that, no FastAPI: what server and workers cost.
+# Without FastAPI: the cost of the server and its workers alone.
 RAW = """
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"15")]
 async def app(scope, receive, send):
@@ -57,16 +57,16 @@ async def show() -> dict[str, str | None]:
 
 
 class Workshop:
-    """A folder to measure in, and the service that is measured, made when first asked for."""
+    """A folder to measure in, and the service to measure, which is created on first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @cached_property
     def project(self) -> Path:
-        """The project with everything but the database, and two controllers.
+        """The project with every feature but the database, and two controllers.
 
-        One is generated, the other reads Redis.
+        One is generated, the other reads from Redis.
         """
         project = self.create("galactic-empire", "--no-database")
         run("mvc", "generate", "controller", "stock_market", "ticker", cwd=project)
@@ -74,7 +74,7 @@ class Workshop:
         return project
 
     def create(self, name: str, *options: str) -> Path:
-        """Create a project beside the service."""
+        """Create a project next to the service."""
         progress(f"the service {name}: create")
         (self.folder / "service").mkdir(exist_ok=True)
         line = "mvc new service/$NAME -n -I --template $TEMPLATE"
@@ -83,7 +83,7 @@ class Workshop:
 
     @cached_property
     def bin(self) -> Path:
-        """The programs of an environment with the service, beside the plain applications."""
+        """The `bin` of an environment with the services, next to the plain applications."""
         (self.project.parent / "four.py").write_text(FOUR_LINES)
         (self.project.parent / "raw.py").write_text(RAW)
         projects = [self.project, self.create("warehouse")]
@@ -93,9 +93,9 @@ class Workshop:
 
 
 def circumstances(python: Path) -> dict[str, str]:
-    """Return when and on what is measured, and the versions in the service's environment."""
+    """Return the date, the machine, and the versions in the service's environment."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    # Not all processors have a name there.
+    # Not all processors are named there.
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -110,7 +110,7 @@ def circumstances(python: Path) -> dict[str, str]:
 
 
 def program_version(*command: str) -> str:
-    """Return the version that a program prints, whatever it says around it."""
+    """Extract the version from the output of a program."""
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
@@ -119,14 +119,14 @@ def program_version(*command: str) -> str:
 
 
 def package_versions(python: Path) -> dict[str, str]:
-    """Return the versions of what the service is built on."""
+    """Return the versions of the packages that the service is built on."""
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     printed = run(python, "-c", code, *PACKAGES, cwd=ROOT)
     return dict(zip(PACKAGES, printed.split(), strict=True))
 
 
 def words(line: str, **places: object) -> list[str]:
-    """Split a command that is written as people type it, and fill in its ``$PLACES``."""
+    """Split a shell command into words, and substitute its ``$PLACES``."""
     return [Template(word).substitute(places) for word in shlex.split(line)]
 
 
@@ -140,9 +140,9 @@ def seconds(line: str, cwd: Path, **places: object) -> float:
 def interleaved(
     name: str, rounds: int, subjects: Iterable[Subject], measure: Callable[[Subject], Result]
 ) -> dict[Subject, list[Result]]:
-    """Let subjects take turns to be measured, so that a slow moment falls on all of them.
+    """Measure subjects alternately, so that a slow moment affects all of them.
 
-    One more round goes before, which only warms up.
+    An additional first round only warms up.
     """
     results: dict[Subject, list[Result]] = {subject: [] for subject in subjects}
     for number in range(rounds + 1):
@@ -155,14 +155,14 @@ def interleaved(
 
 
 def found(pattern: str, text: str) -> tuple[str, ...]:
-    """Return the groups of a pattern, which must occur."""
+    """Return the groups of the first match of a pattern, which must occur."""
     match = re.search(pattern, text, re.M)
     assert match, f"`{pattern}` does not occur in:\n{text}"
     return match.groups()
 
 
 def spread(values: Iterable[float], digits: int = 0) -> str:
-    """Write the median of some values, the least and the greatest."""
+    """Format the median, the minimum and the maximum of some values."""
     ordered = sorted(values)
     middle, least, greatest = (
         f"{value:,.{digits}f}" for value in (statistics.median(ordered), ordered[0], ordered[-1])
@@ -171,7 +171,7 @@ def spread(values: Iterable[float], digits: int = 0) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table that reads well on a terminal and is one of Markdown."""
+    """Format a Markdown table that is readable on a terminal."""
     lines = [[str(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
@@ -180,15 +180,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def prose(*sentences: str) -> str:
-    """Write a paragraph."""
+    """Format a paragraph."""
     return textwrap.fill(" ".join(sentences), 90, break_on_hyphens=False)
 
 
 def commands(*lines: str) -> str:
-    """Write commands that were run."""
+    """Format commands as a block."""
     return "\n".join(["```shell", *lines, "```"])
 
 
 def progress(text: str) -> None:
-    """Say what is going on, beside what is measured."""
+    """Print the progress to stderr."""
     print(text, file=sys.stderr, flush=True)

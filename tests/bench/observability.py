@@ -1,4 +1,4 @@
-"""Measures what it costs that the service tells what it does."""
+"""Measures the cost of request ids, metrics, and access logs."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ from support import Service, free_port
 
 ROUTE = "/api/stock_market/ticker"
 SECONDS = 3
-# Requests a second of four lines that the controller answers at least; and the time of the
-# processor that a request takes at most, of one when all is off.
+# The minimum of requests/s relative to four lines, and the maximum of CPU time per request
+# relative to a service without metrics and access logs.
 CONTROLLER_BUDGET, METRICS_BUDGET, JSON_BUDGET = 0.9, 1.1, 1.2
 FOUR_LINES = """
 from fastapi import FastAPI
@@ -25,15 +25,16 @@ app.include_router(router, prefix="/api")
 
 
 def observability(workshop: Workshop) -> Iterator[str]:
-    """Tell what ids, metrics and access lines cost a generated controller."""
+    """Measure what ids, metrics and access logs cost a generated controller."""
     yield "## Observability"
     if not shutil.which("wrk"):
         yield "Not measured: needs `wrk`."
         return
     yield prose(
-        "A generated controller, by one worker: requests/s, and the time of the processor that the",
-        f"worker takes for a request. All are up and take turns; medians of {ROUNDS} runs, and the",
-        "least and the greatest in parentheses. Four lines serve the same controller.",
+        "A generated controller, served by one worker: requests/s, and the worker's CPU time per",
+        "request. All applications run at once and are measured alternately; medians of",
+        f"{ROUNDS} runs, with the minimum and maximum in parentheses. The four lines serve the",
+        "same controller.",
     )
     (workshop.project.parent / "market.py").write_text(FOUR_LINES)
     plain = f"{GUNICORN} --worker-class {worker_class(workshop)} market:app"
@@ -79,16 +80,16 @@ def observability(workshop: Workshop) -> Iterator[str]:
     )
     ratio = statistics.median(rates[off]) / statistics.median(rates[four])
     yield prose(
-        f"The controller answers {ratio:.2f} of the requests of four lines (at least",
-        f"{CONTROLLER_BUDGET}). With metrics a request takes {middle[on] / middle[off]:.2f} of the",
-        f"time (at most {METRICS_BUDGET}), with an access line in JSON",
-        f"{middle[json] / middle[off]:.2f} (at most {JSON_BUDGET}), and in text",
-        f"{middle[text] / middle[off]:.2f}.",
+        f"The controller answers {ratio:.2f} times as many requests as four lines (budget: at",
+        f"least {CONTROLLER_BUDGET}). A request takes {middle[on] / middle[off]:.2f} times as long",
+        f"with metrics (at most {METRICS_BUDGET}), {middle[json] / middle[off]:.2f} times with an",
+        f"access line in JSON (at most {JSON_BUDGET}), and {middle[text] / middle[off]:.2f} times",
+        "with one in text.",
     )
 
 
 def cost(contender: Contender, service: Service) -> tuple[float, float]:
-    """Return the requests a second, and the microseconds of the processor for each."""
+    """Return the requests a second, and the CPU time of each in microseconds."""
     before = processor_time(service)
     load = contender.load(service, SECONDS)
     assert not load.failed, f"{load.failed} requests failed"
@@ -97,7 +98,7 @@ def cost(contender: Contender, service: Service) -> tuple[float, float]:
 
 
 def processor_time(service: Service) -> float:
-    """Return the seconds that all workers have taken of the processors."""
+    """Return the CPU time of all workers, in seconds."""
     ticks = 0
     for worker in service.workers():
         fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()

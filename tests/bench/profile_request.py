@@ -1,8 +1,7 @@
 """Profiles a request: ``python profile_request.py MODULE:APPLICATION [--factory]``.
 
-Prints JSON: the median of the microseconds that a request takes without the profiler, and
-those that each function takes itself under it. There is no server: nothing is parsed, no
-socket is written to.
+Prints JSON, in microseconds: the median duration of a request without the profiler, and the
+own time of each function under it. There is no server, and so no parsing and no sockets.
 """
 
 import asyncio
@@ -22,20 +21,20 @@ PATH = "/api/ready"
 
 
 async def receive() -> dict[str, object]:
-    """Have no body."""
+    """Receive an empty body."""
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def send(message: dict[str, Any]) -> None:
-    """Take an answer, which must be a good one."""
+    """Accept an answer, which must be a 200."""
     assert message.get("status", 200) == 200, message
 
 
 async def ask(application: Any) -> float:
-    """Ask many times; return the microseconds of one."""
+    """Send many requests; return the microseconds of one."""
     start = time.perf_counter()
     for _ in range(REQUESTS):
-        # What uvicorn hands over, which applications may change.
+        # The scope as uvicorn passes it; a new one each time, as applications can change it.
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -56,7 +55,7 @@ async def ask(application: Any) -> float:
 
 
 def place(file: str) -> str:
-    """Return where code is, without where it is installed."""
+    """Return the path of code relative to where it is installed."""
     parts = Path(file).parts
     if "site-packages" in parts:
         return "/".join(parts[parts.index("site-packages") + 1 :])

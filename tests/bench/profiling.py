@@ -1,4 +1,4 @@
-"""Profiles what a request costs inside the service, next to four lines of FastAPI."""
+"""Profiles a request inside the service, compared with four lines of FastAPI."""
 
 import json
 from collections.abc import Iterator
@@ -9,22 +9,22 @@ from bench.measuring import Workshop, commands, interleaved, prose, spread, tabl
 from support import run
 
 ROUNDS = 5
-# What is told of functions, in microseconds of a request.
+# The minimum difference for a function to be listed, in microseconds per request.
 DIFFERENCE = 1
 FOUR, SERVICE = "four:app", "galactic_empire.app.asgi:get_application --factory"
 SCRIPT = Path(__file__).with_name("profile_request.py")
 
 
 def profile(workshop: Workshop) -> Iterator[str]:
-    """Name the functions in which a request to the service spends its time."""
+    """List the functions in which a request to the service spends its time."""
     yield "## A request"
     yield prose(
         "The same two applications without a server: each is called as uvicorn calls it, for",
-        "`/api/ready`, in a process of its own; they take turns, medians of",
-        f"{ROUNDS} runs, and the least and the greatest in parentheses.",
+        "`/api/ready`, in its own process. They are measured alternately; medians of",
+        f"{ROUNDS} runs, with the minimum and maximum in parentheses.",
     )
     yield commands(*(f"python tests/bench/{SCRIPT.name} {each}" for each in (FOUR, SERVICE)))
-    runs = interleaved("a request", ROUNDS, (FOUR, SERVICE), lambda each: asked(each, workshop))
+    runs = interleaved("a request", ROUNDS, (FOUR, SERVICE), lambda each: measured(each, workshop))
     yield table(
         ("application", "of a request, us"),
         [
@@ -33,8 +33,8 @@ def profile(workshop: Workshop) -> Iterator[str]:
         ],
     )
     yield prose(
-        "Where the difference comes from: what functions take themselves, in the last run, under",
-        "a profiler, which makes each call dearer than it is. Functions that differ by at least",
+        "Where the difference comes from: the own time of functions in the last run, under a",
+        "profiler, which makes each call slower than it is. Functions that differ by at least",
         f"{DIFFERENCE} us:",
     )
     four, service = (runs[key][-1]["own"] for key in (FOUR, SERVICE))
@@ -49,7 +49,7 @@ def profile(workshop: Workshop) -> Iterator[str]:
     )
 
 
-def asked(application: str, workshop: Workshop) -> Any:
-    """Return what the script measured."""
+def measured(application: str, workshop: Workshop) -> Any:
+    """Run the script on an application; return its results."""
     python, cwd = workshop.bin / "python", workshop.project.parent
     return json.loads(run(python, SCRIPT, *words(application), cwd=cwd, PYTHONPATH=str(cwd)))

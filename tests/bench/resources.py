@@ -1,4 +1,4 @@
-"""Measures a generated resource, next to an endpoint that is written by hand."""
+"""Measures a generated resource, compared with an endpoint written by hand."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from support import add_controller, run, uv
 
 ROWS = 1_000_000
 LIMIT = 20
-# At least of an endpoint by hand, and at most of the first page.
+# The minimum of requests/s relative to the endpoint by hand, and the maximum duration of
+# the last page relative to the first.
 SHOW_BUDGET, PAGE_BUDGET = 0.95, 1.2
 SERVE = "depot serve --workers $WORKERS --bind 127.0.0.1:$PORT"
 
@@ -48,15 +49,15 @@ async def show(item_id: int) -> ItemAnswer:
 
 
 def resources(workshop: Workshop) -> Iterator[str]:
-    """Tell what a resource costs on PostgreSQL, and what its last page does."""
+    """Measure what a resource and its last page cost on PostgreSQL."""
     yield "## Resources"
     if not (shutil.which("wrk") and programs()):
         yield "Not measured: needs `wrk` and PostgreSQL."
         return
     yield prose(
-        f"A model with one field of text, in a table of {ROWS:,} rows on a PostgreSQL of this",
-        "machine, one worker: `GET /{id}`, the same by hand with SQLAlchemy's ORM and the same",
-        f"pool, and pages of {LIMIT}.",
+        f"A model with one text field, in a table of {ROWS:,} rows on a PostgreSQL of this",
+        "machine, one worker: `GET /{id}`, the same written by hand with SQLAlchemy's ORM and the",
+        f"same pool, and pages of {LIMIT}.",
     )
     project = depot(workshop)
     with ExitStack() as stack:
@@ -85,15 +86,15 @@ def resources(workshop: Workshop) -> Iterator[str]:
     )
     yield prose(
         failed(loads.values()),
-        f"`GET /{{id}}` answers {rate(loads[show]) / rate(loads[by_hand]):.2f} of the requests of",
-        f"the one by hand (at least {SHOW_BUDGET}); the last page takes",
-        f"{rate(loads[first]) / rate(loads[last]):.2f} of the time of the first (at most",
+        f"`GET /{{id}}` answers {rate(loads[show]) / rate(loads[by_hand]):.2f} times as many",
+        f"requests as the one by hand (budget: at least {SHOW_BUDGET}); the last page takes",
+        f"{rate(loads[first]) / rate(loads[last]):.2f} times as long as the first (at most",
         f"{PAGE_BUDGET}).",
     )
 
 
 def depot(workshop: Workshop) -> Path:
-    """Create a project with a resource, and the same by hand."""
+    """Create a project with a resource, and the same endpoint written by hand."""
     project = workshop.create("depot")
     run("mvc", "generate", "scaffold", "Item", "name:str", cwd=project)
     add_controller(project / "depot", "by_hand", BY_HAND)

@@ -1,4 +1,4 @@
-"""Measures the service, and the ways to serve it, next to applications that do nothing."""
+"""Measures the service, and ways to serve it, compared with trivial applications."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from support import RedisServer, Service, free_port, run, wait_until
 
 ROUNDS = 5
 WORKERS = (1, 2, 4)
-# Of the requests a second of four lines, those that the service answers at least.
+# The minimum of requests/s relative to four lines.
 BUDGET = 0.9
 
 OPTIONS = "--workers $WORKERS --bind 127.0.0.1:$PORT"
@@ -32,7 +32,7 @@ MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000}
 
 
 class Load(NamedTuple):
-    """What came of a run of wrk; the latencies are in milliseconds."""
+    """The results of a run of wrk; the latencies are in milliseconds."""
 
     rate: float
     p50: float
@@ -41,7 +41,7 @@ class Load(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """What it took to start, in seconds, and what each worker then took, in MiB."""
+    """The seconds until the first 200, and the memory of each worker in MiB."""
 
     start: float
     shared: float
@@ -50,7 +50,7 @@ class Alone(NamedTuple):
 
 @dataclass(frozen=True)
 class Contender:
-    """An application and the command that serves it; the route is what it is asked for."""
+    """An application, the command that serves it, and the route to request."""
 
     name: str
     command: str
@@ -60,7 +60,7 @@ class Contender:
 
     @contextmanager
     def served(self, workshop: Workshop) -> Iterator[Service]:
-        """Start it, and wait until it answers; all that it started is killed in the end."""
+        """Start it, and wait until it answers; in the end, kill all of its processes."""
         port = free_port()
         variables = {
             "PATH": os.pathsep.join([str(workshop.bin), os.environ["PATH"]]),
@@ -76,7 +76,7 @@ class Contender:
             service.kill()
 
     def load(self, service: Service, seconds: int = 3) -> Load:
-        """Ask it as often as 32 connections that are kept alive can."""
+        """Load it with as many requests as 32 persistent connections can send."""
         line = words(WRK, SECONDS=seconds, PORT=service.port, ROUTE=self.route)
         output = run(*line, cwd=Path.cwd())
 
@@ -89,7 +89,7 @@ class Contender:
         return Load(float(rate), latency(50), latency(99), sum(map(int, errors)))
 
     def alone(self, workshop: Workshop) -> Alone:
-        """Serve nothing else meanwhile: what processes have in common is shared by fewer."""
+        """Measure it while nothing else runs, as others would share its pages and lower its PSS."""
         start = time.perf_counter()
         with self.served(workshop) as service:
             taken = time.perf_counter() - start
@@ -100,7 +100,7 @@ class Contender:
 
 
 def service(workshop: Workshop) -> Iterator[str]:
-    """Tell what the service costs, next to a four-line application and to none at all."""
+    """Compare the service with a four-line application and with raw ASGI."""
     yield "## The service"
     if not shutil.which("wrk"):
         yield "Not measured: needs `wrk`."
@@ -113,19 +113,19 @@ def service(workshop: Workshop) -> Iterator[str]:
     raw = Contender("raw ASGI", f"{plain} raw:app")
     contenders = [ready, market, stored, four, raw]
     yield prose(
-        "The project with every feature but the database, next to four lines of FastAPI and to an",
-        "application without a framework: `$WORKERS` is 1, so that nothing depends on which",
-        "worker takes how many connections; access logs are off, the log level is `warning`. With",
-        "a database, which is a file of SQLite, `/api/ready` asks it at each request.",
-        f"All are up and take turns; medians of {ROUNDS} runs, and the least and the greatest in",
-        "parentheses. `wrk` runs on the same machine.",
+        "The project with every feature but the database, compared with four lines of FastAPI and",
+        "with an application without a framework. `$WORKERS` is 1, so that results do not depend",
+        "on how connections are spread over workers; access logs are off, the log level is",
+        "`warning`. With a database, here a SQLite file, each request to `/api/ready` queries it.",
+        f"All run at once and are measured alternately; medians of {ROUNDS} runs, with the minimum",
+        "and maximum in parentheses. `wrk` runs on the same machine.",
     )
     yield commands(*dict.fromkeys(contender.command for contender in contenders), WRK)
     with ExitStack() as stack:
         if shutil.which("redis-server"):
             contenders.insert(2, stack.enter_context(reading_redis(workshop)))
         else:
-            yield "A read from Redis is not measured: needs `redis-server`."
+            yield "Reading from Redis was not measured: needs `redis-server`."
         loads = under_load("the service", contenders, workshop)
         alone = interleaved(
             "the service alone", ROUNDS, contenders, lambda each: each.alone(workshop)
@@ -143,12 +143,13 @@ def service(workshop: Workshop) -> Iterator[str]:
     )
     yield prose(
         failed(loads.values()),
-        f"The budget of `/api/ready` is at least {BUDGET} of four lines;",
-        f"it is {rate(loads[ready]) / rate(loads[four]):.2f}.",
+        f"`/api/ready` must answer at least {BUDGET} times as many requests as four lines;",
+        f"it answers {rate(loads[ready]) / rate(loads[four]):.2f} times as many.",
     )
     yield prose(
-        "Each alone: the time from the command to the first 200, and what a worker takes after",
-        "a second of load, with its part of what processes share (PSS) and with all of it (RSS).",
+        "Each application alone: the time from the command to the first 200, and the memory of a",
+        "worker after a second of load, with its share of shared pages (PSS) and with all of them",
+        "(RSS).",
     )
     yield table(
         ("application", "first 200, s", "PSS, MiB", "RSS, MiB"),
@@ -177,10 +178,11 @@ def servers(workshop: Workshop) -> Iterator[str]:
         ("four lines", uvicorn): f"{UVICORN} four:app",
     }
     yield prose(
-        "Requests/s of `/api/ready`, with the same settings. All with as many workers are up",
-        f"and take turns; medians of {ROUNDS} runs, and the least and the greatest in parentheses.",
-        "In some runs one worker takes nearly all of the connections: whoever is awake takes those",
-        "that wait. Such a run is about as slow as with one worker.",
+        "Requests/s of `/api/ready`, with the same settings. All with the same number of workers",
+        f"run at once and are measured alternately; medians of {ROUNDS} runs, with the minimum and",
+        "maximum in parentheses. In some runs one worker accepts nearly all of the connections,",
+        "because a worker that is awake accepts all pending ones. Such a run is about as slow as",
+        "with one worker.",
     )
     yield commands(*ways.values(), WRK)
     loads: dict[tuple[str, str], list[list[Load]]] = {way: [] for way in ways}
@@ -203,16 +205,15 @@ def servers(workshop: Workshop) -> Iterator[str]:
     ]
     yield prose(
         failed(chain.from_iterable(loads.values())),
-        "In the fastest run of each, in which no worker is idle, gunicorn with the workers of the",
-        f"service answers {min(ratios):.2f} to {max(ratios):.2f} times as many requests as uvicorn",
-        "with workers of its own; where it is said to be about 80% faster, that would be 1.80",
-        "times.",
+        "In the fastest run of each, in which no worker is idle, gunicorn with the service's",
+        f"workers answers {min(ratios):.2f} to {max(ratios):.2f} times as many requests as uvicorn",
+        "with its own workers; the often quoted 80% faster would be 1.80 times.",
     )
 
 
 @contextmanager
 def reading_redis(workshop: Workshop) -> Iterator[Contender]:
-    """Keep up a Redis that the service reads from."""
+    """Run a Redis that the service reads from."""
     folder = workshop.folder / "redis"
     folder.mkdir()
     redis = RedisServer(folder)
@@ -228,20 +229,20 @@ def reading_redis(workshop: Workshop) -> Iterator[Contender]:
 def under_load(
     name: str, contenders: Iterable[Contender], workshop: Workshop
 ) -> dict[Contender, list[Load]]:
-    """Serve all at once, and let them take turns under load."""
+    """Serve all at once, and measure them alternately under load."""
     with ExitStack() as stack:
         services = {each: stack.enter_context(each.served(workshop)) for each in contenders}
         return interleaved(name, ROUNDS, services, lambda each: each.load(services[each]))
 
 
 def worker_class(workshop: Workshop) -> str:
-    """Return the worker class with which the service is served."""
+    """Return the service's default worker class."""
     code = "from galactic_empire.server.settings import WORKER; print(WORKER)"
     return run(workshop.bin / "python", "-c", code, cwd=workshop.folder).strip()
 
 
 def figures(loads: list[Load]) -> list[str]:
-    """Write what came of some runs, in the order of `FIGURES`."""
+    """Format the results of some runs, in the order of `FIGURES`."""
     return [
         spread(load.rate for load in loads),
         spread((load.p50 for load in loads), 2),
@@ -257,17 +258,17 @@ def rate(loads: Iterable[Load]) -> float:
 def fastest(loads: Iterable[Load]) -> float:
     """Return the most requests a second.
 
-    A median is that of one worker where most runs left the others idle.
+    The median would be that of a single worker if most runs left the others idle.
     """
     return max(load.rate for load in loads)
 
 
 def failed(runs: Iterable[list[Load]]) -> str:
-    """Tell how many requests failed in all."""
+    """Report the total number of failed requests."""
     count = sum(load.failed for loads in runs for load in loads)
-    return f"Requests that failed: {count or 'none'}."
+    return f"Failed requests: {count or 'none'}."
 
 
 def mean(rollups: list[str], name: str) -> float:
-    """Return the mean of a line of the kernel's, in MiB."""
+    """Return the mean of a line of `smaps_rollup`, in MiB."""
     return statistics.mean(int(found(rf"^{name}: +(\d+) kB$", text)[0]) for text in rollups) / 1024

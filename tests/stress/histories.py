@@ -1,7 +1,7 @@
-"""Random histories of one project: in whatever order things are done, nothing is lost.
+"""Random histories of one project: nothing is lost, in whatever order commands are run.
 
-``make histories [ARGS="COUNT [SEED]"]``. All that the user writes holds the word ``mine``;
-what they insert is one line with a number.
+``make histories [ARGS="COUNT [SEED]"]``. Everything that the user writes contains the word
+``mine``; each insertion is one line with a number.
 """
 
 import ast
@@ -37,7 +37,7 @@ STEPS = 12
 TESTS = ("tests/unit",)
 
 CONTENTS, PACKAGE = "{{cookiecutter.project_slug}}", "{{cookiecutter.package_name}}"
-# What releases move and drop, and people remove; nothing in a project needs it.
+# Files that releases move or drop, and users remove; nothing in a project needs them.
 SPARE = ("README*.md", "compose.yaml", "docs/architecture*.md")
 SHARED = (
     *SPARE,
@@ -67,14 +67,14 @@ ANSWERS: st.SearchStrategy[dict[str, object]] = st.one_of(
     st.dictionaries(st.sampled_from(FLAGS), st.booleans(), min_size=1, max_size=2),
     st.fixed_dictionaries({"package_name": st.sampled_from(["galactic_empire", "rebellion"])}),
 )
-# The beginning, the middle and the end of a file, so that both sides often meet.
+# The beginning, the middle and the end of a file, so that changes often conflict.
 PLACES = st.sampled_from([0.0, 0.5, 1.0])
 
 MARK = re.compile(r"# mine: \d+\n")
 CONFLICT = re.compile(
     r"^<{7} .*?\n(?P<mine>.*?)^={7}\n(?P<theirs>.*?)^>{7} .*?\n", re.DOTALL | re.MULTILINE
 )
-# What is still for Jinja or Helm to read, whatever its name says.
+# Files that are Jinja or Helm templates, whatever their suffix.
 TEMPLATES = re.compile(r"lib/generators/|charts/[^/]+/(settings|templates)/")
 PARSERS: dict[str, Callable[[str], object]] = {
     ".py": ast.parse,
@@ -85,7 +85,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
 
 
 class Before(NamedTuple):
-    """What there was before an update that waits to be committed or taken back."""
+    """The state before an update that is not yet committed or aborted."""
 
     picture: Picture
     marks: list[str]
@@ -93,7 +93,7 @@ class Before(NamedTuple):
 
 
 class History(RuleBasedStateMachine):
-    """What may become of a project and its template."""
+    """What can happen to a project and its template."""
 
     def __init__(
         self, folder: Path, python: Path, tests: Sequence[str], tally: Counter[str]
@@ -147,7 +147,7 @@ class History(RuleBasedStateMachine):
         commit(self.project, "Work")
         self.head = git("rev-parse", "HEAD", cwd=self.project)
         if self.before:
-            # An update that is committed is over, and forgotten by the next command.
+            # Once an update is committed, the next command cannot abort it.
             self.mvc("update", "--abort", codes=(1,))
             self.before = None
 
@@ -157,7 +157,7 @@ class History(RuleBasedStateMachine):
         before = picture(self.project)
         done = self.mvc("generate", *words, codes=(0, 3))
         if done.returncode:
-            [path] = re.findall("`(.+)` is there already", done.stderr)
+            [path] = re.findall("`(.+)` already exists", done.stderr)
             assert MARK.search(self.read(path))
             assert picture(self.project) == before
         elif words not in self.generated:
@@ -182,7 +182,7 @@ class History(RuleBasedStateMachine):
 
     @rule(data=st.data(), place=PLACES)
     def release_a_change(self, data: st.DataObject, place: float) -> None:
-        """Change a file of the template and, for the two to meet, the project's."""
+        """Change a file of the template and the same file of the project, so that they conflict."""
         file = data.draw(st.sampled_from(self.contents(*SHARED)))
         insert(file, place, f"# theirs: {self.number}\n")
         self.release()
@@ -212,18 +212,18 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: not self.conflicts)
     @rule(answers=ANSWERS, pretend=st.booleans())
     def update(self, answers: Mapping[str, object], pretend: bool) -> None:
-        # What is not tracked does not move with the package.
+        # Untracked files do not move with the package.
         if self.dirty or ("package_name" in answers and git("status", "--short", cwd=self.project)):
             self.commit()
         before = Before(picture(self.project), [*self.marks], self.package)
         newest = git("rev-parse", "HEAD", cwd=self.template)
-        words, told = ("update", "-n", "-I", *options(answers)), ""
+        words, preview = ("update", "-n", "-I", *options(answers)), ""
         if pretend:
             self.mvc("check", codes=(0 if self.record()["commit"] == newest else 3,))
-            told = self.mvc(*words, "--pretend", codes=(0, 3)).stdout
+            preview = self.mvc(*words, "--pretend", codes=(0, 3)).stdout
             assert picture(self.project) == before.picture
         done = self.mvc(*words, codes=(0, 3))
-        assert done.stdout.startswith(told)
+        assert done.stdout.startswith(preview)
         self.conflicts = unmerged(self.project)
         assert bool(self.conflicts) == bool(done.returncode), done.stdout
         assert all(f"  conflict  {path}\n" in done.stdout for path in self.conflicts), done.stdout
@@ -236,7 +236,7 @@ class History(RuleBasedStateMachine):
     @precondition(lambda self: self.conflicts)
     @rule(keep=st.booleans())
     def resolve(self, keep: bool) -> None:
-        """Take what the template has and add what is mine, as a user would."""
+        """Take the template's side and add my lines, as a user would."""
         for path in self.conflicts:
             text = self.read(path)
             if CONFLICT.search(text):
@@ -285,7 +285,7 @@ class History(RuleBasedStateMachine):
         self.sound = True
 
     def teardown(self) -> None:
-        """End a history: up to date, and green."""
+        """Update at the end of a history, after which the tests must pass."""
         if self.sound:
             self.resolve(keep=True)
             self.update({}, pretend=False)
@@ -306,7 +306,7 @@ class History(RuleBasedStateMachine):
             assert not gone or (self.discarded and "\ndeleted file mode " in file), file
 
     def mvc(self, *words: str, codes: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Run the command, which must end with one of the codes, and say what it has to."""
+        """Run the command, which must exit with one of the codes and report errors properly."""
         self.sound = False
         folder = self.project if self.project.exists() else self.folder
         quiet = subprocess.DEVNULL
@@ -314,22 +314,22 @@ class History(RuleBasedStateMachine):
             [MVC, *words], cwd=folder, stdin=quiet, capture_output=True, text=True
         )
         self.tally[f"{words[0]} {done.returncode}"] += 1
-        said = f"{words} exited {done.returncode}:\n{done.stdout}{done.stderr}"
-        assert done.returncode in codes, said
-        # What the user must do after an update stands on standard output.
+        report = f"{words} exited {done.returncode}:\n{done.stdout}{done.stderr}"
+        assert done.returncode in codes, report
+        # The next steps after an update are printed to standard output.
         generating = words[0] in ("generate", "destroy")
         failed = done.returncode in (1, 2) or (done.returncode and generating)
-        assert re.fullmatch(r"Error: .+\.\n" if failed else "", done.stderr), said
+        assert re.fullmatch(r"Error: .+\.\n" if failed else "", done.stderr), report
         return done
 
     def mark(self) -> str:
-        """Return a line of mine, which must be neither lost nor doubled."""
+        """Return a new line of mine, which must be neither lost nor duplicated."""
         self.marks.append(f"# mine: {self.number}\n")
         self.number += 1
         return self.marks[-1]
 
     def forget(self, file: Path) -> None:
-        """Remove a file, and what is mine in it."""
+        """Remove a file, and forget my lines in it."""
         for mark in MARK.findall(file.read_text("utf-8")):
             self.marks.remove(mark)
         file.unlink()
@@ -354,7 +354,7 @@ class History(RuleBasedStateMachine):
 
 
 def options(answers: Mapping[str, object]) -> list[str]:
-    """Return the options that give these answers: each feature has a pair of its own."""
+    """Return the options that set these answers: each feature has its own pair."""
     pairs = {key: f"--{'' if value else 'no-'}{key}" for key, value in answers.items()}
     return [
         pairs[key].replace("_", "-") if isinstance(value, bool) else f"--set={key}={value}"
@@ -368,7 +368,7 @@ def found(folder: Path, package: str, *patterns: str) -> list[Path]:
 
 
 def insert(file: Path, place: float, line: str) -> None:
-    """Insert a line, but not beside statements of Jinja, which join lines."""
+    """Insert a line, but not next to Jinja statements, which join lines."""
     lines = file.read_text("utf-8").splitlines(keepends=True)
     places = [n for n in range(len(lines) + 1) if "{%" not in "".join(lines[max(n - 1, 0) : n + 1])]
     lines.insert(places[round(place * (len(places) - 1))], line)
@@ -376,25 +376,25 @@ def insert(file: Path, place: float, line: str) -> None:
 
 
 def both(conflict: re.Match[str]) -> str:
-    """Return what the template has, and the lines of the other side that are mine."""
+    """Return the template's side, and my lines of the other side."""
     mine = conflict["mine"].splitlines(keepends=True)
     return conflict["theirs"] + "".join(line for line in mine if "mine" in line)
 
 
 def without_notes(seen: Picture) -> Picture:
-    """Return what is seen of a project, but for the notes that may be taken at any time."""
+    """Return the state of a project without the notes, which are taken at any time."""
     return {key: value for key, value in seen.items() if not key.startswith(("mine", "--no-opt"))}
 
 
 def main() -> None:
-    """Live through as many histories as are asked for."""
+    """Run the given number of histories."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     number = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
     with tempfile.TemporaryDirectory(prefix="mvc-histories-") as name:
         folder = Path(name)
         commit_template(folder / "template")
         (folder / "home").mkdir()
-        # Whoever runs it may have told git, or cookiecutter, anything.
+        # Ignore the user's configuration of git and cookiecutter.
         os.environ |= {"HOME": str(folder / "home"), "GIT_CONFIG_NOSYSTEM": "1"}
         live(folder, folder / "template", count, number)
 
@@ -407,19 +407,19 @@ def live(
     steps: int = STEPS,
     tests: Sequence[str] = TESTS,
 ) -> None:
-    """Live through histories in a folder, which ``number`` decides; fail at the first fault.
+    """Run ``count`` histories with the seed ``number`` in a folder; stop at the first failure.
 
-    At the end of each, ``tests`` of the project are run.
+    At the end of each, run the ``tests`` of the project.
     """
     shutil.copytree(template, folder / "pristine")
     git("tag", "v1.0.0", cwd=folder / "pristine")
     project = folder / "galactic-empire"
     run(MVC, "new", project, "-n", "-I", "--template", folder / "pristine", cwd=folder)
-    # All histories happen in the folder whose code this environment imports.
+    # All histories use the same folder, whose code this environment imports.
     manifest = project / "pyproject.toml"
     packages = ("--requirements", manifest, "--group", f"{manifest}:dev", "--editable", project)
     python, tally = environment(folder / "venv", *packages), Counter[str]()
-    # They take seconds each: what fails is told as it is found, not the smallest of its kind.
+    # Each takes seconds, so a failure is reported as found, without shrinking.
     options = settings(
         max_examples=count,
         stateful_step_count=steps,

@@ -1,7 +1,7 @@
-"""Kills updates at random moments, and looks what is left of the project.
+"""Kills updates at random moments, and checks the state of the project.
 
-``make kills [ARGS="COUNT SEED"]``. Whatever the moment, the project must be wholly
-old or wholly new, or ``mvc update --abort`` must take it back.
+``make kills [ARGS="COUNT SEED"]``. Whatever the moment, the project must be entirely
+old or entirely new, or ``mvc update --abort`` must restore it.
 """
 
 import os
@@ -18,17 +18,17 @@ from pathlib import Path
 from support import MVC, ROOT, commit, git, run, snapshot
 
 UPDATE = ("update", "-n", "-I", "--no-redis")
-OLD, NEW, BACK, BROKEN = "wholly old", "wholly new", "taken back", "broken"
+OLD, NEW, BACK, BROKEN = "entirely old", "entirely new", "restored", "broken"
 Picture = dict[str, object]
 
 
 def main() -> None:
-    """Print what became of each update that was killed; exit with 1 if any is broken."""
+    """Print the outcomes of all killed updates; exit with 1 if any is broken."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
     with tempfile.TemporaryDirectory(prefix="mvc-kills-") as name:
         folder = Path(name)
-        # What a killed update leaves there goes as well.
+        # Remove the temporary files of killed updates as well.
         (folder / "tmp").mkdir()
         os.environ["TMPDIR"] = str(folder / "tmp")
         tally = Counter(kills(folder, count, random.Random(seed)))
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def kills(folder: Path, count: int, moments: random.Random) -> list[str]:
-    """Kill as many updates; return what became of the project each time."""
+    """Kill ``count`` updates; return the outcomes."""
     project = prepare(folder)
     old = picture(project)
     durations = []
@@ -54,7 +54,7 @@ def kills(folder: Path, count: int, moments: random.Random) -> list[str]:
         before = snapshot(project)
         moment = moments.uniform(0, duration)
         kill(project, moment, group=number % 2 == 1)
-        # What has not changed by a byte, git's own folder included, needs no judgement.
+        # If not a byte has changed, not even in `.git`, there is nothing to judge.
         outcomes.append(OLD if snapshot(project) == before else judge(project, old, new))
         if outcomes[-1] == BROKEN:
             print(f"broken by kill {number} after {moment:.3f} of {duration:.3f} seconds")
@@ -83,16 +83,16 @@ def prepare(folder: Path) -> Path:
 
 
 def renew(pristine: Path, project: Path) -> None:
-    """Make the project again, as it was before any update."""
+    """Restore the project to its state before any update."""
     shutil.rmtree(project)
-    # Unlike Python's own copy, with hard links.
+    # Unlike `shutil.copytree`, it preserves hard links.
     run("cp", "-a", pristine, project, cwd=pristine)
-    # The index of a copy is out of date, as people's are not.
+    # Refresh the index, which is out of date after copying.
     git("status", cwd=project)
 
 
 def kill(project: Path, moment: float, group: bool) -> None:
-    """Kill an update after so many seconds: itself, or with all that it has started."""
+    """Kill an update after ``moment`` seconds, alone or with its child processes."""
     process = subprocess.Popen(
         [MVC, *UPDATE],
         cwd=project,
@@ -109,9 +109,9 @@ def kill(project: Path, moment: float, group: bool) -> None:
 
 
 def judge(project: Path, old: Picture, new: Picture) -> str:
-    """Return what became of a project whose update was killed."""
+    """Return the outcome for a project whose update was killed."""
     outcome = OLD
-    # Without it, nothing that the update has started writes to the project any more.
+    # Without it, no surviving child process of the update writes to the project.
     if (project / ".git/mvc-update").exists():
         if mvc(project, "update", "--abort") or leftovers(project):
             return BROKEN
@@ -127,25 +127,25 @@ def judge(project: Path, old: Picture, new: Picture) -> str:
 
 
 def mvc(project: Path, *arguments: str) -> int:
-    """Run the command without anybody watching; return its exit code."""
+    """Run the command and discard its output; return its exit code."""
     return subprocess.run([MVC, *arguments], cwd=project, capture_output=True).returncode
 
 
 def picture(project: Path) -> Picture:
-    """Return all that people see of a project: its files, and what git says of them."""
+    """Return the visible state of a project: its files, and their status in git."""
     own = {path: about for path, about in snapshot(project).items() if not path.startswith(".git/")}
     questions = (
         ("ls-files", "--stage"),
         ("rev-parse", "--symbolic-full-name", "HEAD"),
         ("rev-parse", "HEAD"),
-        # Without leave to bring the index up to date: an update has to manage as well.
+        # Do not refresh the index: an update must work without that.
         ("--no-optional-locks", "status", "--porcelain", "--ignored"),
     )
     return own | {" ".join(words): git(*words, cwd=project) for words in questions}
 
 
 def leftovers(project: Path) -> list[str]:
-    """Return what an update has left in the git directory, and that is not git's."""
+    """Return the files that an update has left in the git directory."""
     found = (project / ".git").iterdir()
     return sorted(path.name for path in found if path.name.startswith(("mvc-update", "index.lock")))
 

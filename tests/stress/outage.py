@@ -1,8 +1,8 @@
-"""Breaks the Redis behind a service, as clusters do, and prints what that costs.
+"""Breaks the Redis behind a service, as happens in clusters, and prints what that costs.
 
-Redis is what the operator runs: a master, two replicas and three Sentinels, each at an
-address of its own, the Sentinels under the names of their pods. The service is set as the
-chart sets it, and ``wrk`` writes and reads through it all the time.
+Redis is set up as by the operator: a master, two replicas and three Sentinels, each at its
+own address, the Sentinels under the names of their pods. The service is configured as by the
+chart, and ``wrk`` constantly writes and reads through it.
 """
 
 import json
@@ -43,7 +43,7 @@ REDIS_PORT, SENTINEL_PORT = 6379, 26379
 RELEASE = "galactic-empire"
 NAMES = [f"{RELEASE}-redis-s-{pod}.{RELEASE}-redis-s-hl" for pod in range(3)]
 
-# As the chart sets them in its mode `operator`.
+# As set by the chart in its mode `operator`.
 VARIABLES = {
     "FASTAPI_USE_REDIS": "true",
     "FASTAPI_REDIS_USE_SENTINEL": "true",
@@ -51,8 +51,8 @@ VARIABLES = {
     "FASTAPI_REDIS_SENTINEL_MASTER": "mymaster",
 }
 
-# WAIT speaks of what its own connection has written: both go through the same, and when
-# it breaks, both are sent again.
+# WAIT covers only the writes of its own connection: a pipeline sends both commands over the
+# same one, and when it breaks, sends both again.
 CONTROLLER = """
 from uuid import uuid4
 
@@ -73,7 +73,7 @@ async def create() -> dict[str, str | int | None]:
 """
 
 
-# What `wrk` sends, where it writes down the answers, and what it alone knows.
+# The script of `wrk`: the request, a log of the answers, and the figures that only it has.
 WRK = """
 wrk.method = "POST"
 function init(arguments) answers = io.open(arguments[1], "w") end
@@ -89,12 +89,12 @@ end
 class Group:
     """A master, two replicas and three Sentinels that watch them.
 
-    The servers keep a log on a disk, as the operator's do: a master that is back at once
-    has what it had. The Sentinels wait as long as the operator's do.
+    The servers keep an append-only file, as the operator's do, so a master that restarts at
+    once still has its data. The timeouts of the Sentinels are those of the operator.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Write the configurations below ``folder``, and a `hosts` with the names."""
+        """Write the configurations below ``folder``, and a `hosts` file with the names."""
         first = f"{HOSTS[0]} {REDIS_PORT}"
         self.servers = [
             server(
@@ -124,7 +124,7 @@ class Group:
     @classmethod
     @contextmanager
     def running(cls, folder: Path) -> Iterator[Self]:
-        """Start all six; whatever still runs in the end is killed."""
+        """Start all six; in the end, kill those that are still running."""
         group = cls(folder)
         with ExitStack() as stack:
             for each in (*group.servers, *group.sentinels):
@@ -133,8 +133,8 @@ class Group:
             group.wait_until_whole()
             yield group
 
-    def mend(self) -> None:
-        """Resume what hangs and start what is dead."""
+    def repair(self) -> None:
+        """Resume servers that hang, and start dead ones."""
         for each in (*self.servers, *self.sentinels):
             each.resume()
             if each.process.poll() is not None:
@@ -142,18 +142,18 @@ class Group:
         self.wait_until_whole()
 
     def masters(self) -> set[str]:
-        """Return the addresses that the Sentinels give for the master."""
+        """Return the addresses that the Sentinels report for the master."""
         words = ("sentinel", "get-master-addr-by-name", "mymaster")
         return {sentinel.send(*words).split()[0] for sentinel in self.sentinels}
 
     @property
     def master(self) -> RedisServer:
-        """The server on which the Sentinels agree."""
+        """The master on which the Sentinels agree."""
         (host,) = self.masters()
         return next(each for each in self.servers if each.host == host)
 
     def wait_for_failover(self, old: RedisServer) -> None:
-        """Return when all Sentinels name another master, which says that it is one."""
+        """Return when all Sentinels report a new master, which must be in that role."""
 
         def done() -> bool:
             if len(hosts := self.masters()) != 1 or old.host in hosts:
@@ -163,7 +163,7 @@ class Group:
         wait_until(done, seconds=120)
 
     def wait_until_whole(self) -> None:
-        """Return when everybody is there and knows of everybody else."""
+        """Return when all servers and Sentinels are up and know each other."""
 
         def done() -> bool:
             for sentinel in self.sentinels:
@@ -179,39 +179,39 @@ class Group:
         wait_until(done, seconds=120)
 
     def give_up_after(self, seconds: int) -> None:
-        """Let the Sentinels call a master dead that is silent for so long."""
+        """Make the Sentinels fail over when the master is silent for this long."""
         words = ("sentinel", "set", "mymaster", "down-after-milliseconds", f"{seconds}000")
         for sentinel in self.sentinels:
             sentinel.send(*words)
 
     def keys(self) -> set[str]:
-        """Return every key that the master has."""
+        """Return every key on the master."""
         return set(self.master.send("--scan").split())
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no other process has the addresses, and keep them."""
+    """Wait until no other process uses the addresses, and reserve them."""
     with (Path(tempfile.gettempdir()) / "mvc-outage.lock").open("w") as file:
         flock(file, LOCK_EX)
         yield
 
 
 def server(folder: Path, *lines: str, sentinel: bool = False) -> RedisServer:
-    """Return one of the six, at the address that its folder is named after."""
+    """Return a server or Sentinel at the address that its folder is named after."""
     folder.mkdir()
     port = SENTINEL_PORT if sentinel else REDIS_PORT
     return RedisServer(folder, *lines, sentinel=sentinel, host=folder.name, port=port)
 
 
 def disconnect_clients(master: RedisServer) -> None:
-    """Close all connections of a service: it has to ask the Sentinels again."""
+    """Close all connections of a service, which must then query the Sentinels again."""
     master.send("client", "kill", "type", "normal")
 
 
 @cache
 def with_mounts() -> tuple[str, ...]:
-    """Return the command that gives another one mounts of its own; empty if none may."""
+    """Return a command prefix that gives a command its own mounts; empty if not permitted."""
     for command in (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user")):
         with suppress(OSError):
             trial = (*command, "mount", "--bind", "/etc/hosts", "/etc/hosts")
@@ -221,13 +221,13 @@ def with_mounts() -> tuple[str, ...]:
 
 
 def with_hosts(hosts: Path, *command: str | Path) -> list[str | Path]:
-    """Return a command that finds in ``hosts`` what a cluster's DNS would tell it."""
+    """Return a command that resolves names with ``hosts`` instead of a cluster's DNS."""
     mount = 'mount --bind "$0" /etc/hosts && exec "$@"'
     return [*with_mounts(), "sh", "-c", mount, hosts, *command]
 
 
 def serve(python: Path, package: str, hosts: Path, **variables: str) -> Service:
-    """Serve a package beside the Redis of a group, set as the chart sets it."""
+    """Serve a package with the Redis of a group, configured as by the chart."""
     port = free_port()
     command = with_hosts(hosts, python, "-m", package, "serve")
     binding = {"FASTAPI_BIND": f"127.0.0.1:{port}", "FASTAPI_WORKERS": "2"}
@@ -236,7 +236,7 @@ def serve(python: Path, package: str, hosts: Path, **variables: str) -> Service:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request, and when; the status is 0 when nothing came."""
+    """The result of a request, and when it came; the status is 0 if there was no answer."""
 
     path: str
     status: int
@@ -247,14 +247,14 @@ class Answer:
 
 @dataclass
 class Load:
-    """Threads that write and read through a service, and ask whether it is ready."""
+    """Threads that write and read through a service, and request its readiness."""
 
     service: Service
     answers: list[Answer] = field(default_factory=list)
 
     @contextmanager
     def running(self, threads: int) -> Iterator[None]:
-        """Keep up the load."""
+        """Send requests until the block ends."""
         over = Event()
 
         def work(method: str, path: str) -> None:
@@ -281,8 +281,8 @@ class Load:
         now = time.monotonic()
         return Answer(path, status, body, now, now - start)
 
-    def go_on(self) -> None:
-        """Return when it has been ready once more, and has written to a replica."""
+    def wait_for_recovery(self) -> None:
+        """Return when the service has been ready again, and has written to a replica."""
         seen = len(self.answers)
 
         def done() -> bool:
@@ -294,32 +294,32 @@ class Load:
 
 
 def written(answers: list[Answer]) -> list[dict[str, Any]]:
-    """Return what the service said of each key that it has written."""
+    """Return the body of each successful write."""
     return [json.loads(it.body) for it in answers if it.status == 200 and "key" in it.body]
 
 
 def replace(
-    fault: Callable[[RedisServer], None], mending: Callable[[RedisServer], None], group: Group
+    fault: Callable[[RedisServer], None], repairing: Callable[[RedisServer], None], group: Group
 ) -> float:
-    """Break the master, and mend it when another one is; return when that was."""
+    """Break the master, and repair it after the failover; return the time of the failover."""
     old = group.master
     fault(old)
     group.wait_for_failover(old)
     end = time.monotonic()
     time.sleep(PAUSE)
-    mending(old)
+    repairing(old)
     return end
 
 
 def restart(group: Group) -> None:
-    """Kill the master, and start it at once."""
+    """Kill the master, and start it again at once."""
     old = group.master
     old.kill()
     old.start()
 
 
 def roll(group: Group) -> None:
-    """Restart the Sentinels in turn; the service has to ask them while one is away."""
+    """Restart the Sentinels in turn; the service must query them while one is down."""
     master = group.master
     for sentinel in group.sentinels:
         sentinel.kill()
@@ -330,7 +330,7 @@ def roll(group: Group) -> None:
 
 
 def hang_sentinel(group: Group) -> None:
-    """Stop the Sentinel that is asked first; the service has to ask again meanwhile."""
+    """Suspend the Sentinel that is queried first; the service must query them meanwhile."""
     master = group.master
     group.sentinels[0].hang()
     disconnect_clients(master)
@@ -347,26 +347,26 @@ FAULTS: dict[str, Callable[[Group], float | None]] = {
     "a Sentinel stopped, then resumed": hang_sentinel,
 }
 COLUMNS = {
-    "requests": "answered or not",
+    "requests": "sent, answered or not",
     "502": "of them failed as documented",
     "other": "of them failed in another way",
-    "gap": "longest time without a good answer",
-    "longest": "that anybody waited for an answer",
-    "failover": "time until all Sentinels named a new master",
+    "gap": "longest time without a successful answer",
+    "longest": "longest wait for an answer",
+    "failover": "time until all Sentinels reported a new master",
     "kept": "acknowledged writes that had reached a replica",
     "lost": "of them missing in the end",
-    "alone": "acknowledged writes that had reached no replica in 0.2 s",
+    "alone": "acknowledged writes that had not reached a replica within 0.2 s",
     "gone": "of them missing in the end",
 }
 
 
 def main() -> None:
-    """Print a line for each fault, and what the columns mean."""
+    """Print a line for each fault, and the meaning of the columns."""
     for tool in ("redis-server", "wrk"):
         if not shutil.which(tool):
-            sys.exit(f"Outages are not measured: needs {tool}.")
+            sys.exit(f"Measuring outages needs {tool}.")
     if not with_mounts():
-        sys.exit("Outages are not measured: needs `unshare` with the right to mount.")
+        sys.exit("Measuring outages needs `unshare` with permission to mount.")
     print(line("fault", *COLUMNS), flush=True)
     with alone(), tempfile.TemporaryDirectory(prefix="mvc-outage-") as name:
         folder = Path(name)
@@ -395,7 +395,7 @@ def line(first: str, *others: str) -> str:
 
 
 def measure(group: Group, service: Service, cause: Callable[[Group], float | None]) -> list[str]:
-    """Cause a fault under load; return what the columns say of it."""
+    """Cause a fault under load; return the cells of its line."""
     load, notes = Load(service), group.hosts.with_name("answers")
     with load.running(threads=8), wrk(service, notes) as output:
         time.sleep(PAUSE)
@@ -428,9 +428,9 @@ def measure(group: Group, service: Service, cause: Callable[[Group], float | Non
 
 @contextmanager
 def wrk(service: Service, notes: Path) -> Iterator[dict[str, float]]:
-    """Keep up 16 connections with requests; what comes of each is written to ``notes``.
+    """Send requests over 16 connections, and log each answer to ``notes``.
 
-    What is yielded has, in the end, how many requests broke and how long one took.
+    In the end, the yielded dict contains the number of broken requests and the longest time.
     """
     script = notes.with_name("wrk.lua")
     script.write_text(WRK, "utf-8")

@@ -1,7 +1,7 @@
-"""Changes each answer that decides on files, in every combination of the others.
+"""Changes each answer that affects files, in every combination of the others.
 
-`make test` does so for a draw. Each update must give what a new project with the same
-answers has; what differs is printed, and is a failure.
+`make test` tries a sample of these. Each updated project must equal a new project with the
+same answers; differences are printed, and are failures.
 """
 
 import sys

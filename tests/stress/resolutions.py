@@ -1,8 +1,8 @@
-"""Installs the command and a project where nothing else is, and puts them to work.
+"""Installs the command and a project into empty environments, and uses them.
 
-On each Python of this machine, with the lowest and the highest releases of what they ask
-for, from the wheel and from the source distribution. `make test` does so for the wheels,
-with the lowest on one Python.
+It does so on each Python of this machine, with the lowest and the highest releases of their
+dependencies, from the wheel and from the source distribution. `make test` tries only the
+wheels, with the lowest releases on one Python.
 """
 
 import re
@@ -35,16 +35,16 @@ from importlib.metadata import version
 print(*map(version, sys.argv[1:]))
 """
 
-# Takes the interpreter, the project that was built, and a folder of its own.
+# Takes the interpreter, the project that was built, and a folder to work in.
 Work = Callable[[Path, Path, Path], None]
 
 
 def main() -> int:
-    """Print what became of each distribution everywhere; return the exit code."""
+    """Print the result for each environment; return the exit code."""
     promised = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
     absent = [version for version in promised if version not in interpreters()]
     if absent:
-        sys.exit(f"This needs Python {', '.join(absent)} as well.")
+        sys.exit(f"Python {', '.join(absent)} is missing.")
     failures = 0
     with (
         tempfile.TemporaryDirectory(prefix="mvc-resolutions-") as name,
@@ -66,9 +66,9 @@ def main() -> int:
 
 
 def build(folder: Path) -> list[tuple[Work, Path, Path]]:
-    """Build the command and a project with everything.
+    """Build the command and a project with every feature.
 
-    Return for each file what is to be done with it, and what it was built from.
+    Return each distribution with the function that uses it, and its source folder.
     """
     template, project = folder / "template", folder / "galactic-empire"
     commit_template(template)
@@ -86,10 +86,10 @@ def try_out(
 ) -> str:
     """Install a distribution of a project into an environment in ``folder``, and use it.
 
-    Return the releases of what it asks for, with which it worked.
+    Return the releases of its dependencies with which it worked.
     """
     manifest = project / "pyproject.toml"
-    # For uv, what a distribution asks for is not direct; what the command line names is.
+    # With the manifest on the command line, uv regards its dependencies as direct.
     packages = ("--resolution", resolution, "--requirements", manifest, distribution)
     interpreter = environment(folder / "venv", *packages, python=python)
     work(interpreter, project, folder)
@@ -98,14 +98,14 @@ def try_out(
     found = run(interpreter, "-c", RELEASES, *floors, cwd=folder).split()
     releases = dict(zip(floors, found, strict=True))
     for name, floor in floors.items():
-        # Otherwise the floor would be one that cannot be installed, and was never tried.
+        # Otherwise the floor cannot be installed, and has never been tried.
         reached = re.fullmatch(rf"{re.escape(floor)}(\.0)*", releases[name])
         assert reached or resolution != LOWEST, f"`{name}>={floor}` gives {releases[name]}."
     return ", ".join(f"{name} {release}" for name, release in releases.items())
 
 
 def use_command(python: Path, _: Path, folder: Path) -> None:
-    """Create a project in ``folder`` without any network, and do with it what can be done."""
+    """Create a project in ``folder`` offline, and try every command on it."""
     mvc, project = python.with_name("mvc"), folder / "galactic-empire"
     run(mvc, "--help", cwd=folder)
     run(mvc, "new", project, "-n", "-I", cwd=folder, **OFFLINE)
@@ -120,10 +120,10 @@ def use_command(python: Path, _: Path, folder: Path) -> None:
 
 
 def use_service(python: Path, project: Path, _: Path) -> None:
-    """Ask the service that is installed, and run the unit tests of its project on it."""
+    """Start the installed service, and run the unit tests of its project on it."""
     serve_once(python)
     group = f"{project / 'pyproject.toml'}:dev"
-    # What is there stays, so that only the tools are of the highest releases.
+    # Installed packages stay as they are; only the tools are the highest releases.
     uv("pip", "install", "--quiet", "--python", python, "--group", group, cwd=project)
     options = ("-q", "--tb=line", "-p", "no:cacheprovider")
     run(python.with_name("pytest"), *options, "tests/unit", cwd=project)

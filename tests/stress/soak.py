@@ -1,9 +1,9 @@
 """Keeps a service under load while things go wrong, and accounts for every request.
 
-``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and renewed, the master of
-Redis fails over, slow clients come and go. A request may fail only as one of these incidents
-explains it, and the memory and the files of each process must not grow. Only a run of ten
-minutes, the default, writes docs/soak.md.
+``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and replaced, the master of
+Redis fails over, slow clients come and go. Each failed request must be explained by one of
+these incidents, and the memory and open files of each process must not grow. Only a run of
+ten minutes, the default, writes docs/soak.md.
 """
 
 import argparse
@@ -49,20 +49,20 @@ from support import (
 PAGE = ROOT / "docs/soak.md"
 MINUTES = 10.0
 CONNECTIONS, RATE, WORKERS = 16, 500, 2
-# A connection is renewed after so many requests: a new worker gets its share of the load.
+# Connections are replaced after this many requests, so that a new worker gets its share.
 KEPT = 100
 
-# What is seen of processes every two seconds, the memory in MiB.
+# Measured for each process every PERIOD seconds; memory is in MiB.
 *_, FILES = MEASURES = ("RSS", "PSS", "USS", "files")
 PERIOD = 2
-# What is no growth, and what is too short to tell.
+# More memory or files than this is growth; it is judged only after LONG seconds.
 LARGER, MORE, LONG = 0.05, 8, 120
 
 PLANETS, ATLAS = "POST /api/planets", "GET /api/planets"
 READY, TICKER = "GET /api/ready", "GET /api/stock_market/ticker"
 
 SIZE = 2**20
-# It rests, so that some requests are always under way.
+# It sleeps, so that some requests are always in progress.
 CONTROLLER = f"""
 import asyncio
 import os
@@ -90,7 +90,7 @@ async def atlas() -> Response:
 
 
 class Kind(StrEnum):
-    """What came of a request."""
+    """The result of a request."""
 
     GOOD = "answered"
     REFUSED = "refused"
@@ -105,21 +105,21 @@ RESET = frozenset({Kind.BEFORE, Kind.WITHIN})
 
 
 class Connection(HTTPConnection):
-    """A connection that knows which worker is at its other end, once that has said so."""
+    """A connection that knows which worker serves it, after the first answer with its PID."""
 
     worker: int | None = None
     asked = 0
 
     def __init__(self, port: int) -> None:
-        """Lead to ``port`` of 127.0.0.1."""
+        """Connect to ``port`` of 127.0.0.1."""
         super().__init__("127.0.0.1", port, timeout=SECONDS)
 
-    def lasts(self) -> bool:
-        """Return whether it may be used again; pools of clients look as well who closed it."""
+    def is_reusable(self) -> bool:
+        """Return whether it can be reused; as in client pools, not if the server closed it."""
         return self.asked < KEPT and bool(self.sock) and not select([self.sock], [], [], 0)[0]
 
     def ask(self, endpoint: str, start: float) -> "Request":
-        """Send a request, which the user has thought about since ``start``."""
+        """Send a request that counts as started at ``start``."""
         reused, self.asked = self.asked > 0, self.asked + 1
         kind = self.exchange(*endpoint.split())
         if kind is not Kind.GOOD:
@@ -127,7 +127,7 @@ class Connection(HTTPConnection):
         return Request(endpoint, start, time.monotonic(), kind, self, reused)
 
     def exchange(self, method: str, path: str) -> Kind:
-        """Send a request; return what came of it."""
+        """Send a request; return its result."""
         response = None
         try:
             self.request(method, path)
@@ -143,7 +143,7 @@ class Connection(HTTPConnection):
             return Kind.WITHIN
         if response.status != 200:
             return Kind.BAD_GATEWAY if response.status == 502 else Kind.OTHER
-        # An answer that breaks off in its headers looks as one without a body.
+        # An answer that breaks off within its headers looks like one without a body.
         if not body:
             return Kind.WITHIN
         if b'"worker"' in body:
@@ -156,15 +156,15 @@ class Connection(HTTPConnection):
 
 
 class Slow(Connection):
-    """A connection over which one request takes very long."""
+    """A connection with a single request that takes very long."""
 
     def __init__(self, port: int, seconds: float, over: Event) -> None:
-        """Take so many seconds, or until all is over."""
+        """Take ``seconds``, or until the event ``over``."""
         super().__init__(port)
         self.seconds, self.over = seconds, over
 
     def rest(self, part: float) -> None:
-        """Let a part of the time pass."""
+        """Wait for this part of the time."""
         self.over.wait(part * self.seconds)
 
 
@@ -189,28 +189,28 @@ class Sipping(Slow):
 
 
 class Idle(Slow):
-    """Says nothing for most of the time."""
+    """Connects, and sends its request only at the end."""
 
     def connect(self) -> None:
         super().connect()
         self.rest(1)
 
 
-# None asks Redis: all at once they would open as many connections to it, which are kept.
+# None of them uses Redis, as each would open a connection to it, which would stay open.
 CROWD = [(Dripping, TICKER)] * 100 + [(Sipping, ATLAS)] * 10 + [(Idle, TICKER)] * 20
 
 TITLE = "# Soak"
 ABSTRACT = prose(
-    "Ten minutes of load, and what went wrong meanwhile: `make soak` did it, and wrote this",
-    f"page. {CONNECTIONS} clients that keep their connections send {RATE} requests a second to",
-    f"{WORKERS} workers, which write to a Redis with Sentinels; {len(CROWD)} slow clients come,",
-    "workers are killed and renewed, and the master of Redis fails.",
+    "Ten minutes of load with incidents. `make soak` measures it and writes this page.",
+    f"{CONNECTIONS} clients with persistent connections send {RATE} requests a second to",
+    f"{WORKERS} workers, which write to a Redis with Sentinels. Meanwhile, {len(CROWD)} slow",
+    "clients connect, workers are killed and replaced, and the master of Redis fails.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that is over, and where it went."""
+    """A finished request, and its connection."""
 
     endpoint: str
     start: float
@@ -222,24 +222,24 @@ class Request:
 
 @dataclass
 class Client:
-    """Asks for one thing after the other, over one connection at a time."""
+    """Sends one request after the other, over one connection at a time."""
 
     port: int
     requests: list[Request]
 
     def __post_init__(self) -> None:
-        """Have a connection."""
+        """Create a connection."""
         self.renew()
 
     def renew(self) -> None:
-        """Have another connection; the first answer tells where it leads."""
+        """Replace the connection; its first answer contains the worker's PID."""
         self.connection, self.endpoints = Connection(self.port), cycle((PLANETS, READY, TICKER))
 
     def ask(self) -> None:
         """Send the next request."""
-        # Whether the connection lasts is seen after this: who is gone by now will be seen.
+        # The start must precede the check: a worker that ended before it has closed the connection.
         start = time.monotonic()
-        if self.connection.asked and not self.connection.lasts():
+        if self.connection.asked and not self.connection.is_reusable():
             self.connection.close()
             self.renew()
         self.requests.append(self.connection.ask(next(self.endpoints), start))
@@ -247,14 +247,14 @@ class Client:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process had at a time."""
+    """The memory and open files of a process at a point in time."""
 
     at: float
     has: dict[str, float]
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Look at a process, which must be there."""
+        """Measure a process, which must exist."""
         sizes: dict[str, int] = {}
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
             name, size, _ = line.split()
@@ -267,10 +267,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Incident:
-    """Something that went wrong, and what it may cost.
+    """An incident, and the failures that it explains.
 
-    It took effect between ``begin`` and ``effect``, and was over at the ``end``. Only
-    requests of certain workers suffer, if there are any.
+    It took effect between ``begin`` and ``effect``, and was over at ``end``. If ``workers``
+    are given, it affects only their requests.
     """
 
     name: str
@@ -279,23 +279,23 @@ class Incident:
     effect: float
     end: float
     workers: frozenset[int] = frozenset()
-    # Whether it costs nothing but what was under way when it took effect.
+    # Whether it affects only requests in progress when it took effect.
     sudden: bool = False
 
     def meets(self, request: Request, until: float) -> bool:
-        """Return whether a request was under way between the begin and ``until``."""
+        """Return whether an affected request was in progress between ``begin`` and ``until``."""
         concerned = not self.workers or request.connection.worker in {None, *self.workers}
         return concerned and request.start <= until and request.end >= self.begin
 
     def explains(self, request: Request) -> bool:
-        """Return whether a request failed because of this."""
+        """Return whether it explains the failure of a request."""
         until = self.effect if self.sudden else self.end
         return request.kind in self.costs and self.meets(request, until)
 
 
 @dataclass
 class Soak:
-    """A service under load, and all that is seen of it."""
+    """A service under load, and everything observed about it."""
 
     service: Service
     seconds: float
@@ -305,7 +305,7 @@ class Soak:
     over: Event = field(default_factory=Event)
 
     def run(self, schedule: Iterable[tuple[float, Callable[["Soak"], Incident]]]) -> None:
-        """Let things go wrong after parts of the time, one after the other."""
+        """Cause incidents one after the other, each after its part of the time."""
         self.start = time.monotonic()
         self.wait_for_workers()
         with ThreadPoolExecutor(1 + CONNECTIONS + len(CROWD)) as self.pool:
@@ -326,25 +326,25 @@ class Soak:
             job.result()
 
     def repeat(self, action: Callable[[], None], seconds: float) -> None:
-        """Do something as often as every so many seconds, but never faster to catch up."""
+        """Run an action every ``seconds``, but do not catch up after a delay."""
         due = time.monotonic()
         while not self.over.wait(max(0, due - time.monotonic())):
             action()
             due = max(due + seconds, time.monotonic())
 
     def sleep_until(self, part: float) -> None:
-        """Return when a part of the time is over."""
+        """Return when this part of the time has passed."""
         time.sleep(max(0, self.start + part * self.seconds - time.monotonic()))
 
     def sample(self) -> None:
-        """Look at the master and its workers."""
+        """Measure the master and its workers."""
         for pid in (self.service.process.pid, *self.service.workers()):
             with suppress(FileNotFoundError, ProcessLookupError):
                 sample = Sample.of(pid)
                 self.samples[pid].append(sample)
 
     def wait_for_workers(self, gone: frozenset[int] = frozenset()) -> None:
-        """Return when some workers are gone, and as many as there must be have answered."""
+        """Return when the workers in ``gone`` have ended, and all current ones have answered."""
         answered: set[int | None] = set()
 
         def done() -> bool:
@@ -358,7 +358,7 @@ class Soak:
         wait_until(done, seconds=2 * SECONDS)
 
     def explanation(self, request: Request) -> Incident | None:
-        """Return what a request failed for."""
+        """Return the first incident that explains the failure of a request."""
         return next((it for it in self.incidents if it.explains(request)), None)
 
     @property
@@ -368,12 +368,12 @@ class Soak:
 
     @property
     def unexplained(self) -> list[Request]:
-        """The requests that nothing explains the failure of."""
+        """The failed requests that no incident explains."""
         return [it for it in self.failed if not self.explanation(it)]
 
 
 def kill_worker(soak: Soak) -> Incident:
-    """Kill a worker; over when another one has its place."""
+    """Kill a worker; over when another one has replaced it."""
     victim = min(soak.service.workers())
     begin = time.monotonic()
     os.kill(victim, signal.SIGKILL)
@@ -384,7 +384,7 @@ def kill_worker(soak: Soak) -> Incident:
 
 
 def renew_workers(soak: Soak) -> Incident:
-    """Send HUP to the master, which must cost nothing; over when all workers are new ones."""
+    """Send HUP to the master, which must fail no request; over when all workers are new."""
     workers = frozenset(soak.service.workers())
     begin = time.monotonic()
     soak.service.process.send_signal(signal.SIGHUP)
@@ -393,7 +393,7 @@ def renew_workers(soak: Soak) -> Incident:
 
 
 def fail_over(group: Group, _soak: Soak) -> Incident:
-    """Kill the master of Redis; over when it is back as a replica of another one."""
+    """Kill the master of Redis; over when it is back as a replica of the new one."""
     begin = time.monotonic()
     replace(RedisServer.kill, RedisServer.start, group)
     group.wait_until_whole()
@@ -402,7 +402,7 @@ def fail_over(group: Group, _soak: Soak) -> Incident:
 
 
 def crowd(soak: Soak) -> Incident:
-    """Let slow clients come for a while, which must cost nothing."""
+    """Let slow clients connect for a while, which must fail no request."""
     begin = time.monotonic()
 
     def come(way: type[Slow], endpoint: str) -> Request:
@@ -415,14 +415,14 @@ def crowd(soak: Soak) -> Incident:
 
 
 def main() -> None:
-    """Print what came of all requests and processes; exit with 1 if that is not in order."""
+    """Print the report; exit with 1 if a failure is unexplained or a process has grown."""
     parser = argparse.ArgumentParser(description="Keep a service under load for a while.")
     parser.add_argument("--minutes", type=minutes, default=MINUTES, help="10 by default")
     duration = parser.parse_args().minutes
     if not shutil.which("redis-server"):
-        sys.exit("Nothing is soaked: needs redis-server.")
+        sys.exit("The soak needs redis-server.")
     if not with_mounts():
-        sys.exit("Nothing is soaked: needs `unshare` with the right to mount.")
+        sys.exit("The soak needs `unshare` with permission to mount.")
     with tempfile.TemporaryDirectory(prefix="mvc-soak-") as name, alone():
         folder = Path(name)
         run(BIN / "cookiecutter", ROOT, "--no-input", "-o", folder, cwd=folder)
@@ -442,8 +442,8 @@ def main() -> None:
                         (0.15, renew_workers),
                         (0.2, kill_worker),
                         (0.25, renew_workers),
-                        # Whoever waits for Redis opens connections, which are kept: the first
-                        # quarter of the last workers has that, too.
+                        # Requests that wait for Redis open connections, which stay open. An
+                        # early failover includes them in the first quarter of the last workers.
                         (0.27, partial(fail_over, group)),
                         (0.6, partial(fail_over, group)),
                         (0.8, crowd),
@@ -459,7 +459,7 @@ def main() -> None:
 
 
 def minutes(text: str) -> float:
-    """Read a number of minutes."""
+    """Parse a number of minutes."""
     value = float(text)
     if not 0 < value < math.inf:
         raise ValueError
@@ -467,7 +467,7 @@ def minutes(text: str) -> float:
 
 
 def add_controllers(project: Path) -> Path:
-    """Add a generated controller, and one that tells which worker it is; return the package."""
+    """Add a generated controller, and one that returns its worker's PID; return the package."""
     run(MVC, "generate", "controller", "stock_market", "ticker", cwd=project)
     package = project / "galactic_empire"
     add_controller(package, "planets", CONTROLLER)
@@ -475,7 +475,7 @@ def add_controllers(project: Path) -> Path:
 
 
 def report(soak: Soak) -> str:
-    """Return what came of everything, as tables in Markdown."""
+    """Return the results as Markdown tables."""
     failed, unexplained = len(soak.failed), len(soak.unexplained)
     parts = [
         f"{len(soak.requests)} requests, {failed} failed, {unexplained} unexplained.",
@@ -484,17 +484,18 @@ def report(soak: Soak) -> str:
         table(("reason", "what", "endpoint", "connection", "failed", "at"), by_reason(soak)),
         table(("process", "from", "to", *MEASURES, "growth"), by_process(soak)),
         prose(
-            "Times are in seconds since the start. What was under way when an incident took",
-            "effect counts as far as it had to do with it. RSS, PSS and USS, in MiB, and open",
-            f"files are medians of the first and the last quarter; up to {LARGER:.0%} and {MORE}",
-            f"files more are no growth, and less than {LONG} seconds are too short to tell.",
+            "Times are in seconds since the start. `under way` counts the requests that an",
+            "incident could affect and that were in progress when it took effect. RSS, PSS and",
+            "USS, in MiB, and open files are medians of the first and the last quarter. An",
+            f"increase of up to {LARGER:.0%} or {MORE} files does not count as growth, and less",
+            f"than {LONG} seconds are too short to judge.",
         ),
     ]
     return "\n\n".join(parts)
 
 
 def by_client(soak: Soak) -> Iterator[Sequence[object]]:
-    """Return a row for each endpoint that a kind of client has asked."""
+    """Return a row for each kind of client and endpoint."""
     groups = defaultdict(list)
     for it in soak.requests:
         groups[type(it.connection).__name__, it.endpoint].append(it)
@@ -514,7 +515,7 @@ def by_incident(soak: Soak) -> Iterator[Sequence[object]]:
 
 
 def by_reason(soak: Soak) -> Iterator[Sequence[object]]:
-    """Return a row for all requests that failed in the same way for the same reason."""
+    """Return a row for each group of requests that failed in the same way for the same reason."""
     groups = defaultdict(list)
     for it in soak.failed:
         reason = soak.explanation(it)
@@ -526,7 +527,7 @@ def by_reason(soak: Soak) -> Iterator[Sequence[object]]:
 
 
 def by_process(soak: Soak) -> Iterator[Sequence[object]]:
-    """Return a row for each process that was there long enough to have quarters."""
+    """Return a row for each process with at least four samples."""
     for pid, samples in soak.samples.items():
         if len(samples) < 4:
             continue
@@ -539,7 +540,7 @@ def by_process(soak: Soak) -> Iterator[Sequence[object]]:
 
 
 def grown(samples: list[Sample]) -> list[str] | None:
-    """Return what a process had more of in the end; None where it was not there for long."""
+    """Return the measures that have grown; None if the process did not run for long enough."""
     if samples[-1].at - samples[0].at < LONG:
         return None
     return [

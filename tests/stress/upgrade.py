@@ -1,8 +1,8 @@
 """Updates projects of the last release to the commit that is checked out.
 
-An untouched one must become what a new project is, without a conflict, and pass
-its own checks. In another one each module of the package is edited and a client is added:
-every edit must be in a file of the new release, or in one that is in conflict.
+An untouched project must become equal to a new one, without conflicts, and pass its own
+checks. In another project, each module of the package is edited and a client is added: every
+edit must end up in a file of the new release, or in a file with conflicts.
 """
 
 import ast
@@ -21,26 +21,26 @@ UPDATE = ("update", "-n", "-I", "--checkout", "HEAD")
 
 
 class Release(NamedTuple):
-    """A release, as the changelog tells of it."""
+    """A release in the changelog."""
 
     version: str
     commit: str
 
 
 def main() -> None:
-    """Update both projects and tell what became of them."""
+    """Update both projects and report the results."""
     last, head = last_release(), git("rev-parse", "--short", "HEAD", cwd=ROOT)
     with tempfile.TemporaryDirectory(prefix="mvc-upgrade-") as name:
         print(f"A project of {last.version} ({last.commit}):", flush=True)
         created = update_untouched(last, Path(name, "untouched"))
-        print(f"is at {head} what a new one is, and passes its checks.", flush=True)
+        print(f"equals a new one at {head}, and passes its checks.", flush=True)
         print(f"A project of {last.version} with edits:", flush=True)
         update_edited(last, Path(name, "edited"), created)
-        print(f"has all of them at {head}, or shows them as conflicts.")
+        print(f"keeps all of them at {head}, or shows them as conflicts.")
 
 
 def last_release() -> Release:
-    """Return the newest release that the changelog has a section for, which names its commit."""
+    """Return the newest release in the changelog; its section must name its commit."""
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     section = r"^## (\d+\.\d+\.\d+) .*\n\n(?:Commit `([0-9a-f]{40})`\.$)?"
     found = re.search(section, changelog, re.M)
@@ -50,7 +50,7 @@ def last_release() -> Release:
 
 
 def create(folder: Path, *options: str) -> Path:
-    """Create a project in a folder of its own."""
+    """Create a project in its own folder."""
     folder.mkdir(parents=True)
     project = folder / "galactic-empire"
     run(MVC, "new", project, "-n", "-I", "--template", ROOT, *options, cwd=folder)
@@ -61,19 +61,19 @@ def update_untouched(last: Release, folder: Path) -> Path:
     """Update a project, compare it with a new one, and run its checks; return the new one."""
     updated = create(folder / "updated", "--checkout", last.commit)
     print(run(MVC, *UPDATE, cwd=updated), flush=True)
-    # What has become a question since gets the same answer in both.
+    # Questions that are new since then have the same answers in both.
     state = json.loads((updated / ".cruft.json").read_text("utf-8"))
     answers = state["context"]["cookiecutter"].items()
     public = {key: value for key, value in answers if not key.startswith("_")}
     created = create(folder / "created", "--checkout", "HEAD", *sets(public))
     if different := differences(updated, created):
-        sys.exit(f"It is not what a new one is: {', '.join(different)}")
+        sys.exit(f"It differs from a new one: {', '.join(different)}")
     Project(updated, {}).make("install", "metrics", "mypy", "coverage", "docs")
     return created
 
 
 def update_edited(last: Release, folder: Path, created: Path) -> None:
-    """Update a project in which a user has worked, and look for each of the edits."""
+    """Update a project that a user has edited, and look for each of the edits."""
     project = create(folder, "--checkout", last.commit)
     lines = [*add_client(project), *edit_modules(project)]
     commit(project, "Work")
@@ -82,7 +82,7 @@ def update_edited(last: Release, folder: Path, created: Path) -> None:
     print(done.stdout, flush=True)
     if done.returncode != (CONFLICTS if conflicts else 0):
         sys.exit(f"`mvc update` exited {done.returncode}: {done.stderr}")
-    # In any other file an edit would be where nothing reads it any more.
+    # An edit in any other file, one that the new release no longer has, is lost.
     paths = {file.relative_to(created).as_posix() for file in created.rglob("*.py")} | {*conflicts}
     files = [project / path for path in paths if (project / path).exists()]
     kept = "".join(file.read_text("utf-8") for file in files)
@@ -92,7 +92,7 @@ def update_edited(last: Release, folder: Path, created: Path) -> None:
 
 
 def add_client(project: Path) -> list[str]:
-    """Add a client to those that are open with the application; return what was inserted."""
+    """Add a client to those that the application opens; return the inserted lines."""
     lines = ["from contextlib import nullcontext as mine\n", "    mine,\n"]
     for file in project.glob("*/app/**/*.py"):
         text = file.read_text("utf-8")

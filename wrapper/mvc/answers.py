@@ -1,4 +1,4 @@
-"""Answers to the questions of a template, from wherever they come."""
+"""Answers to a template's questions: given, recorded, typed or default."""
 
 import re
 from collections.abc import Callable, Container, Mapping
@@ -10,20 +10,20 @@ from mvc import console, engine, git
 from mvc.errors import MvcError, UsageError
 from mvc.state import Answers
 
-# Says why a set of answers cannot be used; empty where it can.
+# Returns why a set of answers cannot be used, or an empty string.
 Refusal = Callable[[Answers], str]
 PLACEHOLDERS = (
-    "Author and email are placeholders: git has no `user.name` or `user.email`. When the project "
-    "is committed, `mvc update --set author=NAME --set email=EMAIL` changes them."
+    "Author and email are placeholders: git has no `user.name` or `user.email`. Once the project "
+    "is committed, change them with `mvc update --set author=NAME --set email=EMAIL`."
 )
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line said.
+    """The options of the command line.
 
-    ``chosen`` holds the answers of options such as ``--no-redis``, ``assignments`` the
-    texts of ``--set``. With ``minimal``, every feature that neither names is declined.
+    ``chosen`` holds the answers from options such as ``--no-redis``, ``assignments`` the
+    values of ``--set``. ``minimal`` declines every feature that neither of them names.
     """
 
     chosen: dict[str, Any]
@@ -35,14 +35,15 @@ class Options:
 
     @property
     def interactive(self) -> bool:
-        """Whether the user can be asked."""
+        """Whether the user can be prompted."""
         return not self.no_input and console.is_interactive()
 
     def answers(self, questions: Answers) -> Answers:
-        """Return the answers that the command line holds, each valid by its question.
+        """Return the answers given on the command line, validated and converted.
 
         Raises:
-            UsageError: when one is no answer to a question, or two contradict each other.
+            UsageError: when a question is unknown, an answer is invalid, or two answers
+                contradict each other.
         """
         given = [(key, value) for key, value in self.chosen.items() if value is not None]
         for assignment in self.assignments or ():
@@ -59,10 +60,10 @@ class Options:
 
 
 def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Refusal) -> Answers:
-    """Return an answer to every question, for a project that is created at ``path``.
+    """Return an answer to every question, for a new project at ``path``.
 
     Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
+        UsageError: when options contradict each other, or answer an unknown question.
         MvcError: when an answer cannot be used, or a default cannot be rendered.
     """
     chosen = options.answers(questions)
@@ -70,9 +71,9 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
     known = {key: value for key, value in defaults.items() if key in questions and value}
     _refuse_jinja({**known, **chosen})
     answers = complete({**questions, **known}, chosen, options, refusal)
-    # Cookiecutter makes the folder before the template's hook sees the answer.
+    # Cookiecutter creates the folder before the template's hook checks the answer.
     if not re.fullmatch(r"(?!\.\.?$)[^/\\]{1,100}", answers.get("project_slug", "x")):
-        raise MvcError("`project_slug` must be the name of a folder, in 1 to 100 characters.")
+        raise MvcError("`project_slug` must be a folder name of 1 to 100 characters.")
     assumed = {key: value for key, value in answers.items() if key not in chosen}
     if assumed and not options.interactive:
         console.say(f"Defaults: {format_answers(assumed)}")
@@ -82,19 +83,19 @@ def answers_of_new(path: Path, options: Options, questions: Answers, refusal: Re
 
 
 def features(questions: Answers) -> list[str]:
-    """Return the questions that are answered by yes or no."""
+    """Return the names of the yes/no questions."""
     return [key for key, raw in questions.items() if isinstance(raw, bool)]
 
 
 def complete(questions: Answers, given: Answers, options: Options, refusal: Refusal) -> Answers:
-    """Return ``given`` and the answers to all other questions: the user's, or the defaults.
+    """Complete ``given`` with the user's answers, or the defaults, to all other questions.
 
     Raises:
         MvcError: when an answer cannot be used, or a default cannot be rendered.
     """
     ask = None
     if options.interactive:
-        # A fault of what is not asked would hide those of the answers.
+        # The hook reports one fault at a time: one in `given` would hide those in typed answers.
         fault = refusal(fill_in(questions, given))
         if any(f"`{key}`" in fault for key in given):
             raise MvcError(fault)
@@ -106,20 +107,20 @@ def complete(questions: Answers, given: Answers, options: Options, refusal: Refu
 
 
 def parse(key: str, value: Any, questions: Mapping[str, Any]) -> Any:
-    """Return ``value`` in the form that the question ``key`` wants.
+    """Return ``value`` converted to the type of the question ``key``.
 
     Raises:
-        UsageError: when nothing is asked under that name, or not with that answer.
+        UsageError: when there is no such question, or the answer is invalid.
     """
     public = [name for name in questions if not name.startswith("_")]
     if key not in public:
-        raise UsageError(f"There is no question `{key}`. Known are: {', '.join(public)}.")
+        raise UsageError(f"There is no question `{key}`. Choose from: {', '.join(public)}.")
     try:
         return engine.convert(value, questions[key])
     except ValueError as error:
         choices = questions[key] if isinstance(questions[key], list) else ["true", "false"]
         raise UsageError(
-            f"`{value}` is no answer to `{key}`. Choose from: {', '.join(map(str, choices))}."
+            f"`{value}` is not an answer to `{key}`. Choose from: {', '.join(map(str, choices))}."
         ) from error
 
 
@@ -130,10 +131,10 @@ def fill_in(
     many: Container[str] = (),
     ask: Callable[[str, Any, Answers], Any] | None = None,
 ) -> Answers:
-    """Return ``given`` and the values of all other variables, as cookiecutter reads them.
+    """Return ``given`` and the values of all other variables, as cookiecutter computes them.
 
-    Those in ``many`` are split into words. ``ask`` takes a public variable, its default and
-    the values before it, and returns the value.
+    Variables in ``many`` are split into words. ``ask`` receives a public variable, its
+    default and the values so far, and returns the value.
 
     Raises:
         MvcError: when a default cannot be rendered.
@@ -156,14 +157,14 @@ def fill_in(
 
 
 def format_answers(answers: Answers) -> str:
-    """Return answers as a list for people."""
+    """Format answers for people."""
     return ", ".join(f"{key}={value}" for key, value in answers.items())
 
 
 def _asker(
     questions: Answers, given: Answers, refusal: Refusal
 ) -> Callable[[str, Any, Answers], Any]:
-    """Return what asks the user, and asks again when the answer is refused."""
+    """Return a function that prompts the user until the answer is accepted."""
     asked = [key for key in questions if key not in given and not key.startswith("_")]
 
     def ask(key: str, default: Any, before: Answers) -> Any:
@@ -173,7 +174,7 @@ def _asker(
         place = f"  [dim]\\[{asked.index(key) + 1}/{len(asked)}][/] "
         while True:
             answer = engine.prompt(key, default, questions.get("__prompts__", {}), place)
-            # What is asked later may have another answer than its default.
+            # Ignore faults of later questions: their defaults can still be changed.
             fault = refusal(fill_in(questions, {**before, key: answer}))
             if f"`{key}`" not in fault:
                 return answer
@@ -189,11 +190,11 @@ def _human_name(path: Path) -> str:
 
 
 def _refuse_jinja(answers: Answers) -> None:
-    """Refuse what cookiecutter would evaluate, and the template's hook could not see.
+    """Refuse answers that cookiecutter would evaluate before the template's hook sees them.
 
     Raises:
         MvcError: when an answer opens a Jinja expression, statement or comment.
     """
     for key, value in answers.items():
         if isinstance(value, str) and re.search(r"\{[{%#]", value):
-            raise MvcError(f"`{key}` must not hold a brace before a brace, % or #.")
+            raise MvcError(f"`{key}` must not contain {{ followed by {{, % or #.")

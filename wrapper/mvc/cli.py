@@ -1,7 +1,7 @@
-"""The command line: signatures, help and exit codes; what they do is elsewhere.
+"""The command line: signatures, help and exit codes.
 
 Modules that load cookiecutter, cruft or Rich are imported by the commands that need
-them, so that ``mvc --help`` answers at once.
+them, so that ``mvc --help`` starts quickly.
 """
 
 import inspect
@@ -32,7 +32,7 @@ ACTION_REQUIRED = 3
 
 
 class Commands(TyperGroup):
-    """The commands, whose failures end in one sentence and an exit code."""
+    """A group that reports failures as one sentence and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the command line names."""
@@ -59,7 +59,7 @@ app = typer.Typer(
     **PLAIN,
 )
 
-# The features: the letter that is short for `--no-...`, if any, and the help.
+# By feature: the short option for `--no-...`, if any, and the help.
 FEATURES = {
     "database": ("-D", "Database."),
     "redis": ("-R", "Redis client."),
@@ -71,31 +71,31 @@ FEATURES = {
 }
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; may be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Answer any question; can be repeated."),
 ]
 Checkout = Annotated[
     str | None, typer.Option(metavar="REF", help="Tag, branch or commit of the template.")
 ]
-NoInput = Annotated[bool, typer.Option("--no-input", "-n", help="Ask nothing, take the defaults.")]
+NoInput = Annotated[bool, typer.Option("--no-input", "-n", help="Do not prompt; use the defaults.")]
 
 
 def main() -> None:
-    """Run the command line; a termination request cleans up like an interrupt."""
+    """Run the command line; SIGTERM and SIGHUP clean up like an interrupt."""
     for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows knows no SIGHUP, nohup ignores it.
+        number = getattr(signal, name, None)  # Windows has no SIGHUP; nohup ignores it.
         if number and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal cannot show must not end the command.
+        # A name that the terminal cannot display must not crash the command.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="mvc")
 
 
 def feature_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a pair of options for each feature, after its first parameter.
+    """Add a pair of options for each feature to a command, after its first parameter.
 
-    It takes them as ``**features``; None where the command line says nothing.
+    The command receives them as ``**features``: None for options that are not given.
     """
     signature = inspect.signature(command)
     first, *others, _ = signature.parameters.values()
@@ -123,13 +123,15 @@ def options(
     ctx: typer.Context,
     directory: Annotated[
         Path,
-        typer.Option("-C", metavar="DIR", help="Look for the project here and above.", exists=True),
+        typer.Option(
+            "-C", metavar="DIR", help="Look for the project in DIR and above.", exists=True
+        ),
     ] = Path(),
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
-    """Take what concerns every command."""
+    """Handle the options of all commands."""
     from mvc import git
 
     git.forget_caller()
@@ -141,10 +143,10 @@ def options(
 def new(
     path: Annotated[
         str | None,
-        typer.Argument(metavar="[PATH]", help="Directory to create; gives the name."),
+        typer.Argument(metavar="[PATH]", help="Directory to create; names the project."),
     ] = None,
     minimal: Annotated[
-        bool, typer.Option("--minimal", help="Decline every feature that is not named.")
+        bool, typer.Option("--minimal", help="Leave out every feature not requested.")
     ] = False,
     package_manager: Annotated[
         str | None, typer.Option(metavar="poetry|uv", help="Package manager.")
@@ -166,7 +168,9 @@ def new(
     skip_install: Annotated[
         bool, typer.Option("--skip-install", "-I", help="Do not run `make install`.")
     ] = False,
-    no_git: Annotated[bool, typer.Option("--no-git", help="Make no repository.")] = False,
+    no_git: Annotated[
+        bool, typer.Option("--no-git", help="Do not create a git repository.")
+    ] = False,
     **features: bool | None,
 ) -> None:
     """Create a project."""
@@ -186,7 +190,7 @@ def check(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell whether the template is ahead of the project."""
+    """Report whether the template is ahead of the project."""
     from mvc.updating.update import check_project
 
     status = check_project(find_project(ctx.obj))
@@ -199,10 +203,10 @@ def check(
 def diff(
     ctx: typer.Context,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="End with 3 when there is a difference.")
+        bool, typer.Option("--exit-code", help="Exit with 3 if there is a difference.")
     ] = False,
 ) -> None:
-    """Show what the project changed since its template."""
+    """Show how the project differs from its template."""
     from mvc.updating.update import diff_project
 
     if diff_project(find_project(ctx.obj)) and exit_code:
@@ -215,7 +219,7 @@ def update(
     ctx: typer.Context,
     assignments: Assignments = None,
     template: Annotated[
-        str | None, typer.Option(metavar="SRC", help="Where the template is from now on.")
+        str | None, typer.Option(metavar="SRC", help="New repository of the template.")
     ] = None,
     checkout: Checkout = None,
     no_input: NoInput = False,
@@ -224,17 +228,17 @@ def update(
     ] = False,
     pretend: Pretend = False,
     abort: Annotated[
-        bool, typer.Option("--abort", help="Take back an update that conflicts or was killed.")
+        bool, typer.Option("--abort", help="Undo an update that has conflicts or was killed.")
     ] = False,
     **features: bool | None,
 ) -> None:
-    """Merge a newer template, or other answers, into the project."""
+    """Merge a newer template or changed answers into the project."""
     from mvc.answers import Options
     from mvc.updating.update import abort_update, update_project
 
     if abort:
         if pretend or template or checkout or assignments or set(features.values()) != {None}:
-            raise UsageError("`--abort` takes back what there is, and no other option.")
+            raise UsageError("`--abort` cannot be combined with other options.")
         abort_update(ctx.obj)
         return
     options = Options(features, assignments, template, checkout, no_input)

@@ -1,4 +1,4 @@
-"""What the command prints: for people at a terminal, and plain for everything else."""
+"""Output of the command: styled at a terminal, plain elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.prompt import Prompt
 
-# Without a terminal no escape code is printed, whatever the environment asks for.
+# Never print escape codes without a terminal, even if the environment asks for color.
 _force = None if sys.stdout and sys.stdout.isatty() else False
 _console = Console(force_terminal=_force, highlight=False, emoji=False, soft_wrap=True)
 
 
 def is_interactive() -> bool:
-    """Return whether the user can be asked."""
+    """Return whether the user can be prompted."""
     return bool(sys.stdin and sys.stdin.isatty() and _console.is_terminal)
 
 
 def say(text: str, style: str = "") -> None:
-    """Print a line as it is."""
+    """Print a line without interpreting markup."""
     _console.print(text, style=style, markup=False)
 
 
@@ -37,7 +37,7 @@ def choose(question: str, answers: list[str], default: str) -> str:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns; nothing is cut, terminals break long lines themselves."""
+    """Print rows in columns; wrapping long lines is left to the terminal."""
     lines = [titles, *rows]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -46,19 +46,19 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line to standard error, beside what the command was asked for."""
+    """Print a line to standard error."""
     print(text, file=sys.stderr)
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str], None]]:
-    """Show that something goes on: its title, then the latest line of what it prints."""
+    """Show the title of a running task, then the latest line of its output."""
     if not _console.is_terminal:
-        say(f"{title} ...")  # The status prints nothing then.
+        say(f"{title} ...")  # Without a terminal, the status prints nothing.
     with _console.status(title) as status:
 
         def show(line: str) -> None:
-            # Beside the spinner; a line that does not fit would be shown again each time.
+            # Leave room for the spinner: a wrapped line would be printed again on each refresh.
             status.update(escape(line.strip()[: _console.width - 2] or title))
 
         yield show

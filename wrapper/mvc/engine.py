@@ -32,13 +32,13 @@ from mvc import git
 from mvc.errors import MvcError
 from mvc.state import Answers
 
-# A hook that refuses says so itself; cookiecutter would log a traceback as well.
+# Hooks report their refusals themselves; cookiecutter would log a traceback as well.
 logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
 
 
 def expand(template: str) -> str:
     """Turn ``gh:``, ``gl:`` and ``bb:`` into URLs; leave everything else alone."""
-    # Loads all that downloads, which nothing else here needs.
+    # A slow import: it loads the code for downloads, which nothing else here needs.
     from cookiecutter.repository import expand_abbreviations
 
     url: str = expand_abbreviations(template, BUILTIN_ABBREVIATIONS)
@@ -46,10 +46,10 @@ def expand(template: str) -> str:
 
 
 def convert(value: Any, question: Any) -> Any:
-    """Return ``value`` as cookiecutter keeps it where the default is ``question``.
+    """Return ``value`` as cookiecutter converts it if the default is ``question``.
 
     Raises:
-        ValueError: when it is none of the choices.
+        ValueError: when it is not one of the choices.
     """
     context = {"answer": copy.copy(question)}
     apply_overwrites_to_context(context, {"answer": value})
@@ -58,10 +58,10 @@ def convert(value: Any, question: Any) -> Any:
 
 
 def renderer(variables: Mapping[str, Any]) -> Callable[[Any, Answers], Any]:
-    """Return what renders a text, or the texts in a list or dictionary, with a context.
+    """Return a function that renders a string, list or dictionary with a context.
 
-    ``variables`` name the Jinja extensions that may be used. Both raise an MvcError where
-    something cannot be rendered.
+    ``variables`` name the Jinja extensions to load. Both this function and the returned one
+    raise an MvcError if that fails.
     """
     with _translated():
         environment = create_env_with_context({"cookiecutter": dict(variables)})
@@ -74,7 +74,7 @@ def renderer(variables: Mapping[str, Any]) -> Callable[[Any, Answers], Any]:
 
 
 def prompt(key: str, default: Any, prompts: Answers, place: str) -> Any:
-    """Ask the user; ``place`` says which question of how many this is."""
+    """Prompt the user; ``place`` is a prefix such as ``[2/18]``, in Rich markup."""
     if isinstance(default, list):
         return read_user_choice(key, default, prompts, place)
     ask = read_user_yes_no if isinstance(default, bool) else read_user_variable
@@ -82,7 +82,7 @@ def prompt(key: str, default: Any, prompts: Answers, place: str) -> Any:
 
 
 def refusal(hook: str, answers: Answers) -> str:
-    """Return why a hook of a template refuses ``answers``; empty where it takes them."""
+    """Return why a template's hook refuses ``answers``, or an empty string."""
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         script = Path(folder, "pre_gen_project.py")
         script.write_text(hook, "utf-8")
@@ -97,42 +97,42 @@ def refusal(hook: str, answers: Answers) -> str:
 def create(template: Path, commit: str, answers: Answers, folder: Path) -> Path:
     """Create the project in ``folder``, state file included; return its path.
 
-    Nothing but ``answers`` and the template decides what it holds: the user's own
-    cookiecutter configuration is not read.
+    Its content depends only on ``answers`` and the template: the user's cookiecutter
+    configuration is not read.
 
     Raises:
-        MvcError: when the template is broken, or with the words of a hook that refused.
+        MvcError: when the template is broken, or with the message of a hook that refused.
     """
     import cruft
     from cruft.exceptions import InvalidCookiecutterRepository
     from git import GitError
 
-    # Cruft would check out HEAD before any other commit.
+    # Cruft checks out HEAD before any other commit.
     git.git(f"--git-dir={template}", "update-ref", "--no-deref", "HEAD", commit)
     with _rendering(template.parent):
         options = {"output_dir": folder, "default_config": True, "extra_context": answers}
         try:
             return Path(cruft.create(str(template), **options))
         except (InvalidCookiecutterRepository, GitError) as error:
-            # The template is at hand: it is this place, or what git runs there.
+            # The clone exists: the fault is in the folder, or in a program that git runs there.
             fault = f"Cannot check out the template in `{template.parent.parent}`"
-            advice = "Where there is no room, set `TMPDIR`."
+            advice = "If there is no space left, set `TMPDIR`."
             complaint = str(error).partition("stderr: '")[2].removesuffix("'")
             raise MvcError(f"{fault}: {git.reason(complaint)}. {advice}") from error
 
 
 def use_extensions(generator: Path) -> None:
-    """Let templates use the Jinja extensions that a generator brings, until the command ends."""
-    # What is imported from there must not be compiled into the folder.
+    """Make the Jinja extensions in a generator's folder importable until the command ends."""
+    # Imports must not write bytecode into the folder.
     sys.dont_write_bytecode = True
     sys.path.append(str(generator))
 
 
 def generate(generator: Path, context: Answers, folder: Path) -> Path:
-    """Render the folder of a generator into ``folder``; return where its files are.
+    """Render a generator into ``folder``; return the folder with the rendered files.
 
     Raises:
-        MvcError: when it is broken or would write elsewhere, or with the words of a hook
+        MvcError: when it is broken or would write elsewhere, or with the message of a hook
             that refused.
     """
     with _rendering(folder):
@@ -141,20 +141,20 @@ def generate(generator: Path, context: Answers, folder: Path) -> Path:
 
 
 def _refuse_escapes(generator: Path, context: Answers) -> None:
-    """Make sure that no name in the folder leads out of it once it is rendered."""
+    """Make sure that no rendered file name points outside the folder."""
     environment = create_env_with_context(context)
     top = find_template(generator, environment)
-    # Cookiecutter renders them relative to the top folder, and joins the results.
+    # Cookiecutter renders the names relative to the top folder, and joins the results.
     for name in (PurePath(top.name), *(path.relative_to(top) for path in sorted(top.rglob("*")))):
         with suppress(UndefinedError):  # Cookiecutter does not render what it only copies.
             rendered = PurePath(environment.from_string(name.as_posix()).render(**context))
             if rendered.anchor or ".." in rendered.parts:
-                raise MvcError(f"`{rendered}` leads to another folder.")
+                raise MvcError(f"`{rendered}` points outside the project.")
 
 
 @contextmanager
 def _rendering(folder: Path) -> Iterator[None]:
-    """Keep in ``folder`` the hooks that cookiecutter renders and leaves behind."""
+    """Use ``folder`` for the rendered hooks that cookiecutter leaves behind."""
     usual, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         with _translated(folder), _hooks_heard():
@@ -165,9 +165,9 @@ def _rendering(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _hooks_heard() -> Iterator[None]:
-    """Keep what hooks, which are other processes, print to standard error.
+    """Capture what hooks, which are separate processes, print to standard error.
 
-    Where one refuses, that becomes an error of this command; of a traceback the last line.
+    If one fails, its output becomes the error message; of a traceback only the last line.
     """
     usual = os.dup(2)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
@@ -179,7 +179,7 @@ def _hooks_heard() -> Iterator[None]:
             lines = [line.strip() for line in words.read().split("\n") if line.strip()]
             if any(line.startswith("Traceback ") for line in lines):
                 lines = lines[-1:]
-            cause = getattr(error.__cause__, "strerror", "it said nothing")
+            cause = getattr(error.__cause__, "strerror", "it printed nothing")
             silent = f"A hook of the template failed: {cause}."
             raise MvcError(" ".join(lines) or silent) from error
         finally:
@@ -189,24 +189,24 @@ def _hooks_heard() -> Iterator[None]:
 
 @contextmanager
 def _translated(folder: Path | None = None) -> Iterator[None]:
-    """Turn what cookiecutter and cruft raise into an error of this command.
+    """Turn exceptions of cookiecutter and cruft into an MvcError.
 
-    Paths in ``folder`` are gone when the user reads of them.
+    ``folder`` is temporary, so the message does not show paths in it.
     """
     try:
         yield
     except MvcError:
         raise
-    except TemplateNotFound as error:  # It is an OSError, too.
-        raise MvcError(f"The template is broken: `{error.name}` is not there.") from error
+    except TemplateNotFound as error:  # It is also an OSError.
+        raise MvcError(f"The template is broken: `{error.name}` is missing.") from error
     except OSError as error:
-        # Cookiecutter puts one of its own, without a reason, before that of the system.
+        # Cookiecutter raises its own OSError, without a reason, from that of the system.
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         place = f": `{Path(cause.filename).name}`" if cause.filename else ""
         raise MvcError(f"{cause.strerror or cause}{place}.") from error
     except UndefinedVariableInTemplate as error:
-        # The exception itself would print all answers.
+        # The exception's own text contains all answers.
         raise MvcError(f"The template is broken: {error.message}: {error.error}") from error
-    except Exception as error:  # Whatever the expressions of a template may raise.
+    except Exception as error:  # Expressions in a template can raise anything.
         reason = re.sub(rf"{re.escape(str(folder))}[^\s'!]*", "it", str(error))
         raise MvcError(f"The template is broken: {' '.join(reason.split())}") from error

@@ -1,4 +1,4 @@
-"""What ends a command early: one sentence for people, one exit code for scripts."""
+"""Errors that end a command: one sentence for people, one exit code for scripts."""
 
 
 class MvcError(Exception):
@@ -14,7 +14,7 @@ class UsageError(MvcError):
 
 
 class ConflictError(MvcError):
-    """The user has to decide what becomes of a file; the message names it."""
+    """The user has to decide about a file, which the message names."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""Git, as far as the command needs it."""
+"""The git commands that ``mvc`` needs."""
 
 import os
 import re
@@ -13,10 +13,10 @@ from mvc.errors import MvcError
 
 
 def forget_caller() -> None:
-    """Make git work on the folders that it is given, inside of a git hook too."""
-    # A hook gets variables that point every git at its own repository.
+    """Make git use the folders it is given, even inside a git hook."""
+    # The environment of a hook points git at the hook's own repository.
     if any(name.startswith("GIT_") for name in os.environ):
-        with suppress(MvcError):  # What needs git says so itself.
+        with suppress(MvcError):  # Commands that need git report the error themselves.
             for name in git("rev-parse", "--local-env-vars").split():
                 if not name.startswith("GIT_CONFIG"):
                     os.environ.pop(name, None)
@@ -24,7 +24,7 @@ def forget_caller() -> None:
 
 @contextmanager
 def without_hooks() -> Iterator[None]:
-    """Keep git from running hooks, which are for the user's own work with git."""
+    """Disable git hooks, which are meant for the user's own git commands."""
     count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
     setting = {
         "GIT_CONFIG_COUNT": str(count + 1),
@@ -48,12 +48,12 @@ def output(
     pass_fds: tuple[int, ...] = (),
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """Run git in ``cwd`` and return exactly what it printed; names may be no UTF-8.
+    """Run git in ``cwd`` and return its exact output, which need not be valid UTF-8.
 
-    ``env`` adds to the environment.
+    ``env`` extends the environment.
 
     Raises:
-        MvcError: when git is missing, or with its own reason when it fails.
+        MvcError: when git is missing, or with git's own reason when it fails.
     """
     try:
         done = subprocess.run(
@@ -76,9 +76,9 @@ def output(
 
 
 def reason(complaint: str) -> str:
-    """Return what git complained of first: the rest is only what that led to.
+    """Return git's first error: later ones are only its consequences.
 
-    What has no mark of git, such as the words of a hook, says last what is the matter.
+    Output without git's prefixes, such as that of a hook, has its reason in the last line.
     """
     mark = "^(?:fatal|error|warning|hint): "
     marked = re.search(rf"^(?:fatal|error): (.+?)(?={mark}|\Z)", complaint, re.M | re.S)
@@ -87,7 +87,7 @@ def reason(complaint: str) -> str:
 
 
 def git(*arguments: str, cwd: Path | None = None) -> str:
-    """Run git in ``cwd`` and return what it printed, without the last line break.
+    """Run git in ``cwd`` and return its output without trailing line breaks.
 
     Raises:
         MvcError: with git's own reason when it fails.
@@ -96,12 +96,12 @@ def git(*arguments: str, cwd: Path | None = None) -> str:
 
 
 def show_diff(*where: str, tree: str, cwd: Path, env: Mapping[str, str] | None = None) -> bool:
-    """Let git print how files below ``cwd`` differ from a tree; return whether they do.
+    """Print how files below ``cwd`` differ from a tree; return whether they do.
 
     Raises:
         MvcError: when it fails.
     """
-    # What prints in its own way, such as an external diff program, is for people.
+    # Colors and external diff programs are for people only.
     plain = () if sys.stdout.isatty() else ("--no-color", "--no-ext-diff", "--no-textconv")
     command = ["git", *where, "diff", "--exit-code", "--relative", *plain, tree]
     code = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}).returncode
@@ -111,14 +111,14 @@ def show_diff(*where: str, tree: str, cwd: Path, env: Mapping[str, str] | None =
 
 
 def identity(target: Path) -> dict[str, str | None]:
-    """Return ``author`` and ``email`` of commits in the repository that ``target`` is to have.
+    """Return ``author`` and ``email`` for commits in the repository of ``target``.
 
-    It may be no more than planned; where the user has configured neither they are None.
+    ``target`` need not exist yet. Values that the user has not configured are None.
     """
     place = target if target.is_dir() else target.parent
-    # What the user's configuration includes may depend on where a repository is.
+    # Conditional includes of the user's configuration depend on the repository's path.
     with tempfile.TemporaryDirectory(prefix=".mvc-", dir=place) as folder:
-        with suppress(MvcError):  # What needs the repository says so itself.
+        with suppress(MvcError):  # Commands that need the repository report the error themselves.
             if not is_inside_repository(target):
                 git("init", "--quiet", "--template=", cwd=Path(folder))
         asking = ("config", "--null", "--get-regexp", r"^user\.(name|email)$")
@@ -131,16 +131,16 @@ def identity(target: Path) -> dict[str, str | None]:
 
 
 def is_inside_repository(target: Path) -> bool:
-    """Return whether a repository around ``target``, which may be no more than planned, has it.
+    """Return whether ``target``, which need not exist yet, is inside a repository.
 
-    One that ignores it has not.
+    A repository that ignores it does not count.
 
     Raises:
         MvcError: with git's own reason, when it does not trust or understand the repository.
     """
     place = target if target.is_dir() else target.parent
     try:
-        # In the language that is looked for.
+        # The message below is matched in English.
         inside = output("rev-parse", "--is-inside-work-tree", cwd=place, env={"LC_ALL": "C"})
     except MvcError as error:
         if "not a git repository (or any" in str(error):
@@ -151,14 +151,14 @@ def is_inside_repository(target: Path) -> bool:
 
 
 def init(folder: Path) -> None:
-    """Make a repository whose branch is called as the user likes, else ``main``."""
+    """Create a repository with the user's default branch, or else ``main``."""
     branch = git("config", "--default", "main", "--get", "init.defaultBranch") or "main"
     git("init", "--quiet", f"--initial-branch={branch}", cwd=folder)
 
 
 def commit_all(folder: Path, message: str, name: str, email: str) -> None:
-    """Commit everything, by ``name`` and ``email``."""
-    # The project has its own list of what to ignore; the user's may name its files.
+    """Commit everything as ``name`` and ``email``."""
+    # The project has its own ignore rules; the user's could exclude its files.
     git("-c", "core.excludesFile=", "add", "--all", cwd=folder)
     by = ("-c", f"user.name={name}", "-c", f"user.email={email}")
     git(*by, "commit", "--quiet", f"--message={message}", cwd=folder)

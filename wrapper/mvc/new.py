@@ -1,4 +1,4 @@
-"""Creates a project: asks, renders aside, moves into place, then sets it up."""
+"""Creates a project: prompts, renders it aside, moves it into place, then sets it up."""
 
 import os
 import shlex
@@ -16,18 +16,18 @@ COMMIT_MESSAGE = "Create the project from its template"
 
 
 def create_project(path: Path, options: Options, *, install: bool, version_control: bool) -> None:
-    """Create the project at ``path``, set it up, and say what to type next.
+    """Create the project at ``path``, set it up, and print the next steps.
 
     Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
-        MvcError: when the path cannot be used, or the template refuses or fails: everything
-            is as it was. When the set-up fails the project stays.
+        UsageError: when options contradict each other, or answer an unknown question.
+        MvcError: when the path cannot be used, or the template refuses or fails: nothing is
+            created. When the set-up fails, the project stays.
         Interrupted: during the installation; the project stays.
     """
     target = _vacant(path)
     answers = _render(target, path, options)
     failures: list[MvcError] = []
-    # A step that fails does not keep the next one from being tried.
+    # Try every step, even after one has failed.
     for wanted, step in ((install, _install), (version_control, _commit)):
         try:
             if wanted:
@@ -53,7 +53,7 @@ def _render(target: Path, path: Path, options: Options) -> Answers:
         commit = revision.commit
         refusal = partial(source.refusal, commit)
         answers = answers_of_new(path, options, source.questions(commit), refusal)
-        # Where the target is, so that the move is one step of the file system.
+        # On the target's file system, so that moving is a mere rename.
         with tempfile.TemporaryDirectory(prefix=".mvc-", dir=_place(target)) as staging:
             rendered = engine.create(source.clone, commit, answers, Path(staging))
             state = State.read(rendered).following(source.url, revision.name)
@@ -63,11 +63,11 @@ def _render(target: Path, path: Path, options: Options) -> Answers:
 
 
 def _install(target: Path, path: Path, answers: Answers) -> None:
-    advice = f"The project is created, but not installed. Run `make install` in `{path}`."
+    advice = f"The project was created but not installed. Run `make install` in `{path}`."
     try:
         run_verb(target, "install", "Installing")
     except MvcError as error:
-        raise MvcError(f"{advice} What failed: {error}") from error
+        raise MvcError(f"{advice} Reason: {error}") from error
     except KeyboardInterrupt as error:
         raise Interrupted(f"Interrupted. {advice}") from error
 
@@ -75,7 +75,7 @@ def _install(target: Path, path: Path, answers: Answers) -> None:
 def _commit(target: Path, path: Path, answers: Answers) -> None:
     try:
         if git.is_inside_repository(target):
-            console.say(f"`{path}` is in a repository already: commit it there.")
+            console.say(f"`{path}` is already in a repository. Commit it there.")
             return
         git.init(target)
         known = git.identity(target)
@@ -84,18 +84,18 @@ def _commit(target: Path, path: Path, answers: Answers) -> None:
         git.commit_all(target, COMMIT_MESSAGE, name, email)
         if not all(known.values()):
             console.say(
-                f"The commit is by {name} <{email}>. To change that, set `user.name` and "
-                f"`user.email` and type `git commit --amend --reset-author` in `{path}`."
+                f"The commit's author is {name} <{email}>. To change that, set `user.name` and "
+                f"`user.email` and run `git commit --amend --reset-author` in `{path}`."
             )
     except MvcError as error:
-        advice = f"The project is created, but not committed. Run `git commit` in `{path}`."
-        raise MvcError(f"{advice} What failed: {error}") from error
+        advice = f"The project was created but not committed. Run `git commit` in `{path}`."
+        raise MvcError(f"{advice} Reason: {error}") from error
 
 
 def ask_path() -> Path:
     """Ask for a path until a project can be created there."""
     while True:
-        path = Path(console.ask("Directory to create; gives the name"))
+        path = Path(console.ask("Directory to create; names the project"))
         try:
             _vacant(path)
         except MvcError as error:
@@ -105,7 +105,7 @@ def ask_path() -> Path:
 
 
 def _vacant(path: Path) -> Path:
-    """Return the absolute path, where a project can be created."""
+    """Return the absolute path; make sure that a project can be created there."""
     target = path.absolute()
     if target.is_dir():
         if any(target.iterdir()):
@@ -120,7 +120,7 @@ def _vacant(path: Path) -> Path:
 
 
 def _place(target: Path) -> Path:
-    """Return the folder to write into: an empty target may be a file system of its own."""
+    """Return the folder to write into: an existing target can be a separate file system."""
     return target if target.is_dir() else target.parent
 
 
@@ -128,9 +128,9 @@ def _move(rendered: Path, target: Path) -> None:
     if not target.exists():
         rendered.rename(target)
         return
-    # Answering questions takes a while, in which others may have used the path.
+    # Others may have used the path while the user answered the questions.
     if set(target.iterdir()) - {rendered.parent}:
-        raise MvcError(f"Directory `{target}` is not empty any more. Choose another path.")
-    # An empty directory stays the one it is: a shell may be in it.
+        raise MvcError(f"Directory `{target}` is no longer empty. Choose another path.")
+    # Keep an existing directory: a shell may be using it.
     for entry in rendered.iterdir():
         entry.rename(target / entry.name)

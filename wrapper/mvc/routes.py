@@ -1,4 +1,4 @@
-"""The routes of a project's application, as the application itself knows them."""
+"""The routes of a project's application, as the application itself reports them."""
 
 import json
 import subprocess
@@ -32,10 +32,10 @@ print(json.dumps(routes), file=answer, flush=True)
 
 
 def list_routes(project: Path) -> list[list[str]]:
-    """Return the routes in the order in which a request is held against them.
+    """Return the routes in the order in which requests are matched.
 
     Each is method, path, controller, name. The method is ``*`` for another application that
-    is mounted at the path; the controller is a module, without what all share.
+    is mounted at the path; the controller is a module, without the common prefix.
 
     Raises:
         MvcError: when the project is not installed, or its application cannot be built.
@@ -47,11 +47,11 @@ def list_routes(project: Path) -> list[list[str]]:
     if not python:
         raise MvcError("The project is not installed. Run `make install`.")
     command = [python, "-c", PROGRAM, package]
-    # What the application prints may be in any encoding.
+    # The application can print in any encoding.
     done = subprocess.run(
         command, cwd=project, capture_output=True, encoding="utf-8", errors="replace"
     )
-    if done.returncode or not done.stdout:  # An application that ends may call that success.
+    if done.returncode or not done.stdout:  # The application may have exited with 0.
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise MvcError(f"The application cannot be loaded: {reason[0]}")
     return [["|".join(methods), *rest] for methods, *rest in json.loads(done.stdout)]

@@ -11,7 +11,7 @@ NO_MAKE = "make was not found on PATH. Install it and try again."
 
 
 def run_server(project: Path, host: str, port: int) -> NoReturn:
-    """Become the project's ``make run``.
+    """Replace this process with the project's ``make run``.
 
     Raises:
         MvcError: when make is missing.
@@ -27,7 +27,7 @@ def run_verb(project: Path, verb: str, title: str) -> None:
     """Run one of the project's make verbs; show its progress under ``title``.
 
     Raises:
-        MvcError: when make is missing or fails, with the last line of what failed.
+        MvcError: when make is missing, or with the last line of its output when it fails.
     """
     from mvc import console
 
@@ -49,12 +49,12 @@ def run_verb(project: Path, verb: str, title: str) -> None:
             try:
                 for printed in process.stdout or ():
                     progress(printed.rstrip())
-                    # What make itself says last is only that something failed.
+                    # Make's own last line only says that something failed.
                     if printed.strip() and not printed.startswith("make"):
                         line = printed
             except BaseException:
-                # An interrupt at the terminal reaches make as well; one that is sent to
-                # this process alone does not. What make has begun must be over first.
+                # Ctrl+C at the terminal also interrupts make; a signal sent only to this
+                # process does not. Either way, wait until make has ended.
                 process.terminate()
                 process.wait()
                 raise

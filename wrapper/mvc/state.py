@@ -1,4 +1,4 @@
-"""The state file of a project, ``.cruft.json``: where it is, and what it remembers."""
+"""The state file of a project, ``.cruft.json``: its location and its content."""
 
 import copy
 import json
@@ -24,16 +24,16 @@ def find_project(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / STATE).is_file():
             return folder
-    advice = "Run `mvc new`, change directory, or `cruft link` a project of plain cookiecutter."
+    advice = "Run `mvc new`, change directory, or run `cruft link` in a cookiecutter project."
     raise MvcError(f"`{STATE}` not found in `{start}`. {advice}")
 
 
 @dataclass(frozen=True)
 class State:
-    """What cruft keeps about a project: its template, and the answers it was made of.
+    """What cruft records about a project: its template and its answers.
 
-    ``template`` is a repository, ``commit`` the one of it that the project follows, ``name``
-    what that was asked for by, if anything.
+    ``template`` is a repository, ``commit`` the commit of it that the project follows,
+    ``name`` the ref that was requested, if any.
     """
 
     content: dict[str, Any]
@@ -44,7 +44,7 @@ class State:
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> "State":
-        """Return the state that a file with this content holds."""
+        """Return the state in a file with this content."""
         context = content["context"]["cookiecutter"]
         answers = {key: value for key, value in context.items() if not key.startswith("_")}
         return cls(
@@ -56,7 +56,7 @@ class State:
         """Return the state of a project.
 
         Raises:
-            MvcError: when its file was not written by cruft, or is in conflict.
+            MvcError: when its file is invalid or has conflict markers.
         """
         raw = (project / STATE).read_bytes()
         if b"\n<<<<<<< " in raw:
@@ -75,10 +75,9 @@ class State:
         return cls.of(content)
 
     def following(self, url: str, name: str | None, before: "State | None" = None) -> "State":
-        """Return the state of a project that follows the template at ``url``.
+        """Return this state with the template at ``url`` instead of cruft's clone of it.
 
-        Cruft was given a clone of it. ``name`` is what its commit was asked for by, and
-        what ``before`` knew besides stays.
+        ``name`` is the ref that was requested. Other entries of ``before`` are kept.
         """
         content = copy.deepcopy({**(before.content if before else {}), **self.content})
         content["template"] = content["context"]["cookiecutter"]["_template"] = url
@@ -91,9 +90,9 @@ class State:
         return json.dumps(self.content, ensure_ascii=False, indent=2, separators=(",", ": ")) + "\n"
 
     def skipped(self, project: Path, render: Path) -> list[PurePosixPath]:
-        """Return the files and folders of a render that the project's owner looks after.
+        """Return the files and folders of a render that updates must skip.
 
-        They are named in the state file or under ``[tool.cruft]`` in pyproject.toml, as
+        ``skip`` lists them in the state file or under ``[tool.cruft]`` in pyproject.toml, as
         paths or, with an asterisk, as patterns.
 
         Raises:
@@ -104,7 +103,7 @@ class State:
             content = tomllib.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
             own = content.get("tool", {}).get("cruft", {}).get("skip", [])
             if not _are_texts(own):
-                raise ValueError("`skip` under `[tool.cruft]` must be a list of texts")
+                raise ValueError("`skip` under `[tool.cruft]` must be a list of strings")
             return [
                 PurePosixPath(path.relative_to(render).as_posix())
                 for pattern in (*self.content.get("skip", []), *own)

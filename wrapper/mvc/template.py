@@ -1,4 +1,4 @@
-"""Where the template comes from, and under which name a project remembers it."""
+"""The template: where it is cloned from, and the URL that projects record."""
 
 import json
 import re
@@ -16,8 +16,8 @@ DISTRIBUTION = "fastapi-mvc-template"
 # The repository as it was when the wheel was built.
 BUNDLE = Path(__file__).with_name("template.bundle")
 
-# What follows the group in a URL: a user, who in one of ssh is no secret, and needed; a
-# password; a query.
+# Parts of a URL to remove after the group: user and password; for ssh only the password, as
+# the user is needed and not secret; the query.
 SECRETS = (
     r"((?i:(?<!ssh)://))[^/\s]*@",
     r"((?i:ssh://)[^/\s:@]+):[^/\s]*(?=@)",
@@ -27,13 +27,13 @@ SECRETS = (
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, by its full hash, and the name that it was asked for by, if any."""
+    """A commit, by its full hash, and the ref that was requested, if any."""
 
     commit: str
     name: str | None
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return the ref, or else a short hash."""
         return self.name or self.commit[:12]
 
 
@@ -41,7 +41,7 @@ class Revision:
 class Template:
     """A bare clone of a template's repository.
 
-    ``source`` is what was cloned, ``url`` what projects remember: it has no credentials.
+    ``source`` is what was cloned, ``url`` what projects record: it has no credentials.
     """
 
     clone: Path
@@ -49,10 +49,10 @@ class Template:
     url: str
 
     def resolve(self, ref: str | None) -> Revision:
-        """Return what ``ref`` is in the template.
+        """Return the commit of ``ref``.
 
-        Without ``ref`` that is HEAD, under the name of its release tag where the template
-        is the one that this command carries.
+        Without ``ref`` that is HEAD; in the bundled template it has the name of its release
+        tag.
 
         Raises:
             MvcError: when there is no such commit.
@@ -61,19 +61,19 @@ class Template:
         try:
             commit = self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         except MvcError as error:
-            raise MvcError(f"The template `{self.url}` has no `{name}`.") from error
+            raise MvcError(f"The template `{self.url}` has no revision `{name}`.") from error
         if ref is None and self.source == str(BUNDLE):
             ref = _newest_release(self._git("tag", "--points-at", commit))
         return Revision(commit, ref)
 
     def latest(self) -> Revision:
-        """Return the newest release, or HEAD where there is none."""
+        """Return the newest release, or HEAD if there is none."""
         tag = _newest_release(self._git("tag"))
-        # A branch may have the name of the tag.
+        # A branch can have the same name as the tag.
         return Revision(self.resolve(tag and f"refs/tags/{tag}").commit, tag)
 
     def is_current(self, recorded: str, target: str) -> bool:
-        """Return whether a project of the commit ``recorded`` has all that ``target`` has.
+        """Return whether a project at the commit ``recorded`` already has all of ``target``.
 
         The rule is that of ``cruft check --not-strict``: the files are the same, or
         ``target`` is an ancestor.
@@ -82,13 +82,13 @@ class Template:
         return same or not self._git("rev-list", "--max-count=1", f"{recorded}..{target}")
 
     def questions(self, commit: str) -> Answers:
-        """Return what a commit asks, with the defaults as they are written.
+        """Return the questions of a commit with their unrendered defaults.
 
-        A default is text (which may be a Jinja template of earlier answers), a boolean, or
+        A default is a string (possibly a Jinja template of earlier answers), a boolean, or
         a list of choices.
 
         Raises:
-            MvcError: when that is no template.
+            MvcError: when the commit is not a template.
         """
         try:
             content = json.loads(self._git("show", f"{commit}:cookiecutter.json"))
@@ -97,11 +97,11 @@ class Template:
         except json.JSONDecodeError as error:
             raise MvcError(f"The template's `cookiecutter.json` is broken: {error}.") from error
         if not isinstance(content, dict):
-            raise MvcError("The template's `cookiecutter.json` is broken: it holds no questions.")
+            raise MvcError("The template's `cookiecutter.json` is broken: it has no questions.")
         return content
 
     def refusal(self, commit: str, answers: Answers) -> str:
-        """Return why the hook of a commit refuses ``answers``; empty where it takes them."""
+        """Return why the hook of a commit refuses ``answers``, or an empty string."""
         try:
             hook = self._git("show", f"{commit}:hooks/pre_gen_project.py")
         except MvcError:
@@ -113,23 +113,23 @@ class Template:
 
 
 def fetch(explicit: str | None, folder: Path) -> Template:
-    """Clone to ``folder`` the template that the user named, or else the one of this command.
+    """Clone the template that the user named, or else this command's own, to ``folder``.
 
     Raises:
-        MvcError: when it cannot be cloned, or this command carries no template of its own.
+        MvcError: when it cannot be cloned, or this command has no template of its own.
     """
     source, url = _origin(explicit)
     template = _clone(source, url, folder)
     if Path(url).is_absolute() or url.startswith("file:"):
         console.say(
-            f"The project remembers the template as `{url}`, a place on this machine: "
-            "`mvc update --template URL` changes that."
+            f"The project records the template as `{url}`, which is on this machine only. "
+            "Change that with `mvc update --template URL`."
         )
     return template
 
 
 def _origin(explicit: str | None) -> tuple[str, str]:
-    """Return what to clone, and the URL that projects remember."""
+    """Return what to clone, and the URL that projects record."""
     if explicit:
         local = Path(explicit)
         source = str(local.resolve()) if local.exists() else engine.expand(explicit)
@@ -140,18 +140,18 @@ def _origin(explicit: str | None) -> tuple[str, str]:
     if checkout:
         return checkout, checkout
     if not BUNDLE.exists():
-        raise MvcError("This installation carries no template. Name one with `--template`.")
+        raise MvcError("This installation contains no template. Specify one with `--template`.")
     return str(BUNDLE), origin["url"] if "vcs_info" in origin else _public_url()
 
 
 def fetch_recorded(url: str, commit: str, folder: Path) -> Template:
-    """Clone to ``folder`` the template that a project remembers.
+    """Clone the template that a project records to ``folder``.
 
-    Where it cannot be reached, the one that this command carries will do if it knows the
-    commit; a warning says so.
+    If it cannot be reached, fall back to the bundled template, with a warning, if that has
+    the commit.
 
     Raises:
-        MvcError: when neither can be had.
+        MvcError: when neither is available.
     """
     try:
         return _clone(engine.expand(url), url, folder)
@@ -160,8 +160,7 @@ def fetch_recorded(url: str, commit: str, folder: Path) -> Template:
             template = _clone(str(BUNDLE), url, folder)
             template.resolve(commit)
             console.warn(
-                f"`{template.url}` cannot be reached. "
-                "Taking the template that this command carries."
+                f"`{template.url}` cannot be reached. Using the template bundled with this command."
             )
             return template
         raise
@@ -183,7 +182,7 @@ def _without_credentials(text: str) -> str:
 
 
 def _newest_release(tags: str) -> str | None:
-    """Return the highest of the tags that are versions, pre-releases left out."""
+    """Return the highest version among the tags, ignoring pre-releases."""
     releases = [tag for tag in tags.split() if re.fullmatch(r"v?\d+\.\d+\.\d+", tag)]
     return max(releases, default=None, key=lambda tag: [*map(int, re.findall(r"\d+", tag))])
 
@@ -191,7 +190,7 @@ def _newest_release(tags: str) -> str | None:
 def _checkout(origin: dict[str, Any]) -> str | None:
     if "dir_info" not in origin:
         return None
-    # Costs a start a few milliseconds, for the sake of drive letters of Windows.
+    # Takes a few milliseconds to import, and is needed for drive letters on Windows.
     from urllib.request import url2pathname
 
     path = Path(url2pathname(origin["url"].removeprefix("file://")))
@@ -199,5 +198,5 @@ def _checkout(origin: dict[str, Any]) -> str | None:
 
 
 def _public_url() -> str:
-    # The one URL that pyproject.toml has.
+    # The only URL in pyproject.toml.
     return distribution(DISTRIBUTION).metadata["Project-URL"].removeprefix("Repository, ")

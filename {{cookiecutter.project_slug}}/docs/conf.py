@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    # Those of the project itself.
+    # The extensions of this project.
     *(file.stem for file in DOCS.glob("_extensions/*.py")),
 ]
 sys.path.append(str(DOCS / "_extensions"))
@@ -32,8 +32,8 @@ smartquotes = False
 
 settings_package = "{{ cookiecutter.package_name }}"
 
-# autodoc adds to the annotations of what it documents: a model could not be derived
-# from its base afterwards.
+# autodoc adds annotations to the classes that it documents, after which no model could
+# be derived from its base. So all modules are imported first.
 _app = import_module(f"{settings_package}.app")
 for _module in walk_packages(_app.__path__, f"{_app.__name__}."):
     import_module(_module.name)
@@ -44,14 +44,14 @@ apidoc_modules = [
         "destination": "api",
         "separate_modules": True,
         "module_first": True,
-        # What does its work when it is imported, by a tool.
+        # A module that a tool runs by importing it.
         "exclude_patterns": [str(ROOT / "*/*/env.py")],
     }
 ]
 autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
-    # What a package re-exports is documented where it is defined.
+    # Re-exported names are documented only where they are defined.
     "ignore-module-all": True,
 }
 autodoc_member_order = "bysource"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Check the Helm chart: lint it, render it, hold each object against its schema.
+"""Check the Helm chart: lint it, render it, validate each object against its schema.
 
-The chart is rendered with its own values, and with each file of its folder ci/ on top.
+The chart is rendered with its default values, and with each file in ci/ on top.
 """
 
 import shutil
@@ -31,7 +31,7 @@ def main() -> int:
                 kubernetes_validate.validate(resource, "1.37", strict=True)
                 verdict = "valid"
             except kubernetes_validate.SchemaNotFoundError:
-                verdict = "an extension, without a schema here"
+                verdict = "a custom resource, not validated"
             except kubernetes_validate.ValidationError as error:
                 verdict = f"INVALID: {error}"
                 refused = True
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def helm(*words: str) -> str:
-    """Run Helm, which tells by itself what it finds; return what it prints."""
+    """Run Helm and return its output; exit if it fails."""
     done = subprocess.run(["helm", *words], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.stdout.strip() or 1)

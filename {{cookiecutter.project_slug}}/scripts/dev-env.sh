@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Run the service in a Kubernetes cluster of its own, in a container of this machine.
+# Run the service in its own Kubernetes cluster, in a container on this machine.
 #
-#   dev-env.sh create    make the cluster, unless it is there
-#   dev-env.sh install   bring the image, operators and the chart into it, print the address
-#   dev-env.sh test      ask the service from inside of the cluster
-#   dev-env.sh show      print what is in it, and what the pods said
-#   dev-env.sh delete    remove it with everything in it
+#   dev-env.sh create    create the cluster, unless it exists
+#   dev-env.sh install   install the image, operators and the chart, print the address
+#   dev-env.sh test      send a request to the service from inside the cluster
+#   dev-env.sh show      print all resources, events and the logs of the pods
+#   dev-env.sh delete    delete the cluster with everything in it
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,7 +29,7 @@ create() {
         exit 1
     fi
     if ! docker info >/dev/null 2>&1; then
-        echo "The docker engine does not answer. Start it." >&2
+        echo "The docker engine is not running. Start it." >&2
         exit 1
     fi
     exists || kind create cluster --name "$cluster" --config - <<CONFIG
@@ -54,11 +54,11 @@ install() {
             "$operator" "$context"
         fi
     done
-    # What production should refuse is refused here.
+    # The same restrictions that production should have.
     kubectl --context "$context" label namespace default --overwrite \
         pod-security.kubernetes.io/enforce=restricted
-    # Nothing measures the load in this cluster, so nothing could scale by it. An image that
-    # was built again has the name of the one before: its digest makes other pods.
+    # This cluster has no metrics server, which autoscaling needs. A rebuilt image keeps its
+    # name, so its digest is an annotation: a new digest replaces the pods.
     helm upgrade "$name" "charts/$name" --install --kube-context "$context" \
         --set-string image.tag="$version" --set autoscaling.enabled=false \
         --set service.type=NodePort --set service.nodePort="$node_port" \

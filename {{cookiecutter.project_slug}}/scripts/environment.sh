@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What poetry.sh and uv.sh share: the interpreter, and a private tool where PATH has none.
+# Shared by poetry.sh and uv.sh: check the interpreter, and install a tool missing on PATH.
 
 python=${PYTHON:-python3}
 
@@ -18,10 +18,10 @@ sys.exit(one >= other)' "$1" "$2"
 check_python() {
     local found needed
     found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
-        fail "Python was not found as \`$python\`. Name one, as in: make install PYTHON=python3.13"
+        fail "Python was not found: \`$python\`. Choose one, as in: make install PYTHON=python3.13"
     needed=$(sed -n 's/^requires-python = [^0-9]*\([0-9.]*\).*/\1/p' pyproject.toml)
     if [ -n "$needed" ] && is_older "$found" "$needed"; then
-        fail "The project needs Python $needed, and \`$python\` is $found. Name another one, as in: make install PYTHON=python3.13"
+        fail "The project needs Python $needed or newer, but \`$python\` is $found. Choose another one, as in: make install PYTHON=python3.13"
     fi
 }
 
@@ -30,32 +30,32 @@ find_tool() {
     local name=$1 needed=$2 found
     shift 2
     if ! found=$("$name" --version 2>/dev/null); then
-        bring "$name" "$@"
+        install_tool "$name" "$@"
         tool=.tools/$name/bin/$name
         return
     fi
     found=$(sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p' <<<"$found")
     if [ -n "$found" ] && is_older "$found" "$needed"; then
-        fail "The project needs $name $needed, and the one on PATH is $found. Upgrade it, or take it off PATH: the project then brings its own."
+        fail "The project needs $name $needed or newer, but the one on PATH is $found. Upgrade it, or remove it from PATH: the project then installs its own."
     fi
     tool=$name
 }
 
-# bring TOOL PACKAGE...: install a tool into .tools/TOOL, unless it is there.
-bring() {
+# install_tool TOOL PACKAGE...: install a tool into .tools/TOOL, unless it exists.
+install_tool() {
     local tool=$1 home=.tools/$1
     shift
     [ ! -e "$home/.complete" ] || return 0
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        fail "\`$python\` cannot make virtual environments. Install its module venv (on Debian: apt install python3-venv), or $tool."
+        fail "\`$python\` cannot create virtual environments. Install its module venv (on Debian: apt install python3-venv), or $tool."
     rm -rf "$home"
     "$python" -m venv "$home"
-    # Here, wherever the user's settings of pip lead.
+    # Into this folder, whatever the user's pip settings say.
     "$home/bin/python" -m pip install --quiet --no-user --target= --prefix "$PWD/$home" --root / "$@"
     touch "$home/.complete"
 }
 
-# index TOOL: print the package index that pip is configured for; the tools ask no pip.
+# index TOOL: print the package index that pip is configured for, which the tools ignore.
 index() {
     ".tools/$1/bin/python" -c \
         'from pip._internal.commands import create_command as command

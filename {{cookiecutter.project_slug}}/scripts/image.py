@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the container image with docker, podman or buildah.
 
-The first of them that answers is used. Options are passed on to its build.
+The first one that is running is used. Options are passed on to its build command.
 """
 
 import os
@@ -21,18 +21,19 @@ def main(options: list[str]) -> int:
     answering = (engine for engine in ENGINES if output(engine, "info") is not None)
     engine = next(answering, None)
     if engine is None:
-        print(f"Found none that answers: {', '.join(ENGINES)}.", file=sys.stderr)
+        tried = ", ".join(ENGINES)
+        print(f"No container engine is running. Tried: {tried}.", file=sys.stderr)
         return 1
     command = [engine, "build", "--tag", f"{project['name']}:{project['version']}"]
     for name, text in labels(project).items():
         command += ["--label", f"org.opencontainers.image.{name}={text}"]
-    # buildah alone keeps no layers for the next build unless it is told to.
+    # Without it, buildah would not cache layers for the next build.
     variables = {**os.environ, "BUILDAH_LAYERS": "true"}
     return subprocess.run([*command, *options, "."], cwd=ROOT, env=variables).returncode
 
 
 def output(*command: str) -> str | None:
-    """Return what a command prints, or None when it fails or is not there."""
+    """Return the output of a command, or None if it fails or does not exist."""
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     except FileNotFoundError:
@@ -41,7 +42,7 @@ def output(*command: str) -> str | None:
 
 
 def labels(project: dict[str, Any]) -> dict[str, str]:
-    """Return what the OCI's annotations say of the project and its commit."""
+    """Return the OCI annotations for the project and its commit."""
     found = {
         "title": project["name"],
         "description": project["description"],

@@ -1,35 +1,35 @@
 #!/usr/bin/env bash
-# Merge what is new in the template, conflicts included, on a branch of its own. What
-# propose-update.sh needs is then in proposal/: title, branch, conflicts, commits.bundle.
-# The template runs code here, so no token may be in the environment.
+# Merge the changes of the template, conflicts included, on a separate branch, and write the
+# input of propose-update.sh to proposal/: title, branch, conflicts, commits.bundle.
+# The template runs code here, so the environment must not contain a token.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ ! -e .cruft.json ]; then
-    echo "There is no .cruft.json, so the template of this project is not known."
+    echo "There is no .cruft.json, so the template of this project is unknown."
     exit 0
 fi
 if ! command -v mvc >/dev/null; then
-    # As it was when the template was last merged, and reviewed.
+    # The version at the last merge, which has been reviewed.
     pipx install --quiet "$(python3 -c 'import json
 print("git+{template}@{commit}".format(**json.load(open(".cruft.json"))))')"
 fi
 code=0
-standing=$(mvc check --json) || code=$?
-# 3 says that the template is ahead.
+report=$(mvc check --json) || code=$?
+# 3 means that the template is ahead.
 if [ "$code" != 3 ]; then
-    echo "$standing"
+    echo "$report"
     exit "$code"
 fi
 latest=$(python3 -c 'import json, sys
 found = json.loads(sys.argv[1])
-print(found["latest_checkout"] or found["latest_commit"][:12])' "$standing")
+print(found["latest_checkout"] or found["latest_commit"][:12])' "$report")
 branch=template-$latest
 
 git switch --quiet --create "$branch"
 code=0
 mvc update --no-input || code=$?
-# 3 says that files conflict.
+# 3 means that files conflict.
 [ "$code" = 0 ] || [ "$code" = 3 ] || exit "$code"
 mkdir proposal
 echo "Update to $latest of the template" >proposal/title

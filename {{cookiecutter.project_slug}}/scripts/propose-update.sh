@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Propose what merge-template.sh has put into proposal/: by a pull request, where
-# UPDATE_TOKEN may push it; else by an issue, with ISSUE_TOKEN. What was proposed once is
-# not proposed again, whatever became of it.
+# Propose the merge that merge-template.sh wrote to proposal/: as a pull request if there is
+# an UPDATE_TOKEN, otherwise as an issue, with ISSUE_TOKEN. Each update is proposed only once,
+# even if the proposal was closed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 title=$(cat proposal/title)
 branch=$(cat proposal/branch)
-# Code of the template has written it, and the token may push to any branch or tag.
+# It was written by code of the template, and the token can push to any branch or tag.
 if ! [[ $branch =~ ^template-[A-Za-z0-9._/+-]+$ ]]; then
     echo "\`$branch\` is not the name of a proposal." >&2
     exit 1
@@ -18,18 +18,18 @@ open_issue() {
     export GH_TOKEN=$ISSUE_TOKEN
     titles=$(gh issue list --state all --limit 1000 --json title --jq '.[].title')
     if grep -qxF "$title" <<<"$titles"; then
-        echo "There has been an issue: $title"
+        echo "This update already has an issue: $title"
         return
     fi
     gh issue create --title "$title" --body \
-        "Type \`mvc update\` in a clone, or see docs/continuous-integration.md for how this is made a pull request."
+        "Run \`mvc update\` in a clone. docs/continuous-integration.md explains how to get a pull request instead."
 }
 
 open_pull_request() {
     local conflicts
     export GH_TOKEN=$UPDATE_TOKEN
     if [ -n "$(gh pr list --head "$branch" --state all --json url --jq '.[].url')" ]; then
-        echo "There has been a pull request: $branch"
+        echo "This update already has a pull request: $branch"
         return
     fi
     conflicts=$(sed 's/^/- /' proposal/conflicts)

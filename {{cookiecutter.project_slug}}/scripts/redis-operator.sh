@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Install the operator that keeps Redis alive: redis-operator.sh CONTEXT, the cluster as
-# kubectl and helm know it.
+# Install the operator that runs Redis: redis-operator.sh CONTEXT, a kubeconfig context.
 set -euo pipefail
 
 helm upgrade redis-operator redis-operator --install --wait --timeout 10m \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the development server, which loads changed code, with the logs of `serve`."""
+"""Runs the development server, with reload and with the logs of `serve`."""
 
 import sys
 from argparse import ArgumentParser
@@ -14,7 +14,7 @@ PACKAGE = "{{ cookiecutter.package_name }}"
 
 
 def main() -> None:
-    """Serve until a signal says stop."""
+    """Serve until stopped by a signal."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", required=True, type=int)
@@ -31,7 +31,7 @@ def main() -> None:
         reload=True,
         reload_dirs=[PACKAGE],
         log_config=log_config,
-        # The application has its own.
+        # The application has its own access log.
         access_log=False,
     )
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run uv: the one on PATH as it is, or else a private one in .tools/uv, which resolves
-# through the package index that pip is configured for.
+# Run uv: the one on PATH, unchanged, or else a private one in .tools/uv, which uses the
+# package index that pip is configured for.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=environment.sh
 . "$(dirname "$0")/environment.sh"
@@ -12,8 +12,8 @@ if [ "$tool" != uv ]; then
     export UV_DEFAULT_INDEX
 fi
 
-# Whatever the user's settings say: the environment is .venv, with the project and the
-# development tools in it.
+# Override the user's settings: the environment is .venv, with the project and the
+# development tools.
 export UV_PYTHON="$python" UV_PROJECT_ENVIRONMENT=.venv
 unset UV_DEV UV_ISOLATED UV_MANAGED_PYTHON UV_PROJECT UV_PYTHON_PREFERENCE UV_SYSTEM_PYTHON \
     "${!UV_NO_DE@}" "${!UV_NO_EDITABLE@}" "${!UV_NO_GROUP@}" "${!UV_NO_INSTALL_@}" \

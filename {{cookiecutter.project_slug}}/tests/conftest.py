@@ -1,4 +1,4 @@
-"""Loads the fixtures of all tests, a module of ``fixtures/`` for each subject."""
+"""Loads every module in ``fixtures/`` as a plugin."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The form of every log line: of the server, of uvicorn and of the application."""
+"""The format of all log lines: of the server, uvicorn and the application."""
 
 import json
 import logging
@@ -12,16 +12,16 @@ from typing import Any, Literal, Protocol
 
 Form = Literal["text", "json"]
 
-# They would move the cursor, begin a line that was never logged, or hide text.
+# Characters that would move the cursor, fake a log line, or hide text.
 CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-# What every record has; the rest is what the caller gave as `extra`.
+# Attributes of every record; all others come from the caller's `extra`.
 USUAL = {
     *logging.makeLogRecord({}).__dict__,
     *("asctime", "color_message", "message", "request_id", "taskName"),
 }
-# `json.dumps` would make one for each line.
+# `json.dumps` would create one for each line.
 ENCODER = json.JSONEncoder(allow_nan=False)
 ExceptionInfo = (
     tuple[type[BaseException], BaseException, TracebackType | None]
@@ -30,46 +30,46 @@ ExceptionInfo = (
 
 
 class Identified(Protocol):
-    """What log lines belong to: a request."""
+    """A request to which log lines belong."""
 
     def identifiers(self) -> Mapping[str, str]:
         """Return ``request_id`` and, if it is traced, ``trace_id`` and ``span_id``."""
 
 
-#: The request that the task works for. It is left there at the end: the server logs an
-#: exception when the application has ended.
+#: The request that the current task works for. It is never reset, as the server logs
+#: exceptions after the application has returned.
 current: ContextVar[Identified | None] = ContextVar("current", default=None)
 
 
 def identifiers() -> Mapping[str, str]:
-    """Return those of the request that the task works for, if it does."""
+    """Return the identifiers of the current request; empty outside of one."""
     request = current.get()
     return request.identifiers() if request else {}
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people; a layout may name ``%(request_id)s`` as well."""
+    """Formats lines for people; a layout can also use ``%(request_id)s``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and those of a traceback below it."""
+        """Return the line, followed by the traceback if there is one."""
         record.request_id = identifiers().get("request_id", "-")
         return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """Return the line, whatever a client has written into it."""
+        """Return the line, escaped as it may contain text from clients."""
         record.message = _visible(record.message.rstrip())
         return super().formatMessage(record)
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802
-        """Return the traceback, whose messages may hold what a client has sent."""
+        """Return the traceback, escaped as its messages may quote clients."""
         return "\n".join(map(_visible, super().formatException(ei).split("\n")))
 
 
 class JsonFormatter(logging.Formatter):
-    """Lines for programs: each is a JSON object, with a traceback inside of it."""
+    """Formats lines for programs: one JSON object each, which includes a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; what was given as ``extra`` are fields of their own."""
+        """Return the line; each item of ``extra`` becomes a field."""
         line = {
             "time": f"{_second(int(record.created))}.{int(record.msecs):03}Z",
             "level": record.levelname,
@@ -95,7 +95,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configuration(form: Form, layout: str, level: str) -> dict[str, Any]:
-    """Return what ``logging.config.dictConfig`` takes; all go to standard error."""
+    """Return a configuration for ``dictConfig`` that logs to standard error."""
     formatter: dict[str, Any] = {"()": JsonFormatter}
     if form == "text":
         formatter = {"()": TextFormatter, "fmt": layout}
@@ -111,7 +111,7 @@ def configuration(form: Form, layout: str, level: str) -> dict[str, Any]:
             }
         },
         "root": {"level": level, "handlers": ["stderr"]},
-        # Whether there are access lines is for a setting of its own to say.
+        # A separate setting turns access lines on, whatever the level.
         "loggers": {"access": {"level": "INFO"}},
     }
 
@@ -122,7 +122,7 @@ def _second(number: int) -> str:
 
 
 def _visible(text: str) -> str:
-    """Return text with escapes in place of what would not be seen, but do something."""
+    """Return ``text`` with invisible control characters escaped."""
     if text.isprintable():
         return text
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -1,5 +1,5 @@
-# Stands in for nixpkgs: what the expressions of the template ask of it, and no more, so
-# that anything else is refused. Nothing of it can be built.
+# A stub of nixpkgs with only those attributes that the expressions of the template use, so
+# that anything else fails. Its packages cannot be built.
 {
   outputs =
     { self, ... }:

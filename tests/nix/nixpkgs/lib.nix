@@ -23,7 +23,7 @@ rec {
   throwIf = condition: message: value: if condition then throw message else value;
   versionAtLeast = version: least: compareVersions version least >= 0;
 
-  # A set of files is the list of their paths below a folder.
+  # A file set is represented by the list of its paths.
   fileset =
     let
       files =

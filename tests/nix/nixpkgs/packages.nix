@@ -36,7 +36,7 @@ let
       meta.mainProgram = pname;
     };
 
-  # As far as they could be found out, those of nixos-26.05; it may have newer ones.
+  # The versions in nixos-26.05, as far as known; the current ones can be newer.
   modules = {
     aiohttp = "3.13.3";
     aiosqlite = "0.21.0";
@@ -207,7 +207,7 @@ lib.genAttrs
           "tag"
           "uid"
         ] given;
-        # The names of the image specification; the real thing takes any, and forgets them.
+        # The names in the image specification; the real function silently drops others.
         checked = only "config" [
           "Cmd"
           "Entrypoint"

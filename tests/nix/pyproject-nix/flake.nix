@@ -1,5 +1,5 @@
-# Stands in for pyproject.nix: reads the dependencies of a pyproject.toml as far as the
-# template writes any, a name with extras, and lower and upper bounds.
+# A stub of pyproject.nix that parses dependencies only in the form that the template uses:
+# a name with extras, and lower and upper bounds.
 {
   inputs.nixpkgs.url = "github:nixos/nixpkgs/nixos-unstable";
 

@@ -1,1 +1,1 @@
-"""``mvc generate`` and ``mvc destroy``: code that a project grows by."""
+"""``mvc generate`` and ``mvc destroy``: code added to a project, and removed."""

@@ -1,4 +1,4 @@
-"""What becomes of a project's files: planned, shown, and then done to all of them or none."""
+"""Changes to a project's files: planned, printed, then applied to all of them or none."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ DRAFTS = ".mvc-"
 
 
 class Word(StrEnum):
-    """What becomes of a file, in the words of Rails."""
+    """What happens to a file, in the words of Rails."""
 
     CREATE = "create"
     IDENTICAL = "identical"
@@ -39,20 +39,20 @@ WRITING = (Word.CREATE, Word.FORCE, Word.INSERT, Word.SUBTRACT)
 
 
 class Step(NamedTuple):
-    """What becomes of a file; it gets the content when the word says that it is written."""
+    """An action on a file; the content is written only if the word says so."""
 
     word: Word
     file: File
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return it as a line of output."""
         return f"{self.word:>9}  {self.file.path}"
 
 
 class Edit(NamedTuple):
-    """An edit of the module with the registrations, and the words for what comes of it.
+    """An edit of the module with the registrations, and the words to report it.
 
-    ``conflict`` ends the sentence that names a file with other content.
+    ``conflict`` ends a sentence about a file with different content.
     """
 
     function: Callable[[bytes, Registration], bytes]
@@ -66,25 +66,25 @@ INSERTION = Edit(
     router.insert,
     Word.INSERT,
     Word.IDENTICAL,
-    "Add to it yourself",
-    "is there already, and is different. Nothing was written; `--force` overwrites it.",
+    "Add these lines yourself",
+    "already exists and is different. Nothing was written; `--force` overwrites it.",
 )
 REMOVAL = Edit(
     router.remove,
     Word.SUBTRACT,
     Word.ABSENT,
-    "Take out of it yourself",
-    "differs from what these arguments generate. Nothing was removed; `--force` removes it, too.",
+    "Remove these lines yourself",
+    "differs from what these arguments generate. Nothing was removed; `--force` removes it anyway.",
 )
 
 
 def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
-    """Add what was rendered, and print what becomes of each file.
+    """Add the rendered files, and print what happens to each.
 
     Raises:
-        ConflictError: when a file is there with other content, and the user is not asked,
-            or a migration for the same.
-        MvcError: when nothing can be written, or something has to be registered by hand.
+        ConflictError: when a file exists with different content and the user is not asked,
+            or there already is a migration for the same purpose.
+        MvcError: when nothing can be written, or the registration has to be added by hand.
     """
     migrations.check_creation(project, [file.path for file in rendering.files])
     steps = [_creation(project, file, force) for file in rendering.files]
@@ -96,12 +96,12 @@ def generate(project: Path, rendering: Rendering, *, pretend: bool, force: bool)
 
 
 def destroy(project: Path, rendering: Rendering, *, pretend: bool, force: bool) -> None:
-    """Take back what :func:`generate` added, and print what becomes of each file.
+    """Remove what :func:`generate` added, and print what happens to each file.
 
     Raises:
-        ConflictError: when a migration follows, or anything was edited since; ``force``
-            removes edited files.
-        MvcError: when nothing can be removed, or a registration has to be taken out by hand.
+        ConflictError: when another migration follows, or anything was edited since;
+            ``force`` removes edited files.
+        MvcError: when nothing can be removed, or the registration has to be removed by hand.
     """
     paths = [file.path for file in rendering.files]
     for advice in migrations.check_removal(project, paths):
@@ -140,32 +140,32 @@ def _edition(project: Path, wanted: Registration, edit: Edit) -> Step:
 
 
 def _content(project: Path, path: PurePosixPath) -> bytes | None:
-    """Return the content of a file in the project, or None where there is nothing.
+    """Return the content of a file in the project, or None if it does not exist.
 
     Raises:
-        MvcError: when it is not a file, or a link leads out of the project.
+        MvcError: when it is not a file, or a link points outside the project.
     """
     if (project / path).is_symlink():
-        raise MvcError(f"`{path}` is a link. Replace it by a file first.")
+        raise MvcError(f"`{path}` is a symbolic link. Replace it with a file first.")
     if not Path(os.path.realpath(project / path)).is_relative_to(project):
-        raise MvcError(f"`{path}` is outside of the project.")
+        raise MvcError(f"`{path}` is outside the project.")
     try:
         return (project / path).read_bytes()
     except FileNotFoundError:
         return None
     except (IsADirectoryError, NotADirectoryError) as error:
-        raise MvcError(f"`{path}` is no file, or inside of one. Move it first.") from error
+        raise MvcError(f"`{path}` is not a file, or is inside one. Move it first.") from error
 
 
 def _read(project: Path, path: PurePosixPath) -> bytes | None:
-    """Return the content of a file that is only looked into, or None where there is none."""
+    """Return the content of a file that is only read, or None if that fails."""
     with suppress(OSError):
         return (project / path).read_bytes()
     return None
 
 
 def _decided(step: Step) -> Step:
-    """Return a conflict as the user decides it."""
+    """Let the user decide a conflict."""
     if step.word is not Word.CONFLICT:
         return step
     console.say(str(step))
@@ -182,12 +182,13 @@ def _carry_out(
     pretend: bool,
     partly: bool,
 ) -> None:
-    """Print the steps and, unless they are only to be shown, do them.
+    """Print the steps and, without ``pretend``, carry them out.
 
     Raises:
-        ConflictError: when one is a conflict or, unless files may change ``partly`` without
-            it, when the registration has to be edited by hand.
-        MvcError: after the rest, when the registration has to be edited by hand.
+        ConflictError: when one is a conflict or, without ``partly``, when the registration
+            has to be edited by hand.
+        MvcError: with ``partly``, after all other steps, when the registration has to be
+            edited by hand.
     """
     fault = remedy = ""
     if wanted:
@@ -203,21 +204,21 @@ def _carry_out(
         if step.word is Word.CONFLICT:
             raise ConflictError(f"`{step.file.path}` {edit.conflict}")
     if fault and not partly:
-        choice = "Nothing was removed; `--force` removes the files all the same"
+        choice = "Nothing was removed; `--force` removes the files anyway"
         raise ConflictError(f"{fault}. {choice}. {remedy}")
     if not pretend:
         _change(project, steps)
     if fault:
-        raise MvcError(f"{fault}, and was left alone. {remedy}")
+        raise MvcError(f"{fault}, and was not changed. {remedy}")
 
 
 def _change(project: Path, steps: list[Step]) -> None:
-    """Do all steps or, when one fails, none; interrupts have to wait."""
+    """Carry out all steps or, when one fails, none; signals are blocked meanwhile."""
     changes = [step for step in steps if step.word in (*WRITING, Word.REMOVE)]
     if not changes:
         return
     try:
-        # Beside the files, so that each of them changes in one step of the file system.
+        # On the same file system, so that each file is replaced by a mere rename.
         beside = tempfile.TemporaryDirectory(prefix=DRAFTS, dir=project, ignore_cleanup_errors=True)
         with _signals_waiting(), beside as aside, ExitStack() as undo:
             for number, step in enumerate(changes):
@@ -228,7 +229,7 @@ def _change(project: Path, steps: list[Step]) -> None:
             undo.pop_all()
     except OSError as error:
         place = Path(str(error.filename2 or error.filename or project))
-        # The draft is gone by now.
+        # The draft has been deleted.
         if any(part.startswith(DRAFTS) for part in place.parts):
             place = project
         raise MvcError(f"{error.strerror}: `{place}`. Nothing was changed.") from error
@@ -248,7 +249,7 @@ def _signals_waiting() -> Iterator[None]:
 
 
 def _write(project: Path, file: File, draft: Path, undo: ExitStack) -> None:
-    """Write a file by way of a draft, and make the folders that it needs."""
+    """Write a file via a draft, and create the folders that it needs."""
     target = (project / file.path).resolve()
     draft.write_bytes(file.content)
     for folder in reversed([folder for folder in target.parents if not folder.exists()]):
@@ -268,7 +269,7 @@ def _write(project: Path, file: File, draft: Path, undo: ExitStack) -> None:
 
 
 def _remove(project: Path, file: File, grave: Path, undo: ExitStack) -> None:
-    """Move a file away."""
+    """Move a file aside."""
     target = project / file.path
     target.replace(grave)
     undo.callback(grave.replace, target)
@@ -277,7 +278,7 @@ def _remove(project: Path, file: File, grave: Path, undo: ExitStack) -> None:
 def _remove_emptied(project: Path, removed: Iterable[PurePosixPath], undo: ExitStack) -> None:
     """Remove the folders that held nothing but these files."""
     for path in removed:
-        with suppress(OSError):  # Something else is in it.
+        with suppress(OSError):  # The folder is not empty.
             for folder in (project / parent for parent in path.parents[:-1]):
                 folder.rmdir()
                 undo.callback(folder.mkdir)

@@ -1,4 +1,4 @@
-"""Generators: where they are found, and what their `cookiecutter.json` says of them."""
+"""Finds generators and reads their `cookiecutter.json`."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from mvc.errors import UsageError
 
 MANIFEST = "cookiecutter.json"
 BUILT_IN = Path(__file__).with_name("builtin")
-# Where a project keeps its own.
+# The folder for a project's own generators.
 LOCAL = "lib/generators"
 MANY = "..."
-# The options that every generator has already.
+# The options that every generator has.
 RESERVED = ("help", "pretend", "force")
 
 
@@ -23,11 +23,11 @@ RESERVED = ("help", "pretend", "force")
 class Generator:
     """A folder with a cookiecutter template of a few files.
 
-    ``origin`` says for people where it was found, ``fault`` is a sentence that says why it
-    cannot be used, if so. The other fields are what its manifest says: ``arguments`` has the
-    variables that are arguments, in order, and whether each takes many values; ``route`` has
-    the templates of what is registered, if anything, as ``file``, ``import`` and ``call``;
-    ``includes`` names generators whose files it makes as well.
+    ``origin`` says where it was found; ``fault``, if any, is a sentence that says why it
+    cannot be used. The other fields come from its manifest: ``arguments`` has the variables
+    that are arguments, in order, and whether each takes many values; ``route`` has the
+    templates of the registration, if any, as ``file``, ``import`` and ``call``; ``includes``
+    names generators whose files are generated as well.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Generator:
     fault: str = ""
 
     def blamed_for(self, fault: str) -> str:
-        """Return a sentence that names the generator by its path, and the fault.
+        """Return the fault with the path of the generator before it.
 
-        One that is built in is not to blame: it refuses its arguments.
+        Built-in generators are not named: there the fault is in the arguments.
         """
         if self.path.parent == BUILT_IN:
             return fault
@@ -53,10 +53,11 @@ class Generator:
         return f"Generator `{path}`: {fault}"
 
     def options(self, answers: Container[str]) -> dict[str, Any]:
-        """Return the defaults of all other variables, but for what the project answers.
+        """Return the defaults of all variables that are neither arguments nor project answers.
 
-        One that `__prompts__` words is the generator's own, whatever the project calls so.
-        A default is text, which may be a Jinja template, a boolean or a list of choices.
+        A variable with an entry in `__prompts__` is the generator's own, even if the project
+        has an answer of that name. A default is a string, possibly a Jinja template, a
+        boolean or a list of choices.
         """
         return {
             key: value
@@ -69,10 +70,10 @@ class Generator:
 
 
 def discover(project: Path | None) -> dict[str, Generator]:
-    """Return all generators by name; of two with one name, the first that was found.
+    """Return all generators by name; the first one found with a name wins.
 
-    First come the project's own, then those in the folders of ``MVC_GENERATORS``, then the
-    ones of this command.
+    The order is: the project's own, those in the folders of ``MVC_GENERATORS``, the built-in
+    ones.
     """
     folders = [(project / LOCAL, LOCAL)] if project else []
     for entry in filter(None, os.environ.get("MVC_GENERATORS", "").split(os.pathsep)):
@@ -87,24 +88,24 @@ def discover(project: Path | None) -> dict[str, Generator]:
 
 
 def select(generators: dict[str, Generator], word: str) -> Generator:
-    """Return the generator of this name or, where there is none, of this alias.
+    """Return the generator with this name, or else with this alias.
 
-    Hyphens and underscores of a name are the same, unless both spellings are names.
+    Hyphens and underscores in a name are equivalent, unless both spellings exist.
 
     Raises:
-        UsageError: when there is neither.
+        UsageError: when there is none.
     """
     aliases = {one.alias: one for one in reversed(generators.values()) if one.alias}
     spellings = {one.name.replace("-", "_"): one for one in reversed(generators.values())}
     found = generators.get(word) or spellings.get(word.replace("-", "_")) or aliases.get(word)
     if not found:
         known = ", ".join(generators)
-        raise UsageError(f"There is no generator `{word}`. Known are: {known}.")
+        raise UsageError(f"There is no generator `{word}`. Choose from: {known}.")
     return found
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder; nothing where it cannot be looked into."""
+    """Return the entries of a folder, or none if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -129,18 +130,18 @@ def _read(path: Path, origin: str) -> Generator:
 
 
 def _is_top(entry: Path) -> bool:
-    """Return whether cookiecutter takes a folder for the one that it renders."""
+    """Return whether an entry is a folder that cookiecutter would render."""
     return entry.is_dir() and all(part in entry.name for part in ("{{", "cookiecutter", "}}"))
 
 
 def _check(variables: Any) -> None:
-    """Make sure that a command line can be made of the content of a manifest.
+    """Make sure that the content of a manifest can become a command line.
 
     Raises:
-        ValueError: naming what is wrong.
+        ValueError: with the fault.
     """
     if not isinstance(variables, dict):
-        raise ValueError("it holds no variables")
+        raise ValueError("it contains no variables")
     for key, value in variables.items():
         if not key.isidentifier() or iskeyword(key) or key in RESERVED:
             raise ValueError(f"`{key}` cannot be the name of a variable")
@@ -154,13 +155,13 @@ def _check(variables: Any) -> None:
 def _check_description(description: dict[str, Any], variables: dict[str, Any]) -> None:
     for key, value in description.items():
         if not _is_sound(key, value):
-            raise ValueError(f"`{key}` of `_generator` is not understood")
+            raise ValueError(f"`{key}` of `_generator` is not valid")
     words = description.get("arguments", [])
     for word in words:
         if word.startswith("_") or word.removesuffix(MANY) not in variables:
-            raise ValueError(f"the argument `{word}` is no variable")
+            raise ValueError(f"the argument `{word}` is not a variable")
         if word.endswith(MANY) and word is not words[-1]:
-            raise ValueError("only the last argument can take many")
+            raise ValueError("only the last argument can take many values")
 
 
 def _is_sound(key: str, value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Finds what routes every path: whatever is registered below it is never reached."""
+"""Finds catch-all routes: anything registered below one is never reached."""
 
 import ast
 import re
@@ -10,9 +10,9 @@ Reader = Callable[[PurePosixPath], bytes | None]
 
 
 def takes_all(statement: ast.stmt, call: ast.stmt, included: Iterable[ast.AST]) -> bool:
-    """Return whether a statement leaves no path to what a call below it would register.
+    """Return whether a statement catches all paths that a call below it would register.
 
-    ``included`` are the modules that its names are imported from.
+    ``included`` are the modules from which its names are imported.
     """
     receiver = ast.unparse(call).partition("(")[0].rpartition(".")[0]
     attributes = (node for node in ast.walk(statement) if isinstance(node, ast.Attribute))
@@ -26,7 +26,7 @@ def takes_all(statement: ast.stmt, call: ast.stmt, included: Iterable[ast.AST]) 
 
 
 def modules(node: ast.ImportFrom, file: PurePosixPath, read: Reader) -> Iterator[ast.AST]:
-    """Yield the modules of the project that an import in a file takes its names from."""
+    """Yield the modules of the project from which an import in a file takes its names."""
     if node.level > len(file.parents):
         return
     folder = file.parents[node.level - 1] if node.level else PurePosixPath()
@@ -50,6 +50,6 @@ def _routes_all(tree: ast.AST) -> bool:
 
 
 def _prefix(tree: ast.AST) -> str | None:
-    """Return the first prefix that something in a tree asks for, as a tree."""
+    """Return the dump of the first ``prefix`` argument in a tree, if any."""
     keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword))
     return next((ast.dump(one.value) for one in keywords if one.arg == "prefix"), None)

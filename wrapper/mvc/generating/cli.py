@@ -13,9 +13,9 @@ from mvc.generating import catalog
 from mvc.generating.catalog import Generator
 from mvc.state import State, find_project
 
-Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done, write nothing.")]
+Pretend = Annotated[bool, typer.Option("--pretend", help="Show what would be done; write nothing.")]
 
-# What all commands have in common: Rich would make them slow to start.
+# The settings of all commands; Rich would make them slow to start.
 PLAIN: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
@@ -27,13 +27,13 @@ _parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
 
 
 def _generators_that(verb: str, force_help: str) -> type[TyperGroup]:
-    """Return a command for each generator, which does what ``apply`` has under the verb."""
+    """Return a group with a command for each generator that runs this verb of ``apply``."""
 
     class Generators(TyperGroup):
         """One command for each generator, found when it is called."""
 
         def list_commands(self, ctx: Any) -> list[str]:
-            """Name no commands; those without a project are not all there are."""
+            """List no commands: without a project, only some of them are known."""
             return []
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -61,7 +61,7 @@ generators = typer.Typer(
     cls=_generators_that("generate", "Overwrite files that differ."),
     invoke_without_command=True,
     subcommand_metavar="[GENERATOR [ARGS]...]",
-    epilog="Without a generator, all of them are listed.",
+    epilog="Without a generator, all generators are listed.",
 )
 
 
@@ -80,7 +80,7 @@ def generate(ctx: typer.Context) -> None:
 
 
 destroyers = typer.Typer(
-    cls=_generators_that("destroy", "Remove files that were edited, too."),
+    cls=_generators_that("destroy", "Also remove edited files."),
     no_args_is_help=True,
     subcommand_metavar="GENERATOR [ARGS]...",
     help="Remove what the same arguments generated (alias: d).",
@@ -126,7 +126,7 @@ def _option(one: Generator, key: str, default: Any) -> inspect.Parameter:
         choices = list(map(str, default)) if isinstance(default, list) else []
         names, metavar = f"--{name}", "|".join(choices) or "TEXT"
         shown = choices[0] if choices else str(default)
-    # What is rendered first has nothing to show yet.
+    # A default that has to be rendered cannot be shown yet.
     option = typer.Option(
         names, metavar=metavar, help=_help(one, key), show_default="{{" not in shown and shown
     )

@@ -16,10 +16,10 @@ from mvc.state import State
 FOLDER = "migrations/versions"
 DIGITS = 12
 
-# What reading a file of Python may raise, whatever is in its place.
+# What reading and parsing a Python file can raise.
 UNREADABLE = (OSError, SyntaxError, ValueError, RecursionError, MemoryError)
 
-# A revision, and those that it follows.
+# A revision and its predecessors.
 Revision = tuple[str, tuple[str, ...]]
 
 
@@ -33,17 +33,17 @@ class Migrations(Extension):
 
 
 def revision(value: Any) -> str:
-    """Return the id of a migration, made from what it does."""
+    """Return the id of a migration, derived from its content."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:DIGITS]
 
 
 def predecessor(revision: str, context: dict[str, Any]) -> str:
-    """Return, as Python, what a migration follows: the project's newest one, or nothing.
+    """Return the ``down_revision`` of a migration, as Python: the project's head or ``None``.
 
-    A migration that is in the project already keeps what it has.
+    A migration that is already in the project keeps its predecessor.
 
     Raises:
-        MvcError: when the project has more than one newest migration, or a broken one.
+        MvcError: when the project has more than one head, or a broken migration.
     """
     project = Path(context["_project"])
     found = dict(_revisions(project / context["package_name"] / FOLDER).values())
@@ -51,30 +51,30 @@ def predecessor(revision: str, context: dict[str, Any]) -> str:
         followed = {each for before in found.values() for each in before}
         heads = sorted(found.keys() - followed)
         if len(heads) > 1:
-            raise MvcError(f"There is more than one newest migration: {', '.join(heads)}.")
+            raise MvcError(f"There is more than one head migration: {', '.join(heads)}.")
         return _literal(tuple(heads))
     return _literal(found[revision])
 
 
 def check_creation(project: Path, paths: Iterable[PurePosixPath]) -> None:
-    """Make sure that none of the files is a second migration for the same.
+    """Make sure that none of the files is a second migration for the same purpose.
 
     Raises:
-        ConflictError: naming the first.
+        ConflictError: naming the existing one.
     """
     for path in filter(_is_migration, paths):
         purpose = path.name.partition("_")[2]
         for other in sorted(project.joinpath(path).parent.glob(f"*_{purpose}")):
             if other.name != path.name and other.name.partition("_")[2] == purpose:
                 raise ConflictError(
-                    f"`{path.with_name(other.name)}` is there already, from other arguments. "
-                    "Nothing was written; edit what was generated, and write a migration: "
+                    f"`{path.with_name(other.name)}` already exists, from other arguments. "
+                    "Nothing was written; edit the generated files and create a migration: "
                     '`make migration MESSAGE="..."`.'
                 )
 
 
 def check_removal(project: Path, paths: Iterable[PurePosixPath]) -> list[str]:
-    """Return what must be done before the files are removed, a sentence for each migration.
+    """Return what to do before the files are removed, a sentence for each migration.
 
     Raises:
         ConflictError: when another migration follows.
@@ -87,12 +87,12 @@ def check_removal(project: Path, paths: Iterable[PurePosixPath]) -> list[str]:
             if removed in others:
                 raise ConflictError(
                     f"`{path.with_name(name)}` follows `{path}`. Nothing was removed; "
-                    "remove that one first."
+                    "remove the later one first."
                 )
         if removed:
             slug = State.read(project).answers["project_slug"]
             command = f"{slug} db downgrade {before[0] if before else 'base'}"
-            advice.append(f"Where `{path.name}` is applied, type `{command}` first.")
+            advice.append(f"Wherever `{path.name}` is applied, run `{command}` first.")
     return advice
 
 
@@ -101,7 +101,7 @@ def _is_migration(path: PurePosixPath) -> bool:
 
 
 def _literal(revisions: tuple[str, ...]) -> str:
-    """Return them as Alembic writes them."""
+    """Return revisions as Alembic writes them."""
     texts = [f'"{each}"' for each in revisions]
     return f"({', '.join(texts)})" if len(texts) > 1 else (*texts, "None")[0]
 
@@ -110,7 +110,7 @@ def _revisions(folder: Path) -> dict[str, Revision]:
     """Return the migrations by the names of their files.
 
     Raises:
-        MvcError: when one cannot be read, or says nothing of use.
+        MvcError: when one cannot be read, or has an invalid revision.
     """
     found = {}
     for file in sorted(folder.glob("[!_]*.py")):
@@ -123,13 +123,13 @@ def _revisions(folder: Path) -> dict[str, Revision]:
             before = values.get("down_revision") or ()
             follows = tuple(before) if isinstance(before, list | tuple) else (before,)
             if not all(isinstance(each, str) for each in (values["revision"], *follows)):
-                raise MvcError(f"The migration `{file.name}` has a revision that is no text.")
+                raise MvcError(f"The migration `{file.name}` has a revision that is not a string.")
             found[file.name] = (values["revision"], follows)
     return found
 
 
 def literals(statements: list[ast.stmt]) -> Iterator[tuple[str, Any]]:
-    """Yield the literals that statements give names to."""
+    """Yield the names and values of literals that statements assign."""
     for statement in statements:
         match statement:
             case (

@@ -1,4 +1,4 @@
-"""Renders a generator: what it makes of its arguments, before a project sees any of it."""
+"""Renders a generator, without writing to the project."""
 
 import re
 import tempfile
@@ -13,7 +13,7 @@ from mvc.generating.catalog import Generator
 from mvc.generating.router import Registration
 from mvc.state import Answers
 
-# What Windows takes for a device, whatever follows the first dot.
+# Names that Windows reserves for devices, whatever follows the first dot.
 DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", re.IGNORECASE)
 
 
@@ -26,7 +26,7 @@ class File(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """What a generator makes: files, and perhaps a registration."""
+    """The output of a generator: files, and a registration if it has one."""
 
     files: list[File]
     registration: Registration | None
@@ -35,17 +35,17 @@ class Rendering(NamedTuple):
 def render(
     generator: Generator, project: Path, answers: Answers, values: dict[str, Any]
 ) -> Rendering:
-    """Return what a generator makes of the project's answers and the command line's values.
+    """Render a generator with the project's answers and the command line's values.
 
-    The files of those that it includes come first; what they register does not count. None
-    as a value means the default.
+    The files of included generators come first; their registrations are ignored. None as a
+    value means the default.
 
     Raises:
-        MvcError: when it fails or refuses them.
+        MvcError: when the generator fails or refuses its arguments.
     """
     known = catalog.discover(project) if generator.includes else {}
     included = [catalog.select(known, name) for name in generator.includes]
-    # The templates may look into the project.
+    # For templates that read the project.
     context = {**answers, "_project": str(project)}
     parts = [_render_one(each, context, values) for each in (*included, generator)]
     files = [file for part in parts for file in part.files]
@@ -66,7 +66,7 @@ def _rendered(
 ) -> Rendering:
     taken = [key for key in generator.arguments if key in answers]
     if taken:
-        raise MvcError(f"its argument `{taken[0]}` is an answer of the project.")
+        raise MvcError(f"its argument `{taken[0]}` has the name of a project answer.")
     options = generator.options(answers)
     given = {
         key: parse(key, value, options) if key in options else value
@@ -79,7 +79,7 @@ def _rendered(
     context = fill_in(generator.variables, {**of_project, **given}, many=many)
     root = engine.generate(generator.path, context, folder)
     route = engine.renderer(context)(generator.route, context)
-    # pip compiles what it installs, and cookiecutter renders all there is.
+    # pip compiles what it installs, and cookiecutter renders those files as well.
     found = [path for path in sorted(root.rglob("*")) if "__pycache__" not in path.parts]
     files = [_file(path, root) for path in found if path.is_file()]
     for file in files:
@@ -88,7 +88,7 @@ def _rendered(
     if not route:
         return Rendering(files, None)
     if PurePosixPath(route["file"]) in [file.path for file in files]:
-        raise MvcError(f"it makes `{route['file']}`, where its route belongs.")
+        raise MvcError(f"it generates `{route['file']}`, where it also registers its route.")
     return Rendering(files, Registration(route["file"], route["import"], route["call"]))
 
 

@@ -1,7 +1,7 @@
-"""Puts a registration into a module, and takes it out, by the module's syntax tree.
+"""Adds a registration to a module, and removes it, by the module's syntax tree.
 
-A registration is its two statements, compared as trees, wherever they stand. Every other
-byte of the module stays as it is.
+A registration is two statements, which are compared as trees, wherever they are. Every
+other byte of the module stays unchanged.
 """
 
 import ast
@@ -18,9 +18,9 @@ from mvc.generating import catch_all
 Import = ast.Import | ast.ImportFrom
 Block = list[ast.stmt]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-# Below a statement with one of these, what follows may never run.
+# Statements below one that contains one of these may never run.
 Leaving = Definition | ast.Return | ast.Raise
-# What has names of its own.
+# Nodes with their own scope.
 Scope = Definition | ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -32,10 +32,10 @@ class ShapeError(Exception):
 class Registration:
     """What a generator registers: an import of one name, and a call that uses it.
 
-    ``file`` is a path in the project; the call is such as ``router.add(name)``.
+    ``file`` is a path in the project; a call looks like ``router.add(name)``.
 
     Raises:
-        MvcError: when that is not what they are.
+        MvcError: when the import or the call has another form.
     """
 
     file: str
@@ -43,10 +43,10 @@ class Registration:
     call: str
 
     def __post_init__(self) -> None:
-        """Refuse what could not be found again in a module."""
+        """Refuse statements that could not be found again in a module."""
         importing, call = self.statements()
         if not isinstance(importing, Import) or len(importing.names) != 1:
-            raise MvcError(f"`{self.importing}` does not import one name.")
+            raise MvcError(f"`{self.importing}` does not import exactly one name.")
         if not _call(call) or self.name not in _names(call):
             raise MvcError(f"`{self.call}` is not a call such as `router.add(name)`.")
 
@@ -64,9 +64,9 @@ class Registration:
 def insert(
     source: bytes, wanted: Registration, read: catch_all.Reader = lambda path: None
 ) -> bytes:
-    """Return the module with the registration in it; unchanged when it is registered.
+    """Return the module with the registration; unchanged if it is already there.
 
-    ``read`` returns what is in other files of the project.
+    ``read`` returns the content of other files of the project.
 
     Raises:
         ShapeError: when it is not clear where it belongs.
@@ -87,10 +87,10 @@ def insert(
 
 
 def remove(source: bytes, wanted: Registration) -> bytes:
-    """Return the module without the registration; unchanged when it is not registered.
+    """Return the module without the registration; unchanged if it is not there.
 
     Raises:
-        ShapeError: when what is registered is used in another way, too.
+        ShapeError: when the registered name is also used in another way.
     """
     module = _Module(source)
     uses = _uses(module.tree, wanted.name)
@@ -105,7 +105,7 @@ def remove(source: bytes, wanted: Registration) -> bytes:
 
 
 class _Module:
-    """The lines of a module and its tree; every edit is made in both of them."""
+    """The lines of a module and its tree; every edit changes both."""
 
     def __init__(self, source: bytes) -> None:
         try:
@@ -117,7 +117,7 @@ class _Module:
         except (ValueError, RecursionError) as error:
             raise ShapeError("cannot be parsed") from error
         self.imported = _imported(self.tree)
-        # What loops may go through, and what they call each of that.
+        # Lists of imported names, and the variables of loops.
         self.listed = {
             name
             for node in ast.walk(self.tree)
@@ -127,13 +127,13 @@ class _Module:
         loops = (node for node in ast.walk(self.tree) if isinstance(node, ast.For))
         self.targets = {name for loop in loops for name in _names(loop.target)}
         self.line_end = b"\r\n" if source.partition(b"\n")[0].endswith(b"\r") else b"\n"
-        # The last line is edited as all others are, and loses this again.
+        # Makes the last line end like all others; `edited` removes it.
         self.added = b"" if source.endswith((b"\n", b"\r")) else self.line_end
         self.lines = (source + self.added).splitlines(keepends=True)
         self.touched: list[int] = []
 
     def places(self, wanted: ast.stmt) -> list[tuple[Block, ast.stmt]]:
-        """Return every statement that is the same, and the block that it stands in."""
+        """Return every equal statement, with the block that it is in."""
         tree = ast.dump(wanted)
         return [
             (block, statement)
@@ -145,10 +145,10 @@ class _Module:
     def place(
         self, call: ast.stmt, included: Callable[[ast.stmt], Iterator[ast.AST]]
     ) -> tuple[Block, int]:
-        """Return the block in which to call, and where in it.
+        """Return the block to insert a call into, and the index in it.
 
-        That is below the last such call that takes what this one takes, but above whatever
-        takes every path, as a router without a prefix may, too.
+        That is below the last similar call with the same keywords, but above any catch-all
+        route, which a router that is included without a prefix can have as well.
 
         Raises:
             ShapeError: when it is not clear which block that is.
@@ -165,10 +165,10 @@ class _Module:
         return block, block.index(alike[-1]) + 1
 
     def _registrations(self, call: ast.stmt) -> tuple[Block, Block]:
-        """Return the innermost block with all such calls, and the statements that make them.
+        """Return the innermost block with all similar calls, and the statements that make them.
 
-        Where none of them is a statement of that block, these are the loops or branches that
-        they are in.
+        If none of the calls is directly in that block, the statements are the loops or
+        branches that contain them.
 
         Raises:
             ShapeError: when there are none, or they are in several functions.
@@ -196,7 +196,7 @@ class _Module:
                 yield from catch_all.modules(node, PurePosixPath(file), read)
 
     def visible(self, line: int) -> set[str]:
-        """Return the names that are bound below a line."""
+        """Return the names that are available below a line."""
         around = [
             node
             for node in ast.walk(self.tree)
@@ -204,24 +204,24 @@ class _Module:
         ]
         *outer, inner = [self.tree, *around]
         bound = _bound(node for node in _scope(inner) if getattr(node, "lineno", 0) <= line)
-        # What a function binds further down hides what is around it.
+        # A name that a function binds later hides that name in outer scopes.
         later = _bound(_scope(inner)) - bound
         for scope in outer:
-            # Methods do not see what their class binds.
+            # Methods do not see names in their class.
             bound |= set() if isinstance(scope, ast.ClassDef) else _bound(_scope(scope)) - later
         return bound | _names(self.tree) if "*" in bound else bound
 
     def insert_call(self, call: ast.stmt, text: str, block: Block, index: int) -> None:
-        """Call there in a block."""
+        """Insert the call at an index of a block."""
         neighbour = block[max(index - 1, 0)]
         self.touched.append(neighbour.lineno)
         self._write(_line(block, index), text, self._indent(neighbour))
         block.insert(index, call)
 
     def insert_import(self, importing: ast.stmt, text: str, block: Block, line: int) -> None:
-        """Import the name above the end of a line, where import sorters want it.
+        """Insert the import at or above a line, where import sorters expect it.
 
-        That is in the module, or beside its like in the block where they are imported late.
+        That is at the top level, or in the block if only that imports from the same package.
 
         Raises:
             ShapeError: when nothing is imported there.
@@ -246,7 +246,7 @@ class _Module:
         self._write(line, text, self._indent(anchor))
 
     def cut(self, block: Block, statement: ast.stmt) -> None:
-        """Take out a statement with its lines, whose numbers stay those of the tree."""
+        """Remove a statement; its lines become empty, so that line numbers still match the tree."""
         block.remove(statement)
         self.touched.append(statement.lineno)
         for line in range(statement.lineno - 1, statement.end_lineno or 0):
@@ -256,7 +256,7 @@ class _Module:
         """Return the source with all edits.
 
         Raises:
-            ShapeError: when they are not what was done to the tree.
+            ShapeError: when they do not match the edits of the tree.
         """
         text = b"".join(self.lines).removesuffix(self.added)
         try:
@@ -268,9 +268,9 @@ class _Module:
         return text
 
     def _registers(self, node: ast.AST, like: ast.stmt) -> bool:
-        """Return whether a call, or a loop of calls, does as ``like`` with what is imported."""
+        """Return whether a call, or a loop of calls, does the same as ``like`` with imports."""
         if isinstance(node, ast.For):
-            # What a call goes through may be found by it, and the new one with it.
+            # A function that is called here may discover its items, including the new one.
             known = self.listed if isinstance(node.iter, ast.Call) else self.listed | self.imported
             passed = {name for one in ast.walk(node) for name in _arguments(one, like)}
             is_known = known & _names(node.iter) or _lists(node.iter, self.imported)
@@ -279,12 +279,12 @@ class _Module:
         return bool(arguments & self.imported) and not arguments & self.targets
 
     def _nothing_like(self, function: str) -> str:
-        """Say that nothing is registered, and where something like that is called."""
+        """Return that nothing is registered, and where a method of that name is used."""
         method = function.rpartition(".")[2]
         attributes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
         lines = [node.lineno for node in attributes if node.attr == method]
         see = f" (see {_lines(lines)})" if lines else ""
-        return f"does not call `{function}` with what it imports{see}"
+        return f"does not call `{function}` with anything it imports{see}"
 
     def _indent(self, statement: ast.stmt) -> bytes:
         return self.lines[statement.lineno - 1][: statement.col_offset]
@@ -293,7 +293,7 @@ class _Module:
         return self.lines[statement.lineno - 1][statement.col_offset :]
 
     def _write(self, line: int, text: str, indent: bytes) -> None:
-        """Write below a line, of which there is none with the number 0."""
+        """Write below a line; 0 is the top of the module."""
         self.lines[line:line] = [
             indent + part.encode() + self.line_end if part else self.line_end
             for part in text.split("\n")
@@ -301,7 +301,7 @@ class _Module:
 
 
 def _statement(text: str) -> ast.stmt:
-    """Return the one statement that a text holds, or ``pass`` where it holds none."""
+    """Return the only statement in a text, or ``pass`` if there is not exactly one."""
     try:
         [statement] = ast.parse(text).body
     except (SyntaxError, ValueError):
@@ -322,7 +322,7 @@ def _nodes(statements: Block) -> set[ast.AST]:
 
 
 def _line(block: Block, index: int) -> int:
-    """Return the line below which a statement would stand there in a block."""
+    """Return the line below which a statement at this index of a block would be."""
     if index:
         return block[index - 1].end_lineno or 0
     first: list[ast.stmt | ast.expr] = [*getattr(block[0], "decorator_list", []), block[0]]
@@ -330,7 +330,7 @@ def _line(block: Block, index: int) -> int:
 
 
 def _scope(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is in a module or a definition, but not what is in a scope within it."""
+    """Yield the nodes of a module or definition, except those in inner scopes."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, Scope):
@@ -338,7 +338,7 @@ def _scope(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _name(node: ast.AST) -> str | None:
-    """Return the name that a node gives to something, or uses."""
+    """Return the name that a node defines or uses."""
     match node:
         case ast.Name(id=name) | ast.arg(arg=name):
             return name
@@ -376,13 +376,13 @@ def _imported(tree: ast.AST) -> set[str]:
 
 
 def _lists(tree: ast.AST, names: set[str]) -> bool:
-    """Return whether a list or the like in a tree has one of the names in it."""
+    """Return whether a list, tuple or dictionary in a tree contains one of the names."""
     lists = (node for node in ast.walk(tree) if isinstance(node, ast.List | ast.Tuple | ast.Dict))
     return any(names & _names(each) for each in lists)
 
 
 def _call(node: ast.AST) -> ast.Call | None:
-    """Return the call of a method that a statement consists of, if it does."""
+    """Return the method call that a statement consists of, if any."""
     match node:
         case ast.Expr(value=ast.Call(func=ast.Attribute()) as call):
             return call
@@ -394,9 +394,9 @@ def _function(call: ast.stmt) -> str:
 
 
 def _arguments(node: ast.AST, like: ast.stmt) -> set[str]:
-    """Return the names in what a statement passes on, if it calls the same as another one.
+    """Return the names in a call's arguments, if it calls the same function as ``like``.
 
-    Options beside positional arguments do not count.
+    Keyword arguments count only if there are no positional ones.
     """
     one, other = _call(node), _call(like)
     if not one or not other or ast.dump(one.func) != ast.dump(other.func):
@@ -410,23 +410,23 @@ def _keywords(statement: ast.stmt) -> set[str | None]:
 
 
 def _lines(numbers: Iterable[int]) -> str:
-    """Name lines for people, each once."""
+    """Format line numbers for people, without duplicates."""
     *others, last = map(str, sorted({*numbers}))
     return f"lines {', '.join(others)} and {last}" if others else f"line {last}"
 
 
 def _origin(node: ast.stmt) -> str:
-    """Return the module that is imported, or from which, with its dots."""
+    """Return the module of an import, with its leading dots."""
     return ast.unparse(node).split()[1]
 
 
 def _section(node: ast.stmt) -> str:
-    """Return what keeps imports together: the package, which is empty for relative ones."""
+    """Return what imports are grouped by: the package, or nothing for relative imports."""
     return _origin(node).partition(".")[0]
 
 
 def _rank(node: ast.stmt) -> tuple[object, ...]:
-    """Return what imports are sorted by, as isort and ruff do: numbers by their value."""
+    """Return the key that isort and ruff sort imports by: numbers by their value."""
     parts = re.split(r"(\d+)", _origin(node))
     numbers = [int(part) if part.isdigit() else part for part in parts]
     return isinstance(node, ast.ImportFrom), numbers, _origin(node)

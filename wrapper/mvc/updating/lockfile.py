@@ -1,4 +1,4 @@
-"""The lock file of a project: whether an update makes it obsolete, and a new one."""
+"""The lock file of a project: whether an update outdates it, and how to refresh it."""
 
 import tomllib
 from pathlib import Path
@@ -11,7 +11,7 @@ from mvc.updating.merge import Files, Scratch
 
 LOCKS = ("poetry.lock", "uv.lock")
 MANIFEST = "pyproject.toml"
-# Where a package manager has the indexes of a project, and its settings that name some.
+# By package manager: the table for package indexes, and the settings that define some.
 INDEXES = {
     "poetry": ("[[tool.poetry.source]]", {"source"}),
     "uv": (
@@ -22,9 +22,9 @@ INDEXES = {
 
 
 def stale_lock(before: Files, after: Files, answers: Answers) -> str | None:
-    """Return the lock file to make again, where the project tracks one.
+    """Return the lock file to refresh, if the project tracks one.
 
-    What of the manifest counts is for the package manager to say.
+    Any change to the manifest counts: only the package manager knows which ones matter.
     """
     tracked = [lock for lock in LOCKS if lock in before]
     lock = f"{answers.get('package_manager')}.lock"
@@ -35,9 +35,9 @@ def stale_lock(before: Files, after: Files, answers: Answers) -> str | None:
 
 
 def unread_indexes(scratch: Scratch, files: Files, old: Answers, new: Answers) -> str | None:
-    """Return what to do about package indexes that the new package manager does not read.
+    """Return advice about package indexes that the new package manager does not read.
 
-    It would ask the public index for private packages, where others may have the names.
+    It would look up private packages on the public index, where others can own the names.
     """
     before, after = (answers.get("package_manager") for answers in (old, new))
     if before == after or not {before, after} <= INDEXES.keys() or MANIFEST not in files:
@@ -46,29 +46,29 @@ def unread_indexes(scratch: Scratch, files: Files, old: Answers, new: Answers) -
     try:
         tools = tomllib.loads(scratch.content(files[MANIFEST])).get("tool", {})
         is_read = not names & {*tools.get(before, ())} or others & {*tools.get(after, ())}
-    except (ValueError, AttributeError, TypeError):  # For the package manager to refuse.
+    except (ValueError, AttributeError, TypeError):  # The package manager reports it.
         return None
     if is_read:
         return None
     return (
         f"The package indexes of {before} (`{table}`) are not carried over. "
-        f"Write them as `{target}` before you run `make lock`."
+        f"Add them as `{target}` before you run `make lock`."
     )
 
 
 def refresh_lock(project: Path, lock: str) -> None:
-    """Make the lock file again and stage it.
+    """Refresh the lock file and stage it.
 
     Raises:
-        MvcError: when that fails; the update is staged.
+        MvcError: when that fails; the update stays staged.
     """
     remedy = f"Run `make lock` and `git add {lock}`."
-    advice = f"The update is staged, but `{lock}` may be out of step. {remedy}"
+    advice = f"The update is staged, but `{lock}` may be out of date. {remedy}"
     try:
         run_verb(project, "lock", f"Updating {lock}")
         git.git("add", "--", lock, cwd=project)
     except MvcError as error:
-        raise MvcError(f"{advice} What failed: {error}") from error
+        raise MvcError(f"{advice} Reason: {error}") from error
     except (KeyboardInterrupt, SystemExit):
         console.warn(advice)
         raise

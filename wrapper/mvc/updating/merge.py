@@ -1,4 +1,4 @@
-"""Merges as git merges branches, in a repository of its own and without a work tree."""
+"""Merges files like git branches, in a separate repository without a work tree."""
 
 import os
 from collections import defaultdict
@@ -11,7 +11,7 @@ from mvc.errors import MvcError
 
 
 class Blob(NamedTuple):
-    """What a tree says of a path: git's mode, such as ``100755``, and the object."""
+    """An entry of a tree: git's mode, such as ``100755``, and the object."""
 
     mode: str
     id: str
@@ -26,10 +26,10 @@ Conflicts = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Repository:
-    """The repository that a project is in, and where in it the project is.
+    """The repository of a project, and the project's place in it.
 
-    ``prefix`` ends with a slash, or is empty where the project is all of the repository;
-    ``object_format`` is the kind of its hashes.
+    ``prefix`` ends with a slash, or is empty if the project is the whole repository;
+    ``object_format`` is ``sha1`` or ``sha256``.
     """
 
     top: Path
@@ -44,7 +44,7 @@ class Repository:
         """Return the repository that holds the project.
 
         Raises:
-            MvcError: when there is none, or the project is not committed to it.
+            MvcError: when there is none, or the project is not committed.
         """
         where = ("--show-toplevel", "--absolute-git-dir", "--git-path", "objects", "--show-prefix")
         try:
@@ -55,16 +55,16 @@ class Repository:
             if git.is_inside_repository(project):
                 raise MvcError("The project is not committed. Commit it first.") from error
             advice = "Run `git init` and commit it first."
-            raise MvcError(f"The project is in no git repository. {advice}") from error
+            raise MvcError(f"The project is not in a git repository. {advice}") from error
         top, folder, objects, *rest, _ = found
         return cls(Path(top), Path(folder), project / objects, *rest)
 
 
 class Scratch:
-    """A repository to compute in; it reads the objects of the project's own."""
+    """A temporary repository that can read the objects of the project's repository."""
 
     def __init__(self, folder: Path, project: Path, own: Repository | None = None) -> None:
-        """Make it in ``folder``; attributes of files count as they do in ``project``.
+        """Create it in ``folder``; git attributes apply as in ``project``.
 
         ``own`` is the project's repository.
 
@@ -75,12 +75,12 @@ class Scratch:
         self.project = project
         self._own = own
         version = git.git("version").split()[2]
-        # The first whose `merge-tree` merges.
+        # The first version whose `merge-tree` merges.
         if tuple(map(int, version.split(".")[:2])) < (2, 38):
             raise MvcError(f"This is git {version}. Updates need git 2.38 or newer.")
         self._objects = _alternates(own.objects) if own else {}
-        # Both must name objects alike, or neither finds those of the other; and whoever may
-        # use the one must be able to use what it gets from the other.
+        # Both need the same object format to read each other's objects, and the same sharing
+        # mode, as the objects are copied with their permissions.
         asking = ("config", "core.sharedRepository")
         shared = git.output(*asking, cwd=project, ok_codes=(0, 1)).strip()
         options = [f"--shared={shared}"] if shared else []
@@ -97,21 +97,21 @@ class Scratch:
         return git.output(*where, *arguments, cwd=place, **options)
 
     def read(self, *arguments: str, **options: Any) -> str:
-        """Run git here, with the objects of the project's repository at hand.
+        """Run git here, with access to the objects of the project's repository.
 
-        What writes has to do without: git would touch the ones that are there already.
+        Not for writing: git would touch those objects if they already exist there.
         """
         return self.git(*arguments, env=self._objects, **options)
 
     def add(self, folder: Path) -> Files:
-        """Take all files of a folder in; return them as the project would commit them."""
+        """Add all files of a folder; return them as the project would commit them."""
         (self.folder / "index").unlink(missing_ok=True)
         self.git("-c", "core.autocrlf=false", "add", "--all", "--force", tree=folder)
         files = _files(self.git("ls-files", "--stage", "-z"), slice(2))
         return {**files, **self._cleaned(folder, files)} if self._own else files
 
     def _cleaned(self, folder: Path, files: Files) -> Files:
-        """Return those files of a folder for which the project names a filter, or declines one."""
+        """Return the files with a ``filter`` attribute, set or unset, cleaned by the project."""
         paths = "".join(f"{path}\0" for path, blob in files.items() if blob.mode != LINK)
         asking = ("check-attr", "-z", "--stdin", "filter")
         fields = git.output(*asking, cwd=self.project, stdin=paths).split("\0")
@@ -133,11 +133,11 @@ class Scratch:
         return _files(listed, slice(None, None, 2))
 
     def tree(self, files: Files) -> str:
-        """Return the tree of these files, and leave them in the index."""
+        """Write the tree of these files and return it; the index then contains them."""
         (self.folder / "index").unlink(missing_ok=True)
         lines = "".join(f"{blob.mode} {blob.id}\t{path}\0" for path, blob in files.items())
         self.git("update-index", "-z", "--index-info", stdin=lines)
-        # The files themselves may be in the project's repository.
+        # The blobs may exist only in the project's repository.
         return self.git("write-tree", "--missing-ok").strip()
 
     def content(self, blob: Blob) -> str:
@@ -145,11 +145,11 @@ class Scratch:
         return self.read("cat-file", "blob", blob.id)
 
     def write(self, content: str, kind: str = "blob") -> str:
-        """Return the object with this content, which is that of a file unless said otherwise."""
+        """Write an object with this content, by default a blob, and return it."""
         return self.git("hash-object", "-t", kind, "-w", "--stdin", stdin=content).strip()
 
     def with_windows_line_ends(self, files: Files) -> Files:
-        """Return the files with line ends of Windows, where the project has them committed."""
+        """Return the files, with CRLF line endings where the project has committed CRLF."""
         listed = git.output("ls-files", "--eol", "-z", cwd=self.project).split("\0")
         entries = (line.partition("\t") for line in listed if line.startswith("i/crlf "))
         changed = {}
@@ -161,16 +161,16 @@ class Scratch:
     def merge(
         self, base: Files, ours: Files, theirs: Files, label: str
     ) -> tuple[Files, Conflicts, list[str]]:
-        """Merge what became of ``base``; return the files, the conflicts and the deleted.
+        """Merge two descendants of ``base``; return files, conflicts and deleted paths.
 
-        Files in conflict have markers, which call the sides ``yours`` and ``label``, where
-        they are text. The deleted are what theirs has changed and ours has not any more.
+        Text files in conflict have markers with the labels ``yours`` and ``label``. Deleted
+        paths are those that theirs has changed and ours has deleted.
         """
         parents = f"parent {self._commit(base)}\n"
         sides = {"yours": self._commit(ours, parents), label: self._commit(theirs, parents)}
         refs = "".join(f"create refs/heads/{name} {commit}\n" for name, commit in sides.items())
         self.git("update-ref", "--stdin", stdin=refs)
-        # What the user's own configuration says of renames must not change the result.
+        # The user's git configuration for renames must not change the result.
         known = ("renames=true", "directoryRenames=true", "renameLimit=0")
         settings = [word for setting in known for word in ("-c", f"merge.{setting}")]
         options = ("--write-tree", "-z", "--no-messages")
@@ -186,7 +186,7 @@ class Scratch:
         return files, dict(stages), deleted
 
     def changes(self, before: str, after: str, prefix: str) -> list[tuple[str, str]]:
-        """Return git's letter for what became of each path below a prefix, and the path."""
+        """Return git's status letter and the path of each change below a prefix."""
         options = ("-r", "-M", "--name-status", f"--relative={prefix}")
         listed = self.read("-c", "core.quotePath=false", "diff-tree", *options, before, after)
         rows = (line.split("\t") for line in listed.split("\n")[:-1])
@@ -202,7 +202,7 @@ class Scratch:
         self.tree({prefix + path: absent.get(path, blob) for path, blob in files.items()})
         marked = "".join(f"{prefix}{path}\0" for path in absent.keys() & files.keys())
         self.git("update-index", "--skip-worktree", "-z", "--stdin", stdin=marked)
-        # As the project's own repository looks at its files.
+        # With the settings of the project's own repository.
         env = {"GIT_INDEX_FILE": str(self.folder / "index")}
         env |= _alternates(self.folder / "objects")
         return git.show_diff(tree=tree, cwd=self.project, env=env)
@@ -218,7 +218,7 @@ class Scratch:
         }
 
     def _commit(self, files: Files, parents: str = "") -> str:
-        # Written as it is, so that neither a name nor a date of the user is asked for.
+        # Written as an object, so that git needs neither the user's name nor the date.
         by = "mvc <mvc> 0 +0000"
         text = f"tree {self.tree(files)}\n{parents}author {by}\ncommitter {by}\n\n"
         return self.write(text, "commit")
@@ -231,6 +231,6 @@ def _alternates(objects: Path) -> dict[str, str]:
 
 
 def _files(listed: str, blob: slice) -> Files:
-    """Return the files of a listing, with mode and object in the fields ``blob``."""
+    """Parse a listing of files; the fields ``blob`` hold mode and object."""
     entries = (line.partition("\t") for line in listed.split("\0") if line)
     return {path: Blob(*about.split()[blob]) for about, _, path in entries}

@@ -1,4 +1,4 @@
-"""What an update would make of a project; nothing is written to it."""
+"""Plans an update; nothing is written to the project."""
 
 import json
 import re
@@ -27,13 +27,13 @@ class Status:
     is_current: bool
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return it as a sentence."""
         if self.is_current:
             return f"Up to date: {self.recorded} of {self.template.url}."
-        return f"Outdated: {self.recorded}, and {self.template.url} is at {self.latest}."
+        return f"Outdated: the project is at {self.recorded}, {self.template.url} at {self.latest}."
 
     def as_json(self) -> str:
-        """Return it for programs."""
+        """Return it as a JSON object."""
         return json.dumps(
             {
                 "template": self.template.url,
@@ -48,12 +48,12 @@ class Status:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an update makes of the files in the project's folder.
+    """The files in the project's folder before and after an update.
 
-    ``tree`` has them all, for the top of the repository; ``deleted`` are what the template
-    changed and the project has deleted; ``lock`` is the lock file that will be out of step,
-    ``indexes`` says what to do about package indexes before, ``mentions`` are the places that
-    still name a package which has moved.
+    ``tree`` is the new tree of the whole repository; ``deleted`` are paths that the template
+    changed and the project has deleted; ``lock`` is the lock file that will be out of date;
+    ``indexes`` is advice about package indexes to follow before locking; ``mentions`` are the
+    places that still contain the old name of the package.
     """
 
     target: Revision
@@ -68,16 +68,16 @@ class Plan:
 
     @property
     def changed(self) -> list[str]:
-        """The paths that get other content, or go."""
+        """The paths that are added, changed or removed."""
         both = {**self.before, **self.after}
         return [path for path in both if self.before.get(path) != self.after.get(path)]
 
 
 def status_of(state: State, clone: Path, explicit: str | None = None) -> Status:
-    """Clone the template, from where ``explicit`` says or else the state; compare the two.
+    """Clone the template, from ``explicit`` or as recorded, and compare it with the state.
 
     Raises:
-        MvcError: when the template cannot be had, or lacks the commit that is followed.
+        MvcError: when the template is not available, or lacks the recorded commit.
     """
     if explicit:
         source = template.fetch(explicit, clone)
@@ -92,11 +92,11 @@ def status_of(state: State, clone: Path, explicit: str | None = None) -> Status:
 def make_plan(
     repository: Repository, scratch: Scratch, state: State, options: Options, folder: Path
 ) -> Plan:
-    """Return what the options make of the project; ``folder`` is a place to work in.
+    """Plan the update that the options request; ``folder`` is for temporary files.
 
     Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
-        MvcError: when the template cannot be had, or fails.
+        UsageError: when options contradict each other, or answer an unknown question.
+        MvcError: when the template is not available, or fails.
     """
     status = status_of(state, folder / "template.git", options.template)
     target = status.recorded if status.is_current else status.latest
@@ -135,7 +135,7 @@ def make_plan(
 
 
 def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
-    """Return the files of a render, without those that the project's owner looks after."""
+    """Return the files of a render, except those to skip."""
     kept = [PurePosixPath(STATE), *state.skipped(scratch.project, render)]
     return {
         path: blob
@@ -145,18 +145,18 @@ def rendered_files(scratch: Scratch, state: State, render: Path) -> Files:
 
 
 def _answers(options: Options, state: State, questions: Answers, refusal: Refusal) -> Answers:
-    """Return an answer to every question: recorded, unless the user gives another now.
+    """Return an answer to every question: the user's, or else the recorded one.
 
-    Features that are new in the template are declined unless the user says otherwise.
+    Features that are new in the template are declined by default.
 
     Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
+        UsageError: when options contradict each other, or answer an unknown question.
         MvcError: when a recorded answer is no longer valid.
     """
     chosen = options.answers(questions)
     slug = state.answers.get("project_slug")
     if chosen.get("project_slug", slug) != slug:
-        raise UsageError("`project_slug` is fixed for life.")
+        raise UsageError("`project_slug` cannot be changed.")
     recorded = {
         key: _carried(key, value, questions)
         for key, value in state.answers.items()
@@ -166,7 +166,7 @@ def _answers(options: Options, state: State, questions: Answers, refusal: Refusa
     answers = complete({**questions, **declined}, {**recorded, **chosen}, options, refusal)
     for key in [key for key in answers if key not in {**recorded, **chosen}]:
         option = f"--{key.replace('_', '-')}" if key in options.chosen else f"--set {key}=..."
-        console.say(f"New question: {key}={answers[key]}. `{option}` answers it.")
+        console.say(f"New question: {key}={answers[key]}. Answer it with `{option}`.")
     return answers
 
 

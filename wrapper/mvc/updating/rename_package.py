@@ -1,4 +1,4 @@
-"""Moves a project's package to another name, the user's own files and imports included."""
+"""Renames a project's package, including the user's own files and imports."""
 
 import ast
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from mvc.errors import MvcError
 from mvc.updating.merge import Files, Scratch
 
-# What the user's own configuration says of how matches look must not be read as a path.
+# The user's git configuration must not change the format of matches, which is parsed.
 PLAIN_GREP = ("--full-name", "--no-color", "--no-column")
 
 
 def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
-    """Return the files with the package ``old`` called ``new``, in paths and in imports.
+    """Return the files with the package ``old`` renamed to ``new``, in paths and imports.
 
     Raises:
-        MvcError: when something of the new name is there already.
+        MvcError: when something with the new name already exists.
     """
     if old in ("", new):
         return files
@@ -32,7 +32,7 @@ def move(scratch: Scratch, files: Files, old: str, new: str) -> Files:
 
 
 def leftovers(scratch: Scratch, files: Files, theirs: Files, old: str, new: str) -> list[str]:
-    """Return where ``files`` hold the ``old`` name and ``theirs`` do not, as ``path:line``."""
+    """Return where ``files``, but not ``theirs``, contain the ``old`` name, as ``path:line``."""
     if old in ("", new):
         return []
     own = {path: blob for path, blob in files.items() if theirs.get(path) != blob}
@@ -45,7 +45,7 @@ def leftovers(scratch: Scratch, files: Files, theirs: Files, old: str, new: str)
 
 
 def _mentions(scratch: Scratch, files: Files, name: str) -> Iterator[tuple[str, str, str]]:
-    """Yield path, number and text of each line that holds the name as a word."""
+    """Yield path, number and text of each line that contains the name as a word."""
     tree = scratch.tree(files)
     options = ("-n", "-z", "-I", "-w", "-F", *PLAIN_GREP, "-e", name, tree)
     for found in scratch.read("grep", *options, ok_codes=(0, 1)).split("\n")[:-1]:
@@ -54,9 +54,9 @@ def _mentions(scratch: Scratch, files: Files, name: str) -> Iterator[tuple[str, 
 
 
 def rewrite(source: str, old: str, new: str) -> str:
-    """Return Python source that imports ``new`` where it imported ``old``.
+    """Return Python source that imports ``new`` instead of ``old``.
 
-    What cannot be parsed, such as a file in conflict, is returned as it is.
+    Source that cannot be parsed, such as a file in conflict, is returned unchanged.
     """
     try:
         tree = ast.parse(source)
@@ -71,7 +71,7 @@ def rewrite(source: str, old: str, new: str) -> str:
 
 
 def _positions(tree: ast.AST, name: str, lines: list[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield line and column of the name in imports, and of each use of what they bind."""
+    """Yield line and column of the name in imports, and of each use of the imported name."""
 
     def is_inside(module: str | None) -> bool:
         return module is not None and f"{module}.".startswith(f"{name}.")
@@ -84,7 +84,7 @@ def _positions(tree: ast.AST, name: str, lines: list[bytes]) -> Iterator[tuple[i
                 bound = bound or not alias.asname
         elif isinstance(node, ast.ImportFrom) and not node.level and is_inside(node.module):
             start = lines[node.lineno - 1].find(name.encode(), node.col_offset + len("from"))
-            # A name on the next line, after a backslash, is left to be mentioned.
+            # A name on the next line, after a backslash, is left to `leftovers`.
             if start >= 0:
                 yield node.lineno, start
     if bound:

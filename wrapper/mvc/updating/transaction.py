@@ -1,8 +1,8 @@
-"""Writes an update into a project, all or nothing, and takes it back, even after a kill.
+"""Applies an update to a project, all or nothing, and undoes it, even after a kill.
 
-Before an update writes anything, a folder in the git directory holds what it will
-replace: the index, and every file. That folder appears whole or not at all, and goes
-with the end of the update.
+Before an update writes anything, it saves everything it will replace, the index and every
+file, in a folder in the git directory. That folder is created atomically, and removed at
+the end of the update.
 """
 
 import json
@@ -21,34 +21,34 @@ from mvc.updating.merge import Conflicts, Repository, Scratch
 
 try:
     import fcntl
-except ImportError:  # On Windows nothing waits for what a killed update has started.
+except ImportError:  # On Windows nothing waits for processes that a killed update has started.
     fcntl = None  # type: ignore[assignment]
 
-# What the journal says of a folder, instead of the number of a copy.
+# Marks a folder in the journal, where files have the number of their copy.
 FOLDER = "folder"
-# What git keeps in its folder while something of its own is half done.
+# Entries of the git directory while an operation of git is unfinished.
 UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
-# What git shows of files whose edits it was told to overlook.
+# Tags in `git ls-files -v` of files whose edits git ignores.
 FLAGS = {"S": "skip-worktree", "s": "skip-worktree", "h": "assume-unchanged"}
 SHOWN = 5
 
 
 class Transaction:
-    """An update of a repository, and what it was like before; there is one at most."""
+    """An update of a repository and the state before it; there is at most one."""
 
     def __init__(self, repository: Repository) -> None:
-        """Find the one that a repository is in."""
+        """Find the update of a repository, if one is open."""
         self._repository = repository
         self._folder = repository.folder / "mvc-update"
         self._staging = repository.folder / "mvc-update.tmp"
         self._index_lock = repository.folder / "index.lock"
-        # A copy of the index, for the update to change until all is written.
+        # The copy of the index that the update changes until everything is written.
         self._index = self._folder / "new-index"
 
     def _is_open(self) -> bool:
-        """Return whether an update waits to be committed or taken back.
+        """Return whether an update waits to be committed or undone.
 
-        One that has been committed, or undone by git, is over.
+        Close one that was committed, or undone with git.
         """
         if not self._folder.exists():
             return False
@@ -59,26 +59,26 @@ class Transaction:
         return True
 
     def refuse_unfinished(self) -> None:
-        """Make sure that no update waits to be committed or taken back.
+        """Make sure that no update waits to be committed or undone.
 
         Raises:
-            MvcError: with the ways on.
+            MvcError: with the possible next steps.
         """
         if self._is_open():
             raise MvcError(
                 "The last update is not finished. Resolve its conflicts and commit, "
-                f"or take it back with {self._abort_command()}."
+                f"or undo it with {self._abort_command()}."
             )
 
     def apply(self, scratch: Scratch, tree: str, changed: list[str], conflicts: Conflicts) -> None:
         """Write the tree of the whole repository, or leave everything as it was.
 
-        ``changed`` and those of ``conflicts`` are paths in the project. An update with
+        ``changed`` and the keys of ``conflicts`` are paths in the project. An update with
         conflicts stays open.
 
         Raises:
-            MvcError: when another update or git process is at work in the repository, or
-                with git's own reason when it fails.
+            MvcError: when an update is open or another git process is running in the
+                repository, or with git's own reason when it fails.
         """
         with _exclusive_lock(self._repository.folder):
             self.refuse_unfinished()
@@ -94,13 +94,13 @@ class Transaction:
             except BaseException:
                 shutil.rmtree(self._staging, ignore_errors=True)
                 if self._folder.exists():
-                    # What was started above may still be at work, and hold the handles.
+                    # Processes started above may still be running and hold the lock.
                     with _exclusive_lock(self._folder):
                         self._restore()
                 raise
 
     def undo(self) -> None:
-        """Bring back what was there before the update, when nothing writes for it any more.
+        """Restore the state before the update, once all its processes have ended.
 
         Raises:
             MvcError: when there is none, or only one of another project in the repository.
@@ -108,16 +108,17 @@ class Transaction:
         if self._is_open():
             if not self._is_own():
                 raise MvcError(
-                    f"The last update is of another project: {self._abort_command()} takes it back."
+                    "The last update belongs to another project. "
+                    f"Undo it with {self._abort_command()}."
                 )
             with _exclusive_lock(self._folder):
-                # An update that was still at work may have ended since.
+                # An update that was still running may have ended in the meantime.
                 if self._folder.exists():
                     self._restore()
                     return
         staged = self._staged(f":(top){self._repository.prefix}{STATE}")
-        # Unlike `--hard`, this keeps what was edited since.
-        advice = " Take back the staged one with `git reset --merge`." if staged else ""
+        # Unlike `--hard`, this keeps later edits.
+        advice = " Undo the staged one with `git reset --merge`." if staged else ""
         raise MvcError(f"There is no update to abort.{advice}")
 
     def _staged(self, *paths: str) -> str:
@@ -125,11 +126,11 @@ class Transaction:
         return git.git(*listing, cwd=self._repository.top)
 
     def _is_own(self) -> bool:
-        """Return whether the open update is that of the project where the command is run."""
+        """Return whether the open update belongs to this project."""
         return self._repository.prefix == self._prefix()
 
     def _prefix(self) -> str:
-        # Older commands did not note it.
+        # Older versions of the command did not record it.
         return str(self._read().get("prefix", ""))
 
     def _abort_command(self) -> str:
@@ -137,22 +138,22 @@ class Transaction:
         return "`mvc update --abort`" if self._is_own() else f"`mvc -C {project} update --abort`"
 
     def _close(self) -> None:
-        """Forget the update."""
+        """End the update and delete what it saved."""
         self._unlock()
         shutil.rmtree(self._staging, ignore_errors=True)
         self._folder.rename(self._staging)
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def _write(self, tree: str, conflicts: Conflicts, handles: tuple[int, ...]) -> None:
-        """Write the tree into the work tree and the copy of the index, which takes effect last."""
+        """Write the tree into the work tree, then replace the index by its changed copy."""
         repository = self._repository
         index = {"GIT_INDEX_FILE": str(self._index)}
 
         def run_git(*arguments: str, **options: Any) -> None:
-            # A process that outlives this one keeps the lock, for `undo` to wait for it.
+            # A process that outlives this one keeps the lock, so that `undo` waits for it.
             git.output(*arguments, cwd=repository.top, env=index, pass_fds=handles, **options)
 
-        # Files that were touched, or copied with the repository, look changed until then.
+        # Without this, files that were touched or copied with the repository look changed.
         run_git("update-index", "-q", "--refresh", ok_codes=(0, 1))
         try:
             run_git("read-tree", "-m", "-u", repository.head, tree)
@@ -160,7 +161,7 @@ class Transaction:
             self._refuse_flags(str(error))
             raise
         if conflicts:
-            # A path has to leave the index before it can enter in several versions.
+            # A path must be removed from the index before its conflicting versions are added.
             nothing = f"0 {'0' * len(tree)}"
             lines = [
                 f"{version}\t{repository.prefix}{path}\0"
@@ -172,22 +173,22 @@ class Transaction:
         self._unlock()
 
     def _refuse_flags(self, complaint: str) -> None:
-        """Name the flag of a file that git complains of, which keeps its edit from being seen.
+        """Refuse the file in git's complaint if a flag hides its edits.
 
         Raises:
-            MvcError: when it has one.
+            MvcError: with the flag and how to remove it.
         """
         listed = git.output("ls-files", "-v", "-z", cwd=self._repository.top).split("\0")
         for tag, path in ((line[0], line[2:]) for line in listed if line):
             if tag in FLAGS and f"'{path}'" in complaint:
                 command = f"git update-index --no-{FLAGS[tag]} {shlex.quote(path)}"
                 raise MvcError(
-                    f"`{path}` is marked `--{FLAGS[tag]}`, and was edited. "
+                    f"`{path}` is marked `--{FLAGS[tag]}` but was edited. "
                     f"Run `{command}`, then commit or stash it."
                 )
 
     def _record(self, paths: set[str]) -> None:
-        """Copy what is at the paths, and note which of the folders above them there are."""
+        """Copy the files at the paths, and note which of their parent folders exist."""
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir()
         above = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
@@ -195,7 +196,7 @@ class Transaction:
         for number, path in enumerate(sorted((paths | above) - {"."})):
             place = self._repository.top / path
             found[path] = None
-            # What is behind a link is not the project's.
+            # Files behind a symbolic link are not part of the project.
             if found[str(PurePosixPath(path).parent)] == FOLDER and os.path.lexists(place):
                 found[path] = FOLDER if _is_folder(place) else str(number)
                 if found[path] != FOLDER:
@@ -217,7 +218,7 @@ class Transaction:
                 place.unlink(missing_ok=True)
         for place in reversed(found):
             if found[place] != FOLDER:
-                # The user may have put a file of their own there.
+                # The user may have added files there.
                 with suppress(OSError):
                     place.rmdir()
         for place, saved in found.items():
@@ -225,18 +226,18 @@ class Transaction:
                 place.mkdir(exist_ok=True)
             elif saved:
                 shutil.copy2(self._folder / saved, place, follow_symlinks=False)
-        # The last copy of the index is never moved: this may be killed as well.
+        # Keep the saved index in place: this can be killed as well.
         shutil.copy2(self._folder / "index", self._index)
         self._index.replace(self._repository.folder / "index")
         self._close()
 
     def _hold_index(self) -> None:
         try:
-            # Git makes a file there: what is a folder is the lock of an update.
+            # Git creates a file there, so that a folder is the lock of an update.
             self._index_lock.mkdir()
         except FileExistsError as error:
             raise MvcError(
-                f"Another git process is at work here. Remove `{self._index_lock}` if not."
+                f"Another git process is running here. If not, remove `{self._index_lock}`."
             ) from error
 
     def _unlock(self) -> None:
@@ -245,35 +246,35 @@ class Transaction:
 
 
 def refuse_changes(repository: Repository) -> None:
-    """Make sure that the work tree and the index are those of the current commit.
+    """Make sure that the work tree and the index match the current commit.
 
     Raises:
         MvcError: with what to do first.
     """
     for name in UNFINISHED:
         if (repository.folder / name).exists():
-            raise MvcError(f"git is in the middle of something (`{name}`). Finish it first.")
+            raise MvcError(f"A git operation is unfinished (`{name}`). Finish it first.")
     options = ("--porcelain", "-z", "--no-renames", "--untracked-files=no")
-    # Looking must not write: git would bring its index up to date.
+    # Do not write: git would refresh the index.
     looking = ("--no-optional-locks", "status", *options, "--ignore-submodules=dirty")
     entries = git.output(*looking, cwd=repository.top).split("\0")
     changed = [entry[3:] for entry in entries if entry]
     if changed:
-        raise MvcError(f"Uncommitted changes: {_names(changed)}. Commit or stash first.")
+        raise MvcError(f"Uncommitted changes: {_names(changed)}. Commit or stash them first.")
 
 
 def refuse_obstacles(project: Path, written: list[str]) -> None:
-    """Make sure that nothing untracked or ignored is where something will be written.
+    """Make sure that no untracked or ignored file is in the way of what will be written.
 
     Raises:
-        MvcError: with the names of what is in the way.
+        MvcError: with the names of such files.
     """
     listed = git.output("ls-files", "--others", "-z", cwd=project).split("\0")
     places = {str(place) for path in written for place in PurePosixPath(path, "_").parents}
     inside = tuple(f"{path}/" for path in written)
     found = [path for path in listed if path.rstrip("/") in places or path.startswith(inside)]
     if found:
-        raise MvcError(f"Not tracked, and in the way: {_names(found)}. Move it first.")
+        raise MvcError(f"Untracked files are in the way: {_names(found)}. Move them first.")
 
 
 def _is_folder(place: Path) -> bool:
@@ -292,7 +293,7 @@ def _copy_objects(source: Path, target: Path) -> None:
             if not copy.parent.exists():
                 copy.parent.mkdir()
                 shutil.copymode(file.parent, copy.parent)
-            # Under its name an object must never be seen unfinished.
+            # An object must never be visible under its name before it is complete.
             draft = copy.with_name(f"tmp_obj_{copy.name}")
             shutil.copy2(file, draft)
             draft.replace(copy)
@@ -300,7 +301,7 @@ def _copy_objects(source: Path, target: Path) -> None:
 
 @contextmanager
 def _exclusive_lock(folder: Path) -> Iterator[tuple[int, ...]]:
-    """Lock a folder, as long as this process or one that inherits the handles lives."""
+    """Lock a folder; processes that inherit the handles keep it locked until they end."""
     if fcntl is None:
         yield ()
         return
@@ -309,7 +310,7 @@ def _exclusive_lock(folder: Path) -> Iterator[tuple[int, ...]]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.warn("Waiting for an update that is still at work.")
+            console.warn("Waiting for an update that is still running.")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield (handle,)
     finally:

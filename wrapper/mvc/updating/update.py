@@ -1,4 +1,4 @@
-"""``mvc check``, ``mvc diff`` and ``mvc update``, a public function each."""
+"""The commands ``mvc check``, ``mvc diff`` and ``mvc update``."""
 
 import tempfile
 from contextlib import suppress
@@ -18,10 +18,10 @@ LABELS = {"A": "create", "D": "delete", "M": "change", "R": "move", "T": "change
 
 @git.without_hooks()
 def check_project(project: Path) -> Status:
-    """Return how a project stands to its template.
+    """Compare the commit that a project follows with the newest one of its template.
 
     Raises:
-        MvcError: when its template cannot be had, or lacks the commit it follows.
+        MvcError: when the template is not available, or lacks the recorded commit.
     """
     with tempfile.TemporaryDirectory(prefix="mvc-") as folder:
         return status_of(State.read(project), Path(folder, "template.git"))
@@ -29,14 +29,14 @@ def check_project(project: Path) -> Status:
 
 @git.without_hooks()
 def diff_project(project: Path) -> bool:
-    """Print what a project has changed since its template; return whether it has.
+    """Print how a project differs from its template; return whether it does.
 
     Raises:
-        MvcError: when its template cannot be had, or fails.
+        MvcError: when the template is not available, or fails.
     """
     state = State.read(project)
     own = None
-    with suppress(MvcError):  # It needs none, and nothing that is committed.
+    with suppress(MvcError):  # A diff needs neither a repository nor a commit.
         own = Repository.of(project)
     with tempfile.TemporaryDirectory(prefix="mvc-") as name:
         folder = Path(name)
@@ -49,13 +49,13 @@ def diff_project(project: Path) -> bool:
 
 @git.without_hooks()
 def update_project(project: Path, options: Options, *, pretend: bool, refresh: bool) -> list[str]:
-    """Merge what is new in the template into a project; return the files in conflict.
+    """Merge the template's changes into a project; return the files in conflict.
 
-    ``pretend`` only tells what would happen, ``refresh`` keeps a tracked lock file in
-    step. Nothing is written to the project before the merge is known to be possible.
+    ``pretend`` only reports what would happen, ``refresh`` updates a tracked lock file.
+    Nothing is written to the project before the merge is known to be possible.
 
     Raises:
-        UsageError: when options contradict each other, or answer what is not asked.
+        UsageError: when options contradict each other, or answer an unknown question.
         MvcError: when the project is not ready, the template fails, or, with the merge
             staged, the lock file could not be refreshed.
     """
@@ -84,12 +84,12 @@ def update_project(project: Path, options: Options, *, pretend: bool, refresh: b
 
 
 def abort_update(folder: Path) -> None:
-    """Take back an update that is in conflict, or was killed.
+    """Undo an update that has conflicts or was killed.
 
     Raises:
-        MvcError: when there is none in the repository that ``folder`` is in.
+        MvcError: when there is none in the repository of ``folder``.
     """
-    # A killed update may have left no state file: then this is the folder of the project.
+    # A killed update may have left no state file: then take ``folder`` for the project.
     with suppress(MvcError):
         folder = find_project(folder)
     Transaction(Repository.of(folder)).undo()
@@ -97,7 +97,7 @@ def abort_update(folder: Path) -> None:
 
 
 def _report(repository: Repository, scratch: Scratch, plan: Plan) -> None:
-    """Print what becomes of each file, and what needs the user's attention."""
+    """Print the change to each file, and what needs the user's attention."""
     console.say(f"Update to {plan.target}:")
     changes = [
         (LABELS[letter], path)
@@ -109,7 +109,7 @@ def _report(repository: Repository, scratch: Scratch, plan: Plan) -> None:
     for label, path in changes:
         console.say(f"  {label:8}  {path}")
     if plan.mentions:
-        console.say("\nThe old name of the package still stands in:")
+        console.say("\nThe old name of the package is still used in:")
         for place in plan.mentions:
             console.say(f"  {place}")
     for lock in LOCKS:
@@ -120,7 +120,7 @@ def _report(repository: Repository, scratch: Scratch, plan: Plan) -> None:
 
 
 def _advise(plan: Plan, refreshed: bool) -> None:
-    """Print the ways on."""
+    """Print the next steps."""
     steps = ["The update is staged: see `git diff --cached`."]
     if plan.conflicts:
         steps = ["Resolve the conflicts and `git add` the files."]
@@ -133,5 +133,5 @@ def _advise(plan: Plan, refreshed: bool) -> None:
         steps.append(f"Run `make lock` and `git add {plan.lock}`.")
     steps.append("Run `make install test`, then commit.")
     if plan.conflicts:
-        steps.append("Or take it all back: `mvc update --abort`.")
+        steps.append("Or undo the update: `mvc update --abort`.")
     console.say("\n" + "\n".join(steps))

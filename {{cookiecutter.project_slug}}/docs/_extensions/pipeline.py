@@ -1,4 +1,4 @@
-"""A Sphinx directive that draws the workflows in .github/workflows/, as they are."""
+"""A Sphinx directive that draws the workflows in .github/workflows/."""
 
 import re
 from html import escape
@@ -24,10 +24,10 @@ JOB = "border: 1px solid; border-radius: 0.4em; padding: 0.2em 0.7em"
 
 
 class Pipeline(SphinxDirective):
-    """Draw what starts each workflow, then its jobs, those first that others need."""
+    """Draw the events that start each workflow, then its jobs in order."""
 
     def run(self) -> list[nodes.Node]:
-        """Return what the workflows are for, and their pictures."""
+        """Return the purpose and the diagram of each workflow."""
         found: list[nodes.Node] = []
         for file in sorted(WORKFLOWS.glob("*.y*ml")):
             self.env.note_dependency(str(file))
@@ -39,14 +39,14 @@ class Pipeline(SphinxDirective):
 
 
 def purpose(source: str) -> str:
-    """Return the comment with which a workflow begins."""
+    """Return the comment at the top of a workflow."""
     comment = re.match("(#.*\n)*", source)
     return " ".join(re.findall("^# (.*)$", comment[0] if comment else "", re.M))
 
 
 def picture(name: str, workflow: dict[Any, Any]) -> str:
-    """Return a workflow as HTML."""
-    # An unquoted `on` is the truth value of YAML 1.1.
+    """Return the diagram of a workflow as HTML."""
+    # YAML 1.1 parses an unquoted `on` as true.
     starts = workflow.get(True) or workflow["on"]
     starts = [starts] if isinstance(starts, str) else starts
     events = ", ".join(EVENTS.get(event, event) for event in starts)
@@ -59,7 +59,7 @@ def picture(name: str, workflow: dict[Any, Any]) -> str:
 
 
 def stages(jobs: dict[str, Any]) -> list[list[str]]:
-    """Return the titles of the jobs; each stage needs jobs of the one before."""
+    """Return the titles of the jobs; each stage needs jobs of the previous one."""
 
     def depth(job: str) -> int:
         needs = jobs[job].get("needs", [])
@@ -73,7 +73,7 @@ def stages(jobs: dict[str, Any]) -> list[list[str]]:
 
 
 def titles(job: str, content: dict[str, Any]) -> list[str]:
-    """Return what GitHub calls a job, once for each row of its matrix."""
+    """Return the titles of a job on GitHub, one for each row of its matrix."""
     matrix = content.get("strategy", {}).get("matrix", {})
     rows = matrix.get("include", [{}]) if isinstance(matrix, dict) else [{}]
     return [row.get("name", content.get("name", job)) for row in rows]

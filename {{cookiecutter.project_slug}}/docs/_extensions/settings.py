@@ -1,4 +1,4 @@
-"""A Sphinx directive that lists all settings, as they are declared."""
+"""A Sphinx directive that lists all settings."""
 
 from importlib import import_module
 
@@ -8,10 +8,10 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class Settings(SphinxDirective):
-    """Write a section with a table for each title."""
+    """Create a section with a table for each title."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the sections, of the package that ``settings_package`` names."""
+        """Return the sections for the settings of the package ``settings_package``."""
         package = self.config.settings_package
         declared = import_module(f"{package}.server.settings").SETTINGS
         describe = import_module(f"{package}.config.variables").describe

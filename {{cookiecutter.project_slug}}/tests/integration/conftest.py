@@ -1,4 +1,4 @@
-"""Fixtures that start the service as a process of its own."""
+"""Fixtures that start the service in a separate process."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class Service:
             connection.close()
 
     def wait_until_it_answers(self) -> None:
-        """Return when the socket accepts, fail when the process ends first."""
+        """Wait for the first response; fail if the process ends before."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, "the service stopped"
@@ -48,13 +48,13 @@ class Service:
         pytest.fail("the service does not answer")
 
     def stop(self) -> int:
-        """Ask the master to stop; return its exit code."""
+        """Send SIGTERM to the master; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(SECONDS)
 
 
 def free_port() -> int:
-    """Return a free port."""
+    """Return a free TCP port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -79,7 +79,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 
     yield start
     for service in services:
-        # The workers, too: they would outlive a master that is killed.
+        # The whole group: workers would outlive a killed master.
         with suppress(ProcessLookupError):
             os.killpg(service.process.pid, signal.SIGKILL)
         service.process.wait()

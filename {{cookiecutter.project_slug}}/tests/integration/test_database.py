@@ -9,7 +9,7 @@ from sqlalchemy import text
 from {{ cookiecutter.package_name }}.app.utils import Database
 
 
-def test_service_is_ready_with_a_database_that_is_migrated(
+def test_service_is_ready_with_a_migrated_database(
     serve: Callable[..., Any], postgresql: str
 ) -> None:
     service = serve(FASTAPI_DATABASE_URL=postgresql)

@@ -17,7 +17,7 @@ PORT = os.environ.get("FASTAPI_REDIS_PORT", "6379")
 
 @pytest.fixture
 def redis() -> Iterator[dict[str, str]]:
-    """Point at the Redis of the environment, or start one for the test."""
+    """Return settings for the Redis of the environment, or start one."""
     if HOST:
         yield {"FASTAPI_REDIS_HOST": HOST, "FASTAPI_REDIS_PORT": PORT}
         return

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-# Of an authority that signs nothing: its key was not kept.
+# The private key of this authority was discarded.
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
 MIIBmTCCAT+gAwIBAgIUTlL4PYRy0sd37LkVODnIDbNb8pkwCgYIKoZIzj0EAwIw

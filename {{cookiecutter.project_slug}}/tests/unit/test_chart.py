@@ -6,7 +6,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "{{ cookiecutter.project_slug }}"
 
 
-def test_chart_is_of_the_same_version() -> None:
+def test_chart_has_the_version_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     chart = (CHART / "Chart.yaml").read_text("utf-8")
 

@@ -33,7 +33,7 @@ def failed(message: str) -> logging.LogRecord:
     return found
 
 
-def test_text_shows_what_would_only_do_something() -> None:
+def test_text_escapes_control_characters() -> None:
     text = TextFormatter(LAYOUT)
 
     assert text.format(record("a %s\n", "b")) == "INFO [-] shop: a b"
@@ -41,7 +41,7 @@ def test_text_shows_what_would_only_do_something() -> None:
     assert line == r"INFO [-] shop: \x1b[2J\r\n\u202e\u2028ERROR é"
 
 
-def test_text_has_the_traceback_below() -> None:
+def test_text_ends_with_the_traceback() -> None:
     first, *rest = TextFormatter(LAYOUT).format(failed("\x1b[2J")).split("\n")
 
     assert first == "INFO [-] shop: It failed."
@@ -49,7 +49,7 @@ def test_text_has_the_traceback_below() -> None:
     assert rest[-1] == r"ValueError: \x1b[2J"
 
 
-def test_json_is_one_object_in_a_line() -> None:
+def test_json_is_one_object_per_line() -> None:
     line = JsonFormatter().format(record('"%s"', "a\n\x1b\u2028", size=7, level="x"))
 
     assert line.isascii() and line.isprintable()
@@ -64,7 +64,7 @@ def test_json_is_one_object_in_a_line() -> None:
     }
 
 
-def test_json_has_the_traceback_inside() -> None:
+def test_json_contains_the_traceback() -> None:
     failure = failed("no")
     failure.stack_info = "Stack (most recent call last)"
 
@@ -76,14 +76,14 @@ def test_json_has_the_traceback_inside() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, object(), {(1, 2): 3}])
-def test_json_holds_what_json_cannot_express_as_text(value: Any) -> None:
+def test_values_that_json_cannot_express_become_text(value: Any) -> None:
     found = json.loads(JsonFormatter().format(record("It", value=value)))
 
     assert found["value"] == str(value)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_line_of_a_request_names_it(
+def test_log_line_has_the_id_of_its_request(
     capsys: pytest.CaptureFixture[str], form: Any
 ) -> None:
     loggers = [logging.getLogger(name) for name in ("", "access")]

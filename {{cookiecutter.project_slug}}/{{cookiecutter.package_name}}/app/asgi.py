@@ -23,20 +23,20 @@ from .views.error import ERROR_RESPONSES
 
 
 class Application(FastAPI):
-    """FastAPI with layers around what answers for unexpected exceptions as well.
+    """FastAPI with layers that also wrap the response to an unexpected exception.
 
-    ``add_middleware`` adds those inside of it, which see no 500.
+    Layers of ``add_middleware`` are inside of that handling, and never see its 500.
     """
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         """Take the arguments of FastAPI."""
         self._settings = settings
-        #: Told of every request; the server adds its metrics.
+        #: Notified of every request; the server adds its metrics.
         self.observers: list[Observer] = [AccessLog()] if settings.access_log else []
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Build all that a request passes, from the innermost to the outermost."""
+        """Build the layers that a request passes, from innermost to outermost."""
         app = super().build_middleware_stack()
         origins = self._settings.cors_origins
         if origins:
@@ -45,7 +45,7 @@ class Application(FastAPI):
         return Observe(app, self.observers, headers)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the description, made at the first call."""
+        """Return the OpenAPI schema, built at the first call."""
         if not self.openapi_schema:
             write_integers(super().openapi())
         return super().openapi()
@@ -55,10 +55,10 @@ def get_application() -> Application:
     """Build the application; importing this module builds nothing.
 
     Raises:
-        SettingsError: when a variable holds a value that cannot be used.
+        SettingsError: when a variable has an invalid value.
     """
     settings = get_settings()
-    # Routes are compared with decoded paths.
+    # Routes are matched against decoded paths.
     docs_url = unquote(settings.docs_url) or None
     app = Application(
         settings,

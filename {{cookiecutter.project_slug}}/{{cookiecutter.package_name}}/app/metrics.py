@@ -1,7 +1,7 @@
-"""What Prometheus is told; imported by the server, and only where the metrics are on.
+"""The Prometheus metrics; the server imports this module only if they are on.
 
-All workers write into one folder. The labels have as many values as the application has
-routes and clients, whatever is sent to it.
+All workers write to one folder. The number of label values depends only on the routes
+and clients of the application, not on the requests.
 """
 
 import platform
@@ -17,31 +17,31 @@ from .asgi import Application
 from .observe import READY, Exchange, is_probe
 from .utils import usage
 
-# How the values of the workers become one.
+# How the values of the workers are combined.
 Mode = Literal["livemax", "livemostrecent", "livesum"]
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 def start(app: Application, started: float) -> None:
-    """Measure from now on; the server was started so many seconds after 1970."""
+    """Start measuring; ``started`` is the Unix time when the server started."""
     app.observers.append(RequestMetrics())
     usage.listeners.append(ClientMetrics())
     labels = ("version", "python")
-    info = _gauge("service_info", "Its version, and Python's", "livemax", labels)
+    info = _gauge("service_info", "Versions of service and Python", "livemax", labels)
     info.labels(app.version, platform.python_version()).set(1)
     since = _gauge("service_start_time_seconds", "When the server started", "livemax")
     since.set(started)
 
 
 def exposition(folder: str, accept: str) -> tuple[bytes, str]:
-    """Return the sums over all workers, and their media type, as is accepted."""
+    """Return the metrics of all workers, and the media type chosen by ``accept``."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, folder)
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
 
-# Without a registry, which would tell of this worker alone: the files tell of all.
+# Without a registry, which would have only this worker: the files have all workers.
 def _gauge(name: str, text: str, mode: Mode, labels: tuple[str, ...] = ()) -> Gauge:
     return Gauge(name, text, labels, multiprocess_mode=mode, registry=None)
 
@@ -61,7 +61,7 @@ class _Series(NamedTuple):
 
 
 class RequestMetrics:
-    """Observes the requests."""
+    """Measures the requests."""
 
     def __init__(self) -> None:
         """Declare the metrics."""
@@ -72,25 +72,25 @@ class RequestMetrics:
             (*labels, "status"),
         )
         self._in_progress = _gauge(
-            "http_requests_in_progress", "Requests without an end yet", "livesum"
+            "http_requests_in_progress", "Requests that have not ended", "livesum"
         )
         self._received = _counter(
-            "http_request_body_bytes", "Of bodies, as requests announce them", labels
+            "http_request_body_bytes", "Bytes of bodies, as announced", labels
         )
-        self._sent = _counter("http_response_body_bytes", "Of bodies", labels)
+        self._sent = _counter("http_response_body_bytes", "Bytes of bodies", labels)
         self._ready = _gauge(
-            "service_ready", "1 after an answer to say so, else 0", "livemostrecent"
+            "service_ready", "1 if last answered as ready, else 0", "livemostrecent"
         )
-        # To look a child up costs more than to count with it.
+        # Looking up a child costs more than counting with it.
         self._series = cache(self._series_of)
 
     def began(self, exchange: Exchange) -> None:
-        """Count it among those that are in progress."""
+        """Count the request as in progress."""
         if not is_probe(exchange.scope):
             self._in_progress.inc()
 
     def ended(self, exchange: Exchange) -> None:
-        """Count it, and how long it took."""
+        """Count the request and its duration."""
         if is_probe(exchange.scope):
             if exchange.path == READY:
                 self._ready.set(exchange.status == HTTPStatus.OK)
@@ -98,7 +98,7 @@ class RequestMetrics:
         self._in_progress.dec()
         series = self._series(exchange.method, exchange.route, exchange.status)
         series.seconds.observe(exchange.seconds)
-        # Each write costs, and most requests have no body.
+        # Saves a write, as most requests have no body.
         if received := exchange.received:
             series.received.inc(received)
         series.sent.inc(exchange.sent)
@@ -112,7 +112,7 @@ class RequestMetrics:
 
 
 class ClientMetrics:
-    """Listens to what the clients tell of their use."""
+    """Measures how the clients are used."""
 
     def __init__(self) -> None:
         """Declare the metrics."""
@@ -121,27 +121,27 @@ class ClientMetrics:
             "client_connections_in_use", "Connections in use", "livesum", labels
         )
         self._limit = _gauge(
-            "client_connections_limit", "As many may be", "livesum", labels
+            "client_connections_limit", "Maximum in use", "livesum", labels
         )
         self._waits = _histogram(
-            "client_connection_wait_seconds", "Until there was a connection", labels
+            "client_connection_wait_seconds", "Wait for a connection", labels
         )
-        self._errors = _counter("client_errors", "What went wrong", (*labels, "kind"))
+        self._errors = _counter("client_errors", "Errors by kind", (*labels, "kind"))
 
     def limited(self, client: str, connections: int) -> None:
-        """Keep how many connections there may be."""
+        """Set the maximum number of connections."""
         self._limit.labels(client).set(connections)
 
     def waited(self, client: str, seconds: float) -> None:
-        """Count a wait."""
+        """Count a wait for a connection."""
         self._waits.labels(client).observe(seconds)
 
     def acquired(self, client: str) -> None:
-        """Count one more."""
+        """Count one more connection in use."""
         self._in_use.labels(client).inc()
 
     def released(self, client: str) -> None:
-        """Count one less."""
+        """Count one fewer connection in use."""
         self._in_use.labels(client).dec()
 
     def failed(self, client: str, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""What a request passes before a controller sees it."""
+"""The layers that a request passes before it reaches a controller."""
 
 from http import HTTPStatus
 
@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .exceptions.handlers import error_response
 
-# What the pages of a service never need: to have the type of an answer guessed, to tell
-# other sites where a visitor comes from, to be shown inside of another page.
+# Turn off what the pages of a service never need: guessing the type of a response,
+# sending the referrer to other sites, and being shown inside another page.
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -29,11 +29,11 @@ ANSWER_HEADERS = ["ETag", "Location", "X-Request-ID"]
 class Cors(CORSMiddleware):
     """Lets pages of other origins use the service (the Fetch standard, CORS protocol).
 
-    Starlette's own answers a preflight that it refuses in plain text.
+    Starlette's own class refuses preflights in plain text.
     """
 
     def __init__(self, app: ASGIApp, origins: list[str], credentials: bool) -> None:
-        """Wrap ``app``; ``*`` among the origins lets all of them in."""
+        """Wrap ``app``; ``*`` among the origins allows all of them."""
         super().__init__(
             app,
             allow_origins=origins,
@@ -44,7 +44,7 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Answer what a browser asks before it sends a request."""
+        """Respond to a preflight; a refusal has the shape of all errors."""
         answer = super().preflight_response(request_headers)
         if answer.status_code == HTTPStatus.OK:
             return answer
@@ -58,9 +58,9 @@ class Cors(CORSMiddleware):
 
 
 class BodyLimit:
-    """Refuses a body with a 413 when it is announced, or found, to be too long.
+    """Responds with 413 if a body is announced to be, or turns out to be, too long.
 
-    Starlette's ``RequestBodyLimitMiddleware`` answers in plain text instead.
+    Starlette's ``RequestBodyLimitMiddleware`` would respond in plain text.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -77,17 +77,18 @@ class BodyLimit:
         try:
             await self._app(scope, limited.receive, limited.send)
         except Exception:
-            # Whatever it makes of a client that has gone: the answer was given.
+            # The application may fail because the client seems to have disconnected,
+            # but the response has already been sent.
             if not limited.is_refused:
                 raise
 
 
 class _Limited:
-    """A request whose body may have so many bytes.
+    """A request whose body may have at most ``max_bytes``.
 
-    It answers by itself: an exception, raised where the application reads, could become
-    any answer on its way through other middleware. The application sees a client that
-    has gone.
+    It sends the response itself, as an exception raised where the application reads
+    could be turned into another response by other middleware. For the application,
+    the client has disconnected.
     """
 
     # There is one for each request.
@@ -113,7 +114,7 @@ class _Limited:
         self._has_begun = self.is_refused = False
 
     async def receive(self) -> Message:
-        # What is announced as too long is not asked for.
+        # A body that is announced as too long is not read.
         if not self.is_refused and not self._is_too_long:
             message = await self._receive()
             self._left -= len(message.get("body", b""))

@@ -1,4 +1,4 @@
-"""The outermost layer of the application: gives each request an id, and tells of it."""
+"""The outermost layer of the application: request ids, observers and the access log."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from ..logs import current
 HEADER = b"x-request-id"
 ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 READY = "/api/ready"
-# Asked every few seconds by machines: neither logged, nor measured, nor traced.
+# Requested every few seconds by machines: neither logged, nor measured, nor traced.
 PROBES = {"/api/live", READY}
 METHODS = frozenset(HTTPMethod)
 STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
@@ -29,7 +29,7 @@ access = logging.getLogger("access")
 
 
 class Exchange:
-    """A request and its answer, as far as it has come."""
+    """A request, and its response as far as it has been sent."""
 
     # There is one for each request.
     __slots__ = (
@@ -43,30 +43,30 @@ class Exchange:
     )
 
     def __init__(self, scope: Scope) -> None:
-        """Begin with a request; one without an acceptable id gets one."""
+        """Take a request, and give it an id unless it has an acceptable one."""
         sent: bytes = dict(scope["headers"]).get(HEADER, b"")
         is_acceptable = sent and ACCEPTABLE.fullmatch(sent)
         self.id = sent if is_acceptable else b"%032x" % getrandbits(128)
         self.scope = scope
-        #: Of the answer; 0 until there is one.
+        #: Status code of the response; 0 until there is one.
         self.status = 0
-        #: Bytes of the answer's body.
+        #: Bytes of the response's body.
         self.sent = 0
         self.began = perf_counter()
         self.has_ended = False
         self.span = trace.INVALID_SPAN_CONTEXT
-        # FastAPI's, which is there only while the request is traced.
+        # FastAPI's span, which exists only if the request is traced.
         if scope.get("fastapi.telemetry"):
             self.span = trace.get_current_span().get_span_context()
 
     @property
     def received(self) -> int:
-        """Bytes of the request's body, as it was announced."""
+        """Bytes of the request's body, as announced."""
         return int(dict(self.scope["headers"]).get(b"content-length", 0))
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """Seconds since the request began."""
         return perf_counter() - self.began
 
     @property
@@ -76,21 +76,21 @@ class Exchange:
 
     @property
     def method(self) -> str:
-        """The method; ``other`` for one that HTTP does not know."""
+        """The method; ``other`` for one that HTTP does not define."""
         method: str = self.scope["method"]
         return method if method in METHODS else "other"
 
     @property
     def route(self) -> str:
-        """The path as a controller declares it; empty where none has taken it.
+        """The path as declared by a controller; empty if no route matched.
 
-        ``scope["route"]`` lacks the beginning of the path since FastAPI 0.137.
+        Since FastAPI 0.137, ``scope["route"]`` lacks the beginning of the path.
         """
         context = self.scope.get("fastapi", {}).get("effective_route_context")
         return context.path_format if context else ""
 
     def identifiers(self) -> Mapping[str, str]:
-        """Return what a log line has of it."""
+        """Return the identifiers for log lines."""
         found = {"request_id": self.id.decode()}
         if self.span.is_valid:
             span = trace.get_current_span().get_span_context()
@@ -101,20 +101,23 @@ class Exchange:
 
 
 class Observer(Protocol):
-    """Is told of every request, and of its end: the last byte of the answer."""
+    """Is notified of each request, and of its end: the last byte of the response."""
 
     def began(self, exchange: Exchange) -> None:
-        """Note a request that has come."""
+        """Handle the beginning of a request."""
 
     def ended(self, exchange: Exchange) -> None:
-        """Note the end; without an answer, the client or the server has gone."""
+        """Handle the end of a request.
+
+        Without a response, the client has disconnected or the server has stopped.
+        """
 
 
 class Observe:
-    """Gives every answer the id of its request, and tells the observers.
+    """Adds the request id and common headers to every response; notifies observers.
 
-    It is around all other layers: what they answer by themselves has the id too, and
-    the headers of all answers, of which an answer may say otherwise.
+    It wraps all other layers, and so covers their responses, too. A header that a
+    response already has is kept.
     """
 
     def __init__(
@@ -123,13 +126,13 @@ class Observe:
         observers: Sequence[Observer],
         headers: Sequence[tuple[bytes, bytes]],
     ) -> None:
-        """Wrap ``app``; ``observers`` may become more."""
+        """Wrap ``app``; observers can be added to ``observers`` later."""
         self._app = app
         self._observers = observers
         self._headers = dict(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Pass the request on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -137,7 +140,7 @@ class Observe:
         current.set(exchange)
         observers = self._observers if scope["type"] == "http" else ()
 
-        async def send_noted(message: Message) -> None:
+        async def send_observed(message: Message) -> None:
             if message["type"] in STARTS:
                 exchange.status = int(message.get("status", 101))
                 headers = message.get("headers", ())
@@ -153,25 +156,25 @@ class Observe:
         for observer in observers:
             observer.began(exchange)
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_observed)
         finally:
             _end(exchange, observers)
 
-    def _missing(self, said: dict[bytes, bytes]) -> Collection[tuple[bytes, bytes]]:
-        # Few answers say anything of them.
-        if self._headers.keys().isdisjoint(said):
+    def _missing(self, given: dict[bytes, bytes]) -> Collection[tuple[bytes, bytes]]:
+        # Few responses set any of them.
+        if self._headers.keys().isdisjoint(given):
             return self._headers.items()
-        return [each for each in self._headers.items() if each[0] not in said]
+        return [each for each in self._headers.items() if each[0] not in given]
 
 
 class AccessLog:
     """Logs a line for each request."""
 
     def began(self, exchange: Exchange) -> None:
-        """Wait for the answer."""
+        """Do nothing until the response."""
 
     def ended(self, exchange: Exchange) -> None:
-        """Log it."""
+        """Log the request."""
         if is_probe(exchange.scope):
             return
         client = (exchange.scope.get("client") or ("-",))[0]
@@ -183,7 +186,7 @@ class AccessLog:
             "duration": round(exchange.seconds, 6),
             "client": client,
         }
-        # As `access.info` does, without a look for the line of code that calls it.
+        # Like `access.info`, but without looking up the calling line of code.
         record = access.makeRecord(
             *(access.name, logging.INFO, __file__, 0, LINE, (fields,), None),
             extra=fields,
@@ -192,10 +195,10 @@ class AccessLog:
 
 
 def telemetry() -> TelemetryConfig:
-    """Return what FastAPI is to trace: all but the probes, where traces are wanted.
+    """Return FastAPI's options for traces: all requests but probes, if they are wanted.
 
-    Where they are not, FastAPI would still look for a provider at each request. One of
-    your own must be there before the application is built.
+    If not, tracing is off, as FastAPI would look for a provider at each request. Set
+    your own provider before the application is built.
     """
     wanted = os.environ.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true"
     if wanted or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):

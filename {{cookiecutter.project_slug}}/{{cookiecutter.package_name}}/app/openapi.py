@@ -1,4 +1,4 @@
-"""The application's description of itself."""
+"""The OpenAPI schema of the application."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ LIMITS = {"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"}
 
 
 def write_integers(schema: Any) -> None:
-    """Change limits that FastAPI's OpenAPI has as floating-point numbers to integers.
+    """Change limits that FastAPI writes as floating-point numbers back to integers.
 
-    ``2**63``, where the 64-bit integers end, would become 9.223372036854776e+18, which
+    ``2**63``, the limit of 64-bit integers, would become 9.223372036854776e+18, which
     is more.
     """
     if isinstance(schema, dict):

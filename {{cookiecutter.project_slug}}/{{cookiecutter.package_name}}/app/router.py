@@ -10,6 +10,6 @@ PREFIX = "/api"
 def add_routes(app: FastAPI) -> None:
     """Include the router of each controller.
 
-    A router in between would cost every request: FastAPI matches once more for each.
+    A router in between would slow down every request by one more match.
     """
     app.include_router(health_router, prefix=PREFIX)

@@ -10,9 +10,9 @@ from ..config.application import DISTRIBUTION
 
 
 class Commands(click.Group):
-    """A group in which each module beside this one is a command of the same name.
+    """A group in which each module of this package is a command of the same name.
 
-    Only the one that is asked for is imported.
+    Only the module of the requested command is imported.
     """
 
     def list_commands(self, _context: click.Context) -> list[str]:
@@ -20,7 +20,7 @@ class Commands(click.Group):
         return sorted(module.name for module in iter_modules(__path__))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return a command, or nothing where no module is called so."""
+        """Return a command, or None if there is no module of that name."""
         if name not in self.list_commands(context):
             return None
         return cast(click.Command, getattr(import_module(f".{name}", __name__), name))

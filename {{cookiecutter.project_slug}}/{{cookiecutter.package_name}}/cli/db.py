@@ -11,8 +11,8 @@ from ..config import Settings, SettingsError, get_settings
 
 @contextmanager
 def _sentences() -> Iterator[Settings]:
-    """Give the settings; end with a sentence when a command cannot do its work."""
-    # Alembic takes time and memory, which the other commands need not spend.
+    """Yield the settings; exit with a sentence if the command fails."""
+    # Imported here, as Alembic takes time and memory that other commands do not need.
     from ..migrations.commands import MigrationError
 
     try:
@@ -24,14 +24,14 @@ def _sentences() -> Iterator[Settings]:
 def _message(_context: click.Context, _option: click.Parameter, value: str) -> str:
     words = " ".join(value.split())
     if not words:
-        raise click.BadParameter("say what changes, such as `create cities`.")
+        raise click.BadParameter("describe the change, such as `create cities`.")
     if "\\" in words or '"' in words:
         raise click.BadParameter("write it without backslashes and double quotes.")
     return words
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    # It is ignored by what a script has started in the background.
+    # A process that a script has started in the background ignores SIGINT.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
@@ -40,7 +40,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 @click.group()
 def db() -> None:
     """Migrate the database of FASTAPI_DATABASE_URL."""
-    # The server has to hear of the end, of a container for example: it would go on.
+    # Cancel statements on SIGTERM, such as when a container stops: the database would
+    # otherwise continue them.
     signal.signal(signal.SIGTERM, _interrupt)
 
 
@@ -54,11 +55,9 @@ def db() -> None:
     help="Wait until the database can be reached.",
 )
 @click.option("--sql", is_flag=True, help="Print the statements; execute nothing.")
-@click.option(
-    "--local", is_flag=True, help="Only where the database is on this machine."
-)
+@click.option("--local", is_flag=True, help="Only if the database is on this machine.")
 def upgrade(revision: str, wait: float, sql: bool, local: bool) -> None:
-    """Apply the migrations up to REVISION, or all."""
+    """Apply the migrations up to REVISION, by default all of them."""
     from ..migrations import commands
 
     with _sentences() as settings:
@@ -74,14 +73,14 @@ def upgrade(revision: str, wait: float, sql: bool, local: bool) -> None:
             except commands.NewerDatabaseError as error:
                 click.echo(error)
             else:
-                _report("Applied", done, "The database has all of them already.")
+                _report("Applied", done, "The database already has all migrations.")
 
 
 # A number of steps begins with a hyphen.
 @db.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision")
 def downgrade(revision: str) -> None:
-    """Take back the migrations after REVISION.
+    """Revert the migrations after REVISION.
 
     `base` means all of them, -1 the newest.
     """
@@ -89,7 +88,7 @@ def downgrade(revision: str) -> None:
 
     with _sentences() as settings:
         done = commands.downgrade(settings, revision)
-        _report("Took back", done, "There is nothing to take back.")
+        _report("Reverted", done, "There is nothing to revert.")
 
 
 @db.command()
@@ -119,7 +118,7 @@ def history() -> None:
     "--message",
     required=True,
     callback=_message,
-    help="What changes, for its name.",
+    help="What changes; used in its name.",
 )
 def revision(message: str) -> None:
     """Write the migration that the models need."""
@@ -139,7 +138,7 @@ def check() -> None:
 
     with _sentences() as settings:
         commands.check(settings)
-        click.echo("The migrations are those that the models need.")
+        click.echo("The migrations match the models.")
 
 
 def _report(verb: str, revisions: list[str], nothing: str) -> None:

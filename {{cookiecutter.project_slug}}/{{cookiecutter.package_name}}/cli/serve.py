@@ -52,8 +52,8 @@ def _warn(_arbiter: Arbiter) -> None:
     metavar="KEY=VALUE",
     callback=_pairs,
     help=(
-        "Set an environment variable; may be repeated. Not for secrets, which `ps` "
-        "would show: they belong in the environment."
+        "Set an environment variable; can be repeated. Not for secrets, as `ps` "
+        "shows them: put those into the environment."
     ),
 )
 @click.option(
@@ -70,7 +70,7 @@ def serve(
 ) -> None:
     """Serve the application with gunicorn and uvicorn workers."""
     os.environ.update(env)
-    # Options travel as variables, so that one place validates and explains.
+    # Options become variables, so that they are validated in one place.
     for name, value in (("BIND", bind), ("WORKERS", workers)):
         if value is not None:
             os.environ[f"{ENV_PREFIX}{name}"] = value

@@ -13,7 +13,7 @@ WIDTH = 72
 
 @click.command()
 def settings() -> None:
-    """List all settings; warn of variables that are not settings."""
+    """List all settings; warn about variables that are not settings."""
     for title, group in describe(*SETTINGS).items():
         click.secho(f"{title}\n", bold=True)
         for variable, default, meaning in group:

@@ -28,9 +28,9 @@ class Settings(
 
 @cache
 def get_settings() -> Settings:
-    """Read the environment, once in the life of a process.
+    """Read the environment, once per process.
 
     Raises:
-        SettingsError: naming each variable whose value is refused, and why.
+        SettingsError: naming each variable with an invalid value, and why.
     """
     return read(Settings)

@@ -6,9 +6,9 @@ from .variables import EnvironmentSettings
 
 
 class AiohttpSettings(EnvironmentSettings, title="HTTP client"):
-    """How the service asks others."""
+    """How the service calls other services."""
 
     aiohttp_timeout: PositiveFloat = Field(
         default=30.0,
-        description="Seconds that a request to another service may take as a whole.",
+        description="Total timeout of a request to another service, in seconds.",
     )

@@ -30,7 +30,5 @@ class ApplicationSettings(EnvironmentSettings, title="Application"):
     )
     max_body_size: NonNegativeInt = Field(
         default=16 * 1024 * 1024,
-        description=(
-            "Bytes of a request's body that are read before it is refused; 0 means all."
-        ),
+        description="Maximum size of a request body in bytes; 0 means unlimited.",
     )

@@ -9,7 +9,7 @@ from .variables import EnvironmentSettings
 
 
 class BrowserSettings(EnvironmentSettings, title="Browsers"):
-    """What pages may do with the service."""
+    """What web pages may do with the service."""
 
     cors_origins: Origins = Field(
         default=(),
@@ -26,7 +26,7 @@ class BrowserSettings(EnvironmentSettings, title="Browsers"):
         default=True,
         description=(
             "Send `X-Content-Type-Options`, `Referrer-Policy` and `X-Frame-Options` "
-            "with each answer."
+            "with each response."
         ),
     )
 
@@ -34,7 +34,7 @@ class BrowserSettings(EnvironmentSettings, title="Browsers"):
     def _credentials_are_for_some(self) -> Self:
         if self.cors_credentials and "*" in self.cors_origins:
             raise ValueError(
-                "FASTAPI_CORS_CREDENTIALS needs FASTAPI_CORS_ORIGINS that names the "
-                "origins; with `*` any site could act for its visitors"
+                "FASTAPI_CORS_CREDENTIALS needs FASTAPI_CORS_ORIGINS to name the "
+                "origins; with `*` any site could act on behalf of its visitors"
             )
         return self

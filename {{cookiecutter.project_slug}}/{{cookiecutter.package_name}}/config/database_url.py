@@ -1,4 +1,4 @@
-"""Reads the URL of a database, in the forms in which providers hand it out."""
+"""Parses database URLs in the forms that providers hand out."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ URL = re.compile(r"[^:/?#]+://([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?", re.DOTALL)
 TLS_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 SERVERS = {"any", "primary", "standby", "read-write", "read-only", "prefer-standby"}
 
-# Handed to the server as they are.
+# Sent to the server unchanged.
 SENT = ("application_name", "options")
 KNOWN = {
     *("host", "port", "user", "password", "dbname"),
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "channel_binding"),
     *("target_session_attrs", *SENT),
 }
-# Told to other clients; here FASTAPI_DATABASE_TIMEOUT bounds everything.
+# Accepted and ignored, as FASTAPI_DATABASE_TIMEOUT limits everything.
 UNNEEDED = {
     *("connect_timeout", "gssencmode", "keepalives", "keepalives_idle"),
     *("keepalives_interval", "keepalives_count", "tcp_user_timeout"),
@@ -33,7 +33,7 @@ UNNEEDED = {
 
 @dataclass(frozen=True)
 class DatabaseUrl:
-    """Where a database is; ``file`` is that of SQLite, empty for PostgreSQL."""
+    """Where a database is; ``file`` is the SQLite file, empty for PostgreSQL."""
 
     file: str = ""
     hosts: tuple[tuple[str, int], ...] = ()
@@ -44,24 +44,24 @@ class DatabaseUrl:
     def is_local(self) -> bool:
         """Whether it is a file or at a loopback address.
 
-        Behind a UNIX socket may be a proxy, to anywhere.
+        A UNIX socket does not count: it may belong to a proxy to anywhere.
         """
         return all(map(_is_loopback, (name for name, _ in self.hosts)))
 
     def __str__(self) -> str:
-        """Return it for people, without user and password."""
+        """Return a readable form without user and password."""
         hosts = ", ".join(f"{name}:{port}" for name, port in self.hosts)
         return f"SQLite, {self.file}" if self.file else f"PostgreSQL at {hosts}"
 
 
 def parse(url: str) -> DatabaseUrl:
-    """Return what a URL says.
+    """Parse a URL.
 
     Raises:
-        ValueError: with a sentence that names the part which cannot be used, and never
-            holds the user, the password or the URL.
+        ValueError: naming the part that is invalid, without the user, the password or
+            the URL.
     """
-    # Secrets that were files end with a line.
+    # Secrets that come from files end with a newline.
     url = url.strip()
     if not unquote(url).isprintable():
         raise ValueError("has a control character")
@@ -77,7 +77,7 @@ def _file(url: str) -> str:
     slashes, _, path = url.partition("///")
     if not slashes.endswith(":") or path in ("", ":memory:") or "?" in path:
         raise ValueError(
-            "must name a file alone, as `sqlite:///service.db` or "
+            "must name only a file, such as `sqlite:///service.db` or "
             "`sqlite:////var/lib/service.db`"
         )
     return path
@@ -99,7 +99,7 @@ def _postgresql(url: str) -> DatabaseUrl:
     if parameters.get("channel_binding") == "require":
         raise ValueError(
             "`channel_binding=require` is not supported; leave it out, and use "
-            "`sslmode=verify-full`, which protects as well"
+            "`sslmode=verify-full`, which protects equally well"
         )
     ports = parameters.get("port", "")
     hosts = _hosts(servers, ports)
@@ -113,7 +113,7 @@ def _postgresql(url: str) -> DatabaseUrl:
 
 
 def _split(url: str) -> tuple[str, str, str]:
-    """Return authority, path and query; Python takes no list of hosts with IPv6."""
+    """Return authority, path and query; Python rejects lists of hosts with IPv6."""
     parts = URL.fullmatch(url)
     if parts is None:
         raise ValueError("must begin with `postgresql://`")
@@ -127,22 +127,22 @@ def _split(url: str) -> tuple[str, str, str]:
     try:
         unquote(authority + path, errors="strict")
     except UnicodeDecodeError:
-        # What Python says of it holds the URL.
-        raise ValueError("has a `%` that begins no character of UTF-8") from None
+        # Python's own message contains the URL.
+        raise ValueError("has a `%` escape that is not valid UTF-8") from None
     return authority, path, query
 
 
 def _parameters(query: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    # Unlike a form, a URL means a plus where it has one.
+    # In a URL, unlike in a form, a plus is not a space.
     query = query.replace("+", "%2B")
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in KNOWN | UNNEEDED:
-            # What follows an `&` in a password is a part of it.
+            # Text after an `&` in a password is part of the password.
             is_name = name.isidentifier() and not {"user", "password"} & found.keys()
             shown = f", `{name}`" if is_name else ""
-            raise ValueError(f"has a parameter that is not known{shown}")
-        # SQLAlchemy writes several hosts so.
+            raise ValueError(f"has an unknown parameter{shown}")
+        # SQLAlchemy repeats the parameter for several hosts.
         many = name == "host" and name in found
         found[name] = f"{found[name]},{value}" if many else value
     return found
@@ -176,21 +176,21 @@ def _host(name: str) -> str:
     try:
         return host(name) if address == name else str(ip_address(address))
     except ValueError:
-        raise ValueError("has a host that is no name and no address") from None
+        raise ValueError("has a host that is neither a name nor an address") from None
 
 
 def _port(port: str) -> int:
     if not port:
         return DEFAULT_PORT
     if not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536):
-        raise ValueError("has a port that is no number from 1 to 65535")
+        raise ValueError("has a port that is not a number from 1 to 65535")
     return int(port)
 
 
 def _tls(parameters: dict[str, str]) -> SSLContext | str | None:
-    """Return what asyncpg takes as ``ssl``.
+    """Return the value for asyncpg's ``ssl``.
 
-    As with PostgreSQL's own clients, ``require`` verifies where a file is given.
+    As with PostgreSQL's own clients, ``require`` verifies if ``sslrootcert`` is given.
     """
     mode = _choice(parameters, "sslmode", TLS_MODES)
     trusted = parameters.get("sslrootcert", "")
@@ -205,7 +205,7 @@ def _tls(parameters: dict[str, str]) -> SSLContext | str | None:
         context.verify_mode = CERT_NONE
     if own:
         try:
-            # Without an answer to give, OpenSSL would ask the terminal.
+            # Without a password, OpenSSL would prompt for one in the terminal.
             password = parameters.get("sslpassword", "")
             context.load_cert_chain(own, parameters.get("sslkey"), password)
         except OSError as error:

@@ -11,6 +11,6 @@ class LogSettings(EnvironmentSettings, title="Log"):
 
     log_format: Form = Field(
         default="text",
-        description="Form of the log: `text`, or `json`, an object in each line.",
+        description="Form of the log: `text`, or `json` with one object per line.",
     )
     access_log: bool = Field(default=False, description="Log a line for every request.")

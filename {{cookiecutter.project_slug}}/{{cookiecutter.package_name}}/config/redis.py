@@ -32,13 +32,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class RedisSettings(EnvironmentSettings, title="Redis"):
-    """Where Redis is, and how long it may take."""
+    """Where Redis is, and its timeout."""
 
     use_redis: bool = Field(
         default=False,
         description=(
-            "Require Redis: connect at the start, and be ready only while it answers. "
-            "The client works without it too, from its first use on."
+            "Require Redis: open the client at startup, and be ready only while Redis "
+            "answers. Otherwise the client is opened when first used."
         ),
     )
     redis_host: Host = Field(
@@ -51,25 +51,25 @@ class RedisSettings(EnvironmentSettings, title="Redis"):
     redis_tls: bool = Field(
         default=False,
         description=(
-            "Speak TLS to Redis, and to the Sentinels; their certificates must be for "
-            "the hosts that are connected to."
+            "Use TLS for Redis and the Sentinels; their certificates must be for the "
+            "hosts that are connected to."
         ),
     )
     redis_ca_file: CaFile = Field(
         default="",
         description=(
-            "PEM file of the certificate authorities that are trusted; empty means "
-            "those of the system."
+            "PEM file of trusted certificate authorities; empty means those of the "
+            "system."
         ),
     )
     redis_username: str = Field(
-        default="", description="User name, where Redis asks for one."
+        default="", description="User name, if Redis requires one."
     )
     redis_password: SecretStr = Field(
-        default=SecretStr(""), description="Password, where Redis asks for one."
+        default=SecretStr(""), description="Password, if Redis requires one."
     )
     redis_timeout: PositiveFloat = Field(
-        default=1.0, description="Seconds that a command may take as a whole."
+        default=1.0, description="Total timeout of a command, in seconds."
     )
     redis_use_sentinel: bool = Field(
         default=False, description="Ask Sentinels where the master is."
@@ -86,21 +86,21 @@ class RedisSettings(EnvironmentSettings, title="Redis"):
         description="Name under which the Sentinels know the master.",
     )
     redis_sentinel_username: str = Field(
-        default="", description="User name, where the Sentinels ask for one."
+        default="", description="User name, if the Sentinels require one."
     )
     redis_sentinel_password: SecretStr = Field(
-        default=SecretStr(""), description="Password, where the Sentinels ask for one."
+        default=SecretStr(""), description="Password, if the Sentinels require one."
     )
 
     @model_validator(mode="after")
     def _no_ca_file_without_tls(self) -> Self:
-        """Refuse what looks like TLS and is none."""
+        """Refuse a CA file that suggests TLS while it is off."""
         if self.redis_ca_file and not self.redis_tls:
             raise ValueError("FASTAPI_REDIS_CA_FILE needs FASTAPI_REDIS_TLS=true")
         return self
 
     def sentinel_addresses(self) -> list[tuple[str, int]]:
-        """Return the Sentinels as host and port; the Redis address when none is set."""
+        """Return hosts and ports of the Sentinels; the Redis address if none is set."""
         addresses = self.redis_sentinels or (f"{self.redis_host}:{self.redis_port}",)
         pairs = (address.rpartition(":") for address in addresses)
         return [(host.strip("[]"), int(port)) for host, _, port in pairs]

@@ -1,4 +1,4 @@
-"""Forms of values that more than one setting has."""
+"""Types that several settings share."""
 
 import re
 from ipaddress import ip_address
@@ -11,34 +11,34 @@ from pydantic_settings import NoDecode
 from .variables import KEEP_EMPTY
 
 LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
-# As browsers write it.
+# An origin in the form that browsers send.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 
 
 def host(value: str) -> str:
-    """Return ``value`` when it is a host name or an address.
+    """Return ``value`` if it is a host name or an IP address.
 
     Raises:
-        ValueError: saying what it must be.
+        ValueError: describing what it must be.
     """
     labels = value.removesuffix(".").split(".")
-    # Four numbers are no name: 10.0.0.999 is a bad address.
+    # Four numbers are not a name: 10.0.0.999 is an invalid address.
     if labels[-1].isdigit() or not all(map(LABEL.fullmatch, labels)):
         try:
             ip_address(value)
         except ValueError:
             raise ValueError(
-                "must be a host name or an IP address alone, "
+                "must be only a host name or an IP address, "
                 "without scheme, port, path or brackets"
             ) from None
     return value
 
 
 def ca_file(value: str) -> str:
-    """Return ``value`` when it is empty, or a file of certificates that can be read.
+    """Return ``value`` if it is empty or a readable file of certificates.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: describing what is wrong with it.
     """
     if value:
         try:
@@ -60,7 +60,7 @@ def _url_path(value: str) -> str:
 
 
 def listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the items of a list that is written with commas; a default is a tuple."""
+    """Return the items of a comma-separated list; a default is a tuple already."""
     items = value.split(",") if isinstance(value, str) else value
     return tuple(item.strip() for item in items if item.strip())
 

@@ -1,4 +1,4 @@
-"""How settings are read from environment variables, described and explained."""
+"""Reads settings from environment variables, and describes them."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -27,13 +27,13 @@ ENV_PREFIX = "FASTAPI_"
 # FastAPI itself reads these.
 NOT_OURS = {"FASTAPI_ENV", "FASTAPI_OTEL_AUTO_CONFIGURE", "FASTAPI_PUBLIC_URL"}
 
-#: In the type of a field: an empty variable is a value, as in ``FASTAPI_DOCS_URL``.
-#: Elsewhere it counts as not set; compose and CI pass variables empty.
+#: Marks a field for which an empty variable is a value, as in ``FASTAPI_DOCS_URL``.
+#: For others it counts as unset, as compose and CI may pass empty variables.
 KEEP_EMPTY = object()
 
 
 class SettingsError(Exception):
-    """One or more variables hold values that cannot be used."""
+    """One or more variables have invalid values."""
 
 
 class EnvironmentSettings(BaseSettings):
@@ -54,7 +54,7 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Ignore variables that are empty and mean nothing so."""
+        """Ignore empty variables, except where empty is a value."""
         environment = cast(EnvSettingsSource, env_settings)
         kept = {
             variable
@@ -70,12 +70,12 @@ class EnvironmentSettings(BaseSettings):
         return init_settings, environment, dotenv_settings, file_secret_settings
 
     def warnings(self) -> list[str]:
-        """Return what ``serve`` is to warn of, though the values can be used."""
+        """Return warnings about valid values, which ``serve`` logs."""
         return []
 
 
 class Setting(NamedTuple):
-    """What users read about a setting; the default and the meaning are Markdown."""
+    """A setting as described to users; the default and the meaning are Markdown."""
 
     variable: str
     default: str
@@ -89,20 +89,20 @@ def read(settings: type[AnySettings]) -> AnySettings:
     """Read the environment.
 
     Raises:
-        SettingsError: naming each variable whose value is refused, and why.
+        SettingsError: naming each variable with an invalid value, and why.
     """
     try:
         return settings()
     except ValidationError as error:
         reasons = "; ".join(_explain(settings, each) for each in error.errors())
-        # Not chained: what pydantic says of the same error shows secrets.
+        # Not chained, as pydantic's own message shows secrets.
         raise SettingsError(f"{reasons}.") from None
     except UnreadableSettings as error:
         raise SettingsError(f"{error}.") from None
 
 
 def describe(*classes: type[EnvironmentSettings]) -> dict[str, list[Setting]]:
-    """Return the settings of these classes, by the title above each."""
+    """Return the settings of these classes, grouped by title."""
     found: dict[str, dict[str, Setting]] = {}
     for settings in classes:
         for name, field in settings.model_fields.items():
@@ -134,7 +134,7 @@ def unknown_variables(
 
 
 def is_secret(annotation: Any) -> bool:
-    """Return whether values of this type must not be shown, or may hold such values."""
+    """Return whether values of this type are secret, or may contain secrets."""
     annotation = getattr(annotation, "__value__", annotation)  # of a `type` statement
     kind = get_origin(annotation) or annotation
     if isclass(kind) and issubclass(kind, Secret | SecretStr | SecretBytes | BaseModel):
@@ -143,7 +143,7 @@ def is_secret(annotation: Any) -> bool:
 
 
 def _variables(name: str, field: FieldInfo) -> list[str]:
-    """Return the variables that set a field; the first is the one to write down."""
+    """Return the variables that set a field; the first is the documented one."""
     alias = field.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
     names = [choice.upper() for choice in choices if isinstance(choice, str)]
@@ -156,7 +156,7 @@ def _describe(name: str, field: FieldInfo) -> Setting:
 
 
 def _default(field: FieldInfo) -> str:
-    """Return the default in the form that it has in a variable."""
+    """Return the default as it would be written in a variable."""
     if field.is_required():
         return "required"
     if field.default_factory:
@@ -172,7 +172,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _explain(settings: type[EnvironmentSettings], problem: ErrorDetails) -> str:
-    """Name the variable and the reason; its value too, unless that may be secret."""
+    """Return the variable, its value unless that may be secret, and the reason."""
     reason = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:
         return reason

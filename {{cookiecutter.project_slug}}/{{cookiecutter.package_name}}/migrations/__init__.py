@@ -1,4 +1,4 @@
 """The history of the database's tables, by Alembic; see docs/database.md.
 
-It is inside of the package to be in the wheel and in the image.
+It is part of the package, so that the wheel and the image contain it.
 """

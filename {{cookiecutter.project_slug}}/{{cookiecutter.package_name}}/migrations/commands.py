@@ -1,4 +1,4 @@
-"""What the `db` commands do; nothing else of the service imports Alembic."""
+"""The work of the `db` commands; nothing else in the service imports Alembic."""
 
 import asyncio
 import time
@@ -33,11 +33,11 @@ from . import state
 from .state import HistoryError, Standing, State, listed, standing
 
 FOLDER = Path(__file__).parent
-# Of the advisory lock that only one upgrade of a database holds.
+# Key of the advisory lock that only one upgrade of a database can hold.
 LOCK = 5_726_623_061_117
-# For how long a migration waits for a lock on a table, as do all who come after it.
+# How long a migration waits for a table lock, and blocks the sessions behind it.
 LOCK_TIMEOUT = "5s"
-# Whatever the server ends in other sessions.
+# Override the limits that the server sets for sessions.
 LIMITS = (
     f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
     "SET LOCAL statement_timeout = 0",
@@ -50,7 +50,7 @@ Result = TypeVar("Result")
 
 
 class MigrationError(Exception):
-    """A command could not do its work; the message is a sentence."""
+    """A command failed; the message is a sentence."""
 
 
 class NewerDatabaseError(Exception):
@@ -60,12 +60,12 @@ class NewerDatabaseError(Exception):
 def upgrade(settings: Settings, revision: str = "head", wait: float = 0) -> list[str]:
     """Apply the migrations up to ``revision``, and return what was applied.
 
-    Any number of processes may do it at once: the others wait for the first.
+    Any number of processes can do this at the same time: one migrates, the others wait.
 
-    It waits for ``wait`` seconds until the database can be reached.
+    It waits at most ``wait`` seconds until the database can be reached.
 
     Raises:
-        MigrationError: with a sentence; nothing was changed.
+        MigrationError: when it fails; nothing was changed.
         NewerDatabaseError: when the database belongs to a newer release.
     """
     with _sentences():
@@ -74,10 +74,10 @@ def upgrade(settings: Settings, revision: str = "head", wait: float = 0) -> list
 
 
 def downgrade(settings: Settings, revision: str) -> list[str]:
-    """Take back the migrations after ``revision``, and return what was taken back.
+    """Revert the migrations after ``revision``, and return what was reverted.
 
     Raises:
-        MigrationError: with a sentence; nothing was changed.
+        MigrationError: when it fails; nothing was changed.
     """
     with _sentences():
         _scripts()
@@ -85,12 +85,12 @@ def downgrade(settings: Settings, revision: str) -> list[str]:
 
 
 def sql(settings: Settings, revision: str) -> str:
-    """Return the statements of an upgrade from the beginning, for others to execute.
+    """Return the statements of an upgrade of an empty database, without executing them.
 
-    No database is asked; what SQLite cannot alter needs one.
+    It connects to no database; changes for which SQLite must copy a table need one.
 
     Raises:
-        MigrationError: with a sentence.
+        MigrationError: when it fails.
     """
     dialect = "sqlite" if settings.database().file else "postgresql"
     config = _config(dialect=dialect)
@@ -102,7 +102,7 @@ def sql(settings: Settings, revision: str) -> str:
 
 
 def current(settings: Settings) -> Standing:
-    """Return how the database stands to the code.
+    """Return how the database compares to the code.
 
     Raises:
         MigrationError: when the database cannot be reached.
@@ -125,9 +125,9 @@ def history() -> list[str]:
 
 
 def revision(settings: Settings, message: str) -> tuple[Path, bool]:
-    """Write a migration from the migrations that are there to the models.
+    """Write a migration from the existing migrations to the models.
 
-    Return its file, and whether there was anything to write.
+    Return its file, and whether the models needed one.
 
     Raises:
         MigrationError: when there is more than one head.
@@ -151,10 +151,10 @@ def revision(settings: Settings, message: str) -> tuple[Path, bool]:
 
 
 def check(settings: Settings) -> None:
-    """Compare the models with the migrations, on an SQLite file of its own.
+    """Compare the models with the migrations, on a temporary SQLite file.
 
     Raises:
-        MigrationError: naming what lacks a migration, or more heads than one.
+        MigrationError: naming what lacks a migration, or several heads.
     """
     with _scratch(settings) as scratch:
         upgrade(scratch)
@@ -197,7 +197,7 @@ async def _engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def _wait(engine: AsyncEngine, seconds: float) -> None:
-    """Return when the database can be connected to."""
+    """Wait until the database accepts a connection."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -211,11 +211,11 @@ async def _wait(engine: AsyncEngine, seconds: float) -> None:
 
 @asynccontextmanager
 async def _exclusively(engine: AsyncEngine) -> AsyncIterator[None]:
-    """Hold a lock in a transaction of its own; SQLite has one for each that writes.
+    """Hold a lock in a separate transaction; SQLite itself allows only one writer.
 
-    Who waits asks again and again, and has no transaction open meanwhile: CREATE INDEX
-    CONCURRENTLY waits for all that read, and a pool of transactions has few. The lock
-    of a session would be left behind in such a pool.
+    Waiting processes poll without an open transaction: CREATE INDEX CONCURRENTLY waits
+    for every transaction that reads, and a transaction pool has few connections. A
+    session lock would be left behind in such a pool.
     """
     if engine.dialect.name == "sqlite":
         yield
@@ -225,8 +225,8 @@ async def _exclusively(engine: AsyncEngine) -> AsyncIterator[None]:
         while not await connection.scalar(attempt, {"lock": LOCK}):
             await connection.rollback()
             await asyncio.sleep(INTERVAL)
-        # It ends the query above as well: CREATE INDEX CONCURRENTLY would wait for its
-        # snapshot.
+        # This also ends the snapshot of the query above, for which CREATE INDEX
+        # CONCURRENTLY would wait.
         await connection.execute(
             text("SET LOCAL idle_in_transaction_session_timeout = 0")
         )
@@ -235,7 +235,7 @@ async def _exclusively(engine: AsyncEngine) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _closed_at_once(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Give a connection that leaves nothing to say to a server that has closed it."""
+    """Yield a connection that is dropped silently, as the server may have closed it."""
     connection = await engine.connect()
     try:
         yield connection
@@ -250,7 +250,7 @@ def _run(
     wait: float = 0,
     hold: Callable[[AsyncEngine], AbstractAsyncContextManager[Any]] = _exclusively,
 ) -> Result:
-    """Work on the database; unless ``hold`` says otherwise, one process at a time."""
+    """Run ``work`` on the database, by default in one process at a time."""
 
     async def run() -> Result:
         async with _engine(settings) as engine:
@@ -283,7 +283,7 @@ def _config(connection: Connection | None = None, **attributes: Any) -> Config:
 
 
 def _scripts() -> ScriptDirectory:
-    """Return the migrations; of one that follows nothing Alembic would only warn."""
+    """Return the migrations; fail if one follows a missing one, where Alembic warns."""
     scripts = ScriptDirectory.from_config(_config())
     with warnings.catch_warnings(action="error", category=UserWarning):
         try:
@@ -299,15 +299,15 @@ def _check_heads() -> None:
     if len(heads) > 1:
         names = ", ".join(Path(head.path).name for head in heads)
         raise MigrationError(
-            f"There is more than one newest migration: {names}. Take one of them back "
-            "where it is applied, by `db downgrade`; then let it follow the other: "
-            "give it the other's revision as down_revision."
+            f"There is more than one newest migration: {names}. Revert one of them "
+            "with `db downgrade` where it is applied; then make it follow the other: "
+            "set its down_revision to the other's revision."
         )
 
 
 def _check_standing(found: Standing) -> None:
     if found.state is State.AHEAD:
-        raise NewerDatabaseError(f"{found} It is newer, and left as it is.")
+        raise NewerDatabaseError(f"{found} It is newer, so nothing was changed.")
     _check_known(found)
 
 
@@ -317,26 +317,26 @@ def _check_known(found: Standing) -> None:
         raise MigrationError(
             f"{found} {'It is newer' if is_newer else 'They have diverged'}: go back "
             f"to the code that has {listed(found.unknown)} and downgrade, or remove "
-            "the database if it is one of development."
+            "the database if it is only for development."
         )
     if found.skipped:
         raise MigrationError(
-            f"{found} They have diverged: {listed(found.skipped)} was put before a "
-            "migration that is applied; let it follow that one, or remove the database "
-            "if it is one of development."
+            f"{found} They have diverged: {listed(found.skipped)} was inserted before "
+            "a migration that is applied; make it follow that one, or remove the "
+            "database if it is only for development."
         )
 
 
 def _check_references(connection: Connection) -> None:
-    """Find rows of SQLite that refer to nothing; it was not asked to, until now."""
+    """Check references on SQLite, which were not enforced during the migration."""
     if connection.dialect.name == "sqlite":
         broken = connection.execute(text("PRAGMA foreign_key_check"))
         if tables := ", ".join(sorted({row[0] for row in broken})):
-            raise MigrationError(f"Rows of {tables} would refer to what is not there.")
+            raise MigrationError(f"Rows of {tables} would refer to missing rows.")
 
 
 def _keep_references(connection: Any, _record: Any) -> None:
-    # A table that is copied to change it would lose the rows that refer to its rows.
+    # Copying a table to change it would delete the rows that refer to its rows.
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = OFF")
     cursor.close()
@@ -349,7 +349,7 @@ def _limit_locks(connection: Connection) -> None:
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """Make a sentence of the errors of Alembic and of the database."""
+    """Convert errors of Alembic and of the database to sentences."""
     try:
         yield
     except AutogenerateDiffsDetected as error:
@@ -360,7 +360,7 @@ def _sentences() -> Iterator[None]:
     except (CommandError, RevisionError, HistoryError) as error:
         raise MigrationError(str(error)) from error
     except SyntaxError as error:
-        raise MigrationError(f"A migration is no Python: {error}.") from error
+        raise MigrationError(f"A migration is not valid Python: {error}.") from error
     except DBAPIError as error:
         raise MigrationError(_reason(error)) from error
 
@@ -370,7 +370,7 @@ def _reason(error: DBAPIError) -> str:
         return f"The database at FASTAPI_DATABASE_URL cannot be reached: {error.orig}."
     if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
         return (
-            f"A table was in use for more than {LOCK_TIMEOUT}, so that the migration "
+            f"A table was in use for more than {LOCK_TIMEOUT}, so the migration "
             "failed; try again."
         )
     statement = " ".join((error.statement or "COMMIT").split())
@@ -378,7 +378,7 @@ def _reason(error: DBAPIError) -> str:
 
 
 def _difference(difference: Any) -> str:
-    """Say what autogenerate would do, such as ``add_column cities.name``."""
+    """Return what autogenerate would do, such as ``add_column cities.name``."""
     kind, *details = difference[0] if isinstance(difference, list) else difference
     names = [getattr(each, "name", each) for each in details if each is not None]
     return " ".join([kind, ".".join(n for n in names if isinstance(n, str))])

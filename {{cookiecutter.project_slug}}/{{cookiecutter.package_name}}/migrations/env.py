@@ -1,4 +1,4 @@
-"""What Alembic runs at each command; `commands.py` hands over the connection."""
+"""The script that Alembic runs for each command, on a connection of `commands.py`."""
 
 from contextlib import nullcontext
 from typing import Any, cast
@@ -12,7 +12,7 @@ from {{ cookiecutter.package_name }}.migrations.state import APPLIED
 
 
 def record(ctx: Any, step: Any, **_others: Any) -> None:
-    """Note what is applied; Alembic's own table has only the newest."""
+    """Record what is applied; Alembic's own table has only the newest."""
     ctx.execute(CreateTable(APPLIED, if_not_exists=True))
     same = APPLIED.c.revision.in_(step.up_revision_ids)
     ctx.execute(APPLIED.delete().where(same))
@@ -22,7 +22,7 @@ def record(ctx: Any, step: Any, **_others: Any) -> None:
 
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Return whether autogenerate may look at a table of the database."""
+    """Return whether autogenerate considers a table of the database."""
     return kind != "table" or name != APPLIED.name
 
 
@@ -49,13 +49,13 @@ context.configure(
     on_version_apply=cast(Any, (record, given.get("note", ignore))),
     # What ALTER cannot do on SQLite, Alembic does by copying the table.
     render_as_batch=True,
-    # Of SQLite Alembic says otherwise, because of what Python used to do.
+    # Alembic sets False for SQLite, because of how older Pythons behaved.
     transactional_ddl=True,
 )
 migration = context.get_context()
 is_sqlite = migration.dialect.name == "sqlite"
 if is_sqlite:
-    # It needs no such block, and the end of the transaction would let others in.
+    # SQLite needs no such block, and ending the transaction would let others write.
     vars(migration)["autocommit_block"] = nullcontext
 with context.begin_transaction():
     given.get("before", ignore)(migration.connection)

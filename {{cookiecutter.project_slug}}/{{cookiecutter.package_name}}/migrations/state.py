@@ -1,6 +1,6 @@
-"""Which migrations the code has, and which of them the database.
+"""Compares the migrations of the code with those of the database.
 
-The service asks for it; it never imports Alembic, which takes 50 MB of memory.
+The service uses this, as it never imports Alembic, which takes 50 MB of memory.
 """
 
 import ast
@@ -17,7 +17,7 @@ VERSIONS = Path(__file__).with_name("versions")
 
 #: Alembic's own: the newest migration of the database, one row for each branch.
 CURRENT = Table("alembic_version", MetaData(), Column("version_num", String(32)))
-#: All migrations of the database: they tell a newer one from one that has diverged.
+#: All migrations of the database, which show whether it is newer or has diverged.
 APPLIED = Table(
     "alembic_applied",
     MetaData(),
@@ -26,11 +26,11 @@ APPLIED = Table(
 
 
 class HistoryError(Exception):
-    """A migration cannot be read, or the database lacks one; a sentence says which."""
+    """A migration cannot be read, or is missing; the message is a sentence."""
 
 
 class State(Enum):
-    """How a database stands to the migrations of the code."""
+    """How a database compares to the migrations of the code."""
 
     BEHIND = "behind"
     EQUAL = "equal"
@@ -40,7 +40,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Standing:
-    """What the code has and what the database has; ids of revisions."""
+    """The revisions of the code and of the database, by id."""
 
     #: Each migration of the code, with those that it follows.
     revisions: dict[str, tuple[str, ...]]
@@ -49,10 +49,10 @@ class Standing:
 
     @property
     def state(self) -> State:
-        """How the database stands to the code.
+        """How the database compares to the code.
 
-        A revision that the code does not know is of a newer release, where all of the
-        code's own are applied, else of another branch.
+        A revision that the code does not know belongs to a newer release if all of the
+        code's own are applied, otherwise to another branch.
         """
         if not self.revisions:
             return State.EQUAL
@@ -72,23 +72,23 @@ class Standing:
 
     @property
     def unknown(self) -> frozenset[str]:
-        """What the database is at, and the code does not have."""
+        """Current revisions of the database that the code does not have."""
         return self.current - self.revisions.keys()
 
     @property
     def skipped(self) -> frozenset[str]:
-        """What was put before a migration that is applied: it never will be."""
+        """Migrations inserted before an applied one: they would never be applied."""
         found: set[str] = set()
         left = [*self.current]
         while left:
             before = self.revisions.get(left.pop(), ())
             left += set(before) - found
             found.update(before)
-        # Nothing was noted of a database that others have migrated.
+        # There are no records if another tool migrated the database.
         return frozenset(found - self.applied if self.applied else ())
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return a sentence for users."""
         return (
             f"The database is at {listed(self.current)}, the code at "
             f"{listed(self.heads)}."
@@ -99,7 +99,7 @@ def standing(connection: Connection) -> Standing:
     """Compare the database with the code.
 
     Raises:
-        HistoryError: when a migration is no Python.
+        HistoryError: when a migration is not valid Python.
     """
     return Standing(
         revisions=dict(_revisions(VERSIONS)),
@@ -120,14 +120,14 @@ def _revisions(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
         try:
             values = _assigned(ast.parse(file.read_bytes()))
         except (SyntaxError, ValueError) as error:
-            raise HistoryError(f"{file.name} is no Python: {error}.") from error
+            raise HistoryError(f"{file.name} is not valid Python: {error}.") from error
         before = values.get("down_revision") or ()
         if "revision" in values:
             yield values["revision"], (before,) if isinstance(before, str) else before
 
 
 def _assigned(module: ast.Module) -> dict[str, Any]:
-    """Return the literals that a module gives names to."""
+    """Return the literals that a module assigns to names."""
     found: dict[str, Any] = {}
     for statement in module.body:
         match statement:

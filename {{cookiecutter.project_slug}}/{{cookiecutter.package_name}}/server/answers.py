@@ -1,4 +1,4 @@
-"""How an answer ends: each request of a worker passes this first."""
+"""The outermost layer of a worker: makes sure that clients can read responses."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..logs import identifiers
 
 CLOSE = (b"connection", b"close")
-# In the scope of a request whose answer is a stream of events.
+# Key in the scope of a request whose response is an event stream.
 EVENT_STREAM = "event_stream"
-# How long, and how many bytes of it, a body is read after an early answer.
+# Limits on reading the rest of a request body after an early response.
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 256 * 1024 * 1024
 
 
 class Answers:
-    """Ends every answer in a way that clients can read."""
+    """Makes sure that clients receive the whole of each response."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Wrap ``app``, whatever it is made of."""
+        """Wrap ``app``, any ASGI application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; answer it if the application cannot do so any more."""
+        """Pass the request on; respond with 503 if a shutdown cancels it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -36,7 +36,7 @@ class Answers:
                 scope, answer.receive if answer.is_early else receive, answer.send
             )
         except asyncio.CancelledError:
-            # A stop cancels requests for which no time is left, and nothing else does.
+            # Only a shutdown cancels requests, once the graceful timeout is over.
             task = asyncio.current_task()
             if not task or not task.cancelling():
                 raise
@@ -44,33 +44,33 @@ class Answers:
 
 
 class Answer:
-    """The answer to one request, early while the body of the request is not read.
+    """The response to one request; early until the request body has been read.
 
-    A connection that is closed while the client still sends is reset, and the client,
-    often a proxy, may lose the answer (RFC 9112, section 9.6). So an early answer is
-    sent but for its end, which comes when the body has been read and thrown away.
+    Closing a connection while the client is still sending resets it, and the client,
+    often a proxy, may lose the response (RFC 9112, section 9.6). So the end of an early
+    response is held back until the body has been read and discarded.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take what the server gives an application."""
+        """Take the arguments of an ASGI call."""
         self._scope, self._receive, self._send = scope, receive, send
         headers = dict(scope["headers"])
         self.is_early = has_body(headers)
-        # Such a client sends no body unless the application asks for it.
+        # Such a client sends no body until the application asks for it.
         self._waits = (
             self.is_early and headers.get(b"expect", b"").lower() == b"100-continue"
         )
         self._is_begun = False
 
     async def receive(self) -> Message:
-        """Note whether there is more of the body."""
+        """Receive a message, and record whether more of the body follows."""
         self._waits = False
         message = await self._receive()
         self.is_early = bool(message.get("more_body"))
         return message
 
     async def send(self, message: Message) -> None:
-        """Hold the end back for as long as the answer is early."""
+        """Send a message, but hold back the end while the response is early."""
         if message["type"] == "http.response.start":
             message = self._begin(message)
         elif self.is_early and not message.get("more_body"):
@@ -80,10 +80,10 @@ class Answer:
         await self._send(message)
 
     async def refuse(self) -> None:
-        """Answer in place of the application, unless it has begun to."""
+        """Respond with 503 in place of the application, unless it has begun to."""
         if self._is_begun:
             return
-        # Imported after the fork, like all of the application.
+        # Imported after the fork, like the rest of the application.
         from ..app.views.error import ErrorResponse
 
         status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The gunicorn master, and what its workers load."""
+"""The gunicorn master, and the application that its workers load."""
 
 import os
 import sys
@@ -17,13 +17,13 @@ from .proxy import ProxyHeaders, RootPath
 
 
 class Server(BaseApplication):
-    """What gunicorn serves, whose configuration is a dictionary."""
+    """The gunicorn application, configured by a dictionary."""
 
     def __init__(
         self, options: dict[str, Any], root_path: str = "", metrics_port: int = 0
     ) -> None:
-        """Take ``options``, named as gunicorn's documentation names its settings."""
-        # What is only set in the configuration is lost at a HUP.
+        """Take ``options`` under the names in gunicorn's documentation."""
+        # A HUP resets the configuration; only these options are applied again.
         self._options = {**options, "on_exit": self._end}
         self._root_path = root_path
         self._metrics_port = metrics_port
@@ -31,7 +31,7 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Apply the options; called at start and at every HUP."""
+        """Apply the options; called at startup and on every HUP."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
@@ -39,7 +39,7 @@ class Server(BaseApplication):
         """Build the application, once in each worker."""
         if self._metrics:
             self._metrics.join()
-        # Imported after the fork: a HUP starts workers that read changed code.
+        # Imported after the fork, so that workers started on HUP load changed code.
         from ..app.asgi import get_application
 
         application = get_application()
@@ -55,7 +55,7 @@ class Server(BaseApplication):
         return app
 
     def run(self) -> None:
-        """Serve until a signal says stop, then exit.
+        """Serve until a signal stops the master, then exit.
 
         Raises:
             StartError: when the master cannot start.
@@ -68,30 +68,31 @@ class Server(BaseApplication):
         Master(self).run()
 
     def _end(self, _arbiter: Arbiter) -> None:
-        """Leave nothing behind; called when the master ends, however it does."""
+        """Remove the metrics folder; called whenever the master exits."""
         if self._metrics:
             self._metrics.remove()
 
 
 class Master(Arbiter):
-    """A gunicorn master that starts again on USR2, and removes only its own sockets."""
+    """A gunicorn master that can restart on USR2 and removes only its own sockets."""
 
     def __init__(self, app: Server) -> None:
-        """Take what is to be served."""
+        """Take the gunicorn application."""
         super().__init__(app)
-        # On USR2 gunicorn runs sys.argv, in which `python -m` does not appear.
+        # On USR2 gunicorn runs sys.argv, which does not contain `python -m`.
         self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
         self._files: dict[BaseSocket, tuple[int, int] | None] = {}
 
     def start(self) -> None:
-        """Listen, and note which files the sockets have."""
+        """Listen, and record the files of the sockets."""
         super().start()
         self._files = {listener: _file(listener) for listener in self.LISTENERS}
 
     def stop(self, graceful: bool = True) -> None:
-        """Stop the workers; gunicorn removes the file of each socket that it closes.
+        """Stop the workers, and remove only socket files that are still this master's.
 
-        A file that is gone, or by now another process's, is not for it to remove.
+        gunicorn removes the file of each socket that it closes, even if the file is
+        missing or belongs to another process by now.
         """
         for listener in [*self.LISTENERS]:
             if _file(listener) != self._files.get(listener):
@@ -101,7 +102,7 @@ class Master(Arbiter):
 
 
 def _file(listener: BaseSocket) -> tuple[int, int] | None:
-    """Return device and inode of the file of a UNIX socket, if there is one."""
+    """Return device and inode of a UNIX socket's file, or None if there is none."""
     path = listener.getsockname()
     if isinstance(path, str):
         with suppress(OSError):

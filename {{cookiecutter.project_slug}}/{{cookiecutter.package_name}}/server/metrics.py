@@ -1,4 +1,4 @@
-"""The metrics of all workers: the folder that they share, and the port to ask at."""
+"""The metrics of all workers: their shared folder, and the port that serves them."""
 
 import asyncio
 import fcntl
@@ -17,39 +17,39 @@ from starlette.websockets import WebSocketClose
 
 PATH = "/metrics"
 METHODS = ("GET", "HEAD")
-# Where prometheus-client looks for the folder, even when it is imported.
+# prometheus-client looks for the folder here as soon as it is imported.
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Folder:
-    """A folder of files in which the workers count.
+    """The folder in which the workers keep their metrics.
 
-    Each worker has the files of a number. The next one with this number continues them:
-    no counter goes backwards, and a service that replaces its workers for years has as
-    many files as it had workers at a time.
+    Each worker takes a free number, which names its files. The next worker to take
+    that number continues them: no counter goes backwards, and the number of files
+    depends only on how many workers run at a time.
     """
 
     def __init__(self, parent: str | None) -> None:
-        """Make a folder, in ``parent`` or where temporary files belong."""
+        """Create the folder in ``parent``, by default in the temporary directory."""
         self.path = Path(mkdtemp(prefix="metrics-", dir=parent))
-        #: Seconds after 1970.
+        #: Unix time of the creation, in seconds.
         self.made = time.time()
 
     def remove(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove the folder and its contents."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def join(self) -> None:
-        """Let this process count, before anything imports prometheus-client."""
+        """Make this process write here, before anything imports prometheus-client."""
         os.environ[VARIABLE] = str(self.path)
-        # Imported after the fork: it opens its files when it is.
+        # Imported after the fork, as the import opens files.
         from prometheus_client import values
 
         number = self._take_number()
         values.ValueClass = values.MultiProcessValue(lambda: number)
 
     def forget_the_dead(self) -> None:
-        """Remove what is true of a worker only while it lives."""
+        """Remove the gauges of workers that have exited."""
         for path in self.path.glob("*.lock"):
             file = _lock(path)
             if file is not None:
@@ -57,7 +57,7 @@ class Folder:
                 os.close(file)
 
     def _take_number(self) -> int:
-        # Locked until the process ends, however it does.
+        # The lock lasts until the process ends, for whatever reason.
         number = next(n for n in count() if _lock(self.path / f"{n}.lock") is not None)
         self._forget(number)
         return number
@@ -68,7 +68,7 @@ class Folder:
 
 
 def _lock(path: Path) -> int | None:
-    """Return the descriptor of a file, locked until it is closed; None if others do."""
+    """Lock a file until the returned descriptor is closed; None if locked already."""
     file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,7 +79,7 @@ def _lock(path: Path) -> int | None:
 
 
 class MetricsPort:
-    """Answers at the port of the metrics; everything else goes to the application."""
+    """Answers requests to the metrics port; passes all others to the application."""
 
     def __init__(self, app: ASGIApp, port: int, folder: Folder) -> None:
         """Wrap ``app``."""
@@ -88,7 +88,7 @@ class MetricsPort:
         self._folder = folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look where the request came in."""
+        """Choose by the port at which the request arrived."""
         _host, port = scope.get("server") or ("", None)
         app = self._answer if port == self._port else self._app
         await app(scope, receive, send)
@@ -101,7 +101,7 @@ class MetricsPort:
             await WebSocketClose()(scope, receive, send)
 
     async def _answer_to(self, scope: Scope) -> Response:
-        # Imported after the fork, like all of the application.
+        # Imported after the fork, like the rest of the application.
         from ..app.exceptions.handlers import error_response
         from ..app.metrics import exposition
 
@@ -113,8 +113,8 @@ class MetricsPort:
             return error_response(code, code.phrase, headers=headers)
         self._folder.forget_the_dead()
         accept = Headers(scope=scope).get("accept", "")
-        # It reads files: not where requests are answered meanwhile, nor in one of the
-        # threads for endpoints, which may all be busy.
+        # Reading files would block the event loop, and the threads for endpoints may
+        # all be busy.
         folder = str(self._folder.path)
         body, media_type = await asyncio.to_thread(exposition, folder, accept)
         return Response(body, headers={"content-type": media_type})

@@ -1,4 +1,4 @@
-"""What keeps the master from starting, found before it leaves the terminal."""
+"""Checks before the master starts, while errors still reach the terminal."""
 
 import os
 import socket
@@ -13,18 +13,18 @@ from gunicorn.util import is_ipv6
 
 
 class StartError(Exception):
-    """The master cannot start; the message is a sentence for whoever starts it."""
+    """The master cannot start; the message is a sentence for the user."""
 
 
 def check(cfg: Config) -> None:
-    """Refuse what gunicorn would answer with a traceback, or worse.
+    """Check for what would make gunicorn fail with a traceback, or worse.
 
     Raises:
         StartError: naming what cannot be used, and why.
     """
     _check_sockets(cfg)
     if cfg.pidfile:
-        # On USR2 the master that goes keeps its file until it has gone.
+        # On USR2 the old master keeps its file until it exits.
         _check_pid_file(cfg.pidfile + (".2" if "GUNICORN_PID" in os.environ else ""))
     if not cfg.worker_tmp_dir:
         _check_temporary_directory()
@@ -34,11 +34,11 @@ def _check_sockets(cfg: Config) -> None:
     if "GUNICORN_FD" in os.environ or listen_fds(unset_environment=False):
         if cfg.reuse_port:
             raise StartError(
-                "FASTAPI_REUSE_PORT cannot be used with sockets that are handed over, "
-                "by systemd or on USR2."
+                "FASTAPI_REUSE_PORT cannot be used with sockets that are inherited "
+                "from systemd or on USR2."
             )
         return
-    # As many as there are: the metrics may be off.
+    # There is only one address while metrics are off.
     variables = ("FASTAPI_BIND", "FASTAPI_METRICS_BIND")
     for variable, bind, address in zip(variables, cfg.bind, cfg.address, strict=False):
         try:
@@ -53,7 +53,7 @@ def _check_sockets(cfg: Config) -> None:
 def _check_socket_file(path: str) -> None:
     _check_directory(path)
     if _answers(path):
-        # gunicorn would put its own socket there.
+        # gunicorn would replace that socket with its own.
         raise FileExistsError(
             "another process answers there; stop it, or choose another path"
         )
@@ -67,13 +67,16 @@ def _answers(path: str) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except BlockingIOError:
-            # It does, but others wait already, as many as may.
+            # It does, but its backlog is full.
             return True
     return True
 
 
 def _check_port(host: str, port: int, reuse: bool) -> None:
-    """Find the host; where each worker binds, it would try a port in use for ever."""
+    """Resolve the host; with ``reuse``, also check that the port can be bound.
+
+    Otherwise each worker would retry a port in use forever.
+    """
     family = socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
     socket.getaddrinfo(host or None, port, family)
     if reuse:
@@ -101,12 +104,12 @@ def _check_temporary_directory() -> None:
         gettempdir()
     except FileNotFoundError as error:
         raise StartError(
-            "There is no directory for temporary files. Let /tmp be writable."
+            "There is no directory for temporary files. Make /tmp writable."
         ) from error
 
 
 def _check_directory(path: str) -> None:
-    """Make a file where ``path`` is to be."""
+    """Check that a file can be created beside ``path``."""
     with TemporaryFile(dir=Path(path).parent):
         pass
 

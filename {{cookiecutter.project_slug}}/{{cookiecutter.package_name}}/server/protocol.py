@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with what some clients and a stop need besides."""
+"""Extends uvicorn's HTTP/1.1 for upgrade offers, invalid requests and shutdown."""
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -13,9 +13,9 @@ LAST_CHUNK = b"0\r\n\r\n"
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    The parser takes a request that offers another protocol, such as HTTP/2 (``h2c``),
-    to end with its head, and uvicorn takes its body for the next request. A server may
-    ignore the offer (RFC 9110, section 7.8): the request is parsed again without it.
+    If a request offers another protocol, such as HTTP/2 (``h2c``), the parser stops
+    after its head, and uvicorn would parse its body as the next request. A server may
+    ignore the offer (RFC 9110, section 7.8), so the request is parsed again without it.
     """
 
     _ignores_offer = False
@@ -45,7 +45,7 @@ class Protocol(HttpToolsProtocol):
                 if not self._ignores_offer:
                     raise
                 if self._get_upgrade() == b"websocket":
-                    # It names the library that is missing.
+                    # The warning names the missing library.
                     self._unsupported_upgrade_warning()
                 data = data[upgrade.args[0] :]
                 self._parse_without_offer()
@@ -61,13 +61,13 @@ class Protocol(HttpToolsProtocol):
                 value = b", ".join(o for o in options if o.lower() not in OFFER)
             if name not in OFFER:
                 lines.append(b"%b: %b" % (name, value))
-        # One that has seen `Connection: close` parses nothing more.
+        # By default a parser accepts no more data after `Connection: close`.
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, and linger as after any early answer."""
+        """Respond with 400 to invalid HTTP; linger as after any early response."""
         if self.cycle and not self.cycle.response_complete:
             super().send_400_response(msg)
             return
@@ -91,7 +91,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, unless the request is to be parsed again."""
+        """Start the request, unless it will be parsed again."""
         self._ignores_offer = False
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
@@ -101,14 +101,14 @@ class Protocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note the end of the body, unless the request is to be parsed again."""
+        """End the body, unless the request will be parsed again."""
         if not self._ignores_offer:
             super().on_message_complete()
 
     def _should_upgrade(self) -> bool:
-        """Return whether this is the handshake of a WebSocket (RFC 6455, section 4.1).
+        """Return whether to upgrade to a WebSocket (RFC 6455, section 4.1).
 
-        It is not while an earlier request waits for its answer.
+        Not while an earlier request is still waiting for its response.
         """
         headers = dict(self.headers)
         return (
@@ -121,10 +121,10 @@ class Protocol(HttpToolsProtocol):
         )
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Return whether to keep the connection of a client that sends nothing more.
+        """Return whether to keep the connection of a client that has finished sending.
 
-        It may wait for the answer still, or be gone: both look the same. An answer
-        without an end in sight is not continued for it.
+        It may still wait for its response, or have disconnected: both look the same. A
+        chunked response, which may never end, is not continued.
         """
         cycle = self.cycle
         if not cycle or cycle.more_body or cycle.response_complete:
@@ -134,19 +134,19 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def is_event_stream(self) -> bool:
-        """Whether it is busy with an answer that may never end."""
+        """Whether the connection is sending an event stream, which may never end."""
         cycle = self.cycle
         return bool(
             cycle and not cycle.response_complete and EVENT_STREAM in cycle.scope
         )
 
     def shutdown(self) -> None:
-        """Close the connection after its answer; a stream of events ends here."""
+        """Close the connection after its response; end an event stream immediately."""
         super().shutdown()
         if self.is_event_stream:
             if self.cycle.chunked_encoding:
                 self.transport.write(LAST_CHUNK)
-            # The application sees a client that has gone.
+            # For the application, the client has disconnected.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.transport.close()

@@ -1,4 +1,4 @@
-"""What a proxy in front of the service means for a request."""
+"""Adapts requests to a proxy in front of the service."""
 
 from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Any
@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-# IPv4 addresses, as a socket shows them that serves IPv4 and IPv6.
+# IPv4 addresses as reported by a socket that serves both IPv4 and IPv6.
 MAPPED = IPv6Network("::ffff:0:0/96")
 FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 
@@ -15,10 +15,10 @@ FORWARDED = {b"x-forwarded-for", b"x-forwarded-proto"}
 class ProxyHeaders:
     """Takes client and scheme from the ``X-Forwarded-*`` headers of trusted proxies.
 
-    uvicorn does this for TCP, but does not know ``::ffff:192.0.2.1`` as an IPv4
-    address, nor the peer of a UNIX socket, which has no address: whoever may open the
-    socket file is trusted. Entries that a client forged are skipped, unless all peers
-    are trusted.
+    uvicorn does this for TCP, but does not recognize ``::ffff:192.0.2.1`` as an IPv4
+    address, nor the peer of a UNIX socket, which has no address: any process that can
+    open the socket file is trusted. Entries forged by a client are skipped, unless all
+    peers are trusted.
     """
 
     UNIX = "unix"
@@ -30,11 +30,11 @@ class ProxyHeaders:
             named = [peer.strip() for peer in peers.split(",")]
             trusted = [self.UNIX, *map(_network_as_ipv4, named)]
         self._app = app
-        # Starlette and uvicorn write down the types of ASGI in two ways.
+        # Starlette and uvicorn declare the types of ASGI differently.
         self._forwarded: Any = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Write the addresses as uvicorn compares them, and pass the request on."""
+        """Convert addresses to the form that uvicorn compares; pass the request on."""
         app = self._app
         if scope["type"] != "lifespan":
             scope["client"] = client = self._client(scope)
@@ -48,9 +48,9 @@ class ProxyHeaders:
         await app(scope, receive, send)
 
     def _client(self, scope: Scope) -> tuple[str, int] | None:
-        """Return the peer, told by the listener of the connection to be TCP or UNIX.
+        """Return the peer; the server's address distinguishes TCP from UNIX sockets.
 
-        A TCP peer that has gone has no address either, and is not trusted for that.
+        A disconnected TCP peer has no address either, but must not be trusted.
         """
         client: tuple[str, int] | None = scope["client"]
         _, port = scope["server"] or (None, None)
@@ -62,7 +62,7 @@ class ProxyHeaders:
 
 
 def _as_ipv4(address: str) -> str:
-    """Return ``address``, which may have brackets and a port, without a mapping."""
+    """Return an IPv4-mapped ``address`` as IPv4; it may have brackets and a port."""
     host, _, port = address.removeprefix("[").partition("]")
     try:
         mapped = IPv6Address(host).ipv4_mapped
@@ -88,10 +88,10 @@ def _header_as_ipv4(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
 
 
 class RootPath:
-    """Tells the application the path prefix under which a proxy publishes it.
+    """Sets the path prefix under which a proxy publishes the application.
 
-    ASGI wants the prefix in front of the path, whether or not the proxy stripped it.
-    Both have it percent-encoded here: Starlette and FastAPI make URLs of it unchanged.
+    ASGI expects the prefix in front of the path, whether or not the proxy strips it.
+    It is percent-encoded, as Starlette and FastAPI build URLs from it unchanged.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:

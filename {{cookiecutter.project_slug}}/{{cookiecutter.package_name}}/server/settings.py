@@ -33,7 +33,7 @@ def _bind(value: str) -> str:
     if value.startswith("unix:"):
         path = Path(value.removeprefix("unix:"))
         if path.exists() and not path.is_socket():
-            raise ValueError("exists, and is no socket")
+            raise ValueError("exists and is not a socket")
         return value
     return _address(value, DEFAULT_PORT, "HOST:PORT, HOST or unix:PATH")
 
@@ -48,21 +48,21 @@ def _metrics_bind(value: str) -> str:
 
 
 def _address(value: str, port: int, forms: str) -> str:
-    # A number alone is a port that lacks its host, though gunicorn takes it for one.
+    # A number alone is a port without a host; gunicorn would use it as a host.
     match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|(?!\d+$)[\w.-]*)(?::(\d{1,5}))?", value)
     if not match or int(match[2] or 0) > 65535:
-        raise ValueError(f"must be {forms}, an IPv6 address in brackets")
+        raise ValueError(f"must be {forms}, with an IPv6 address in brackets")
     return value if match[2] else f"{value}:{port}"
 
 
 def port_of(address: str) -> int:
-    """Return the port of ``HOST:PORT``; 0 where there is none."""
+    """Return the port of ``HOST:PORT``, or 0 if there is none."""
     port = address.rpartition(":")[2]
     return 0 if address.startswith("unix:") or not port else int(port)
 
 
 def _worker_class(value: str) -> str:
-    # Settings are listed without gunicorn.
+    # Imported here, as listing the settings does not need gunicorn.
     from gunicorn.util import load_class
 
     try:
@@ -90,15 +90,15 @@ def _log_format(value: str) -> str:
     try:
         TextFormatter(value).format(makeLogRecord({}))
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"is no format of a log line: {error}") from None
+        raise ValueError(f"is not a valid log format: {error}") from None
     return value
 
 
 def _memory() -> str | None:
-    """Return a directory for the files that workers touch to prove that they live.
+    """Return a directory for the heartbeat files of the workers.
 
-    In memory they also work on a read-only root file system. None means the usual
-    directory for temporary files, where there is no such memory, or it is full.
+    Shared memory also works on a read-only root file system. If there is none, or it
+    is full, the result is None: the default directory for temporary files.
     """
     with suppress(OSError), TemporaryFile(dir=SHARED_MEMORY):
         return SHARED_MEMORY
@@ -116,13 +116,13 @@ LogLevel = Annotated[
 
 
 class LayoutSettings(EnvironmentSettings, title="Server"):
-    """How much is logged, and the layout of its lines."""
+    """The log level and the layout of log lines."""
 
     gunicorn_log_level: LogLevel = Field(
         default="info",
         description=(
-            "`debug`, `info`, `warning`, `error` or `critical`, for the application's "
-            "loggers too."
+            "`debug`, `info`, `warning`, `error` or `critical`; also for the "
+            "application's loggers."
         ),
     )
     gunicorn_log_format: LogFormat = Field(
@@ -130,11 +130,11 @@ class LayoutSettings(EnvironmentSettings, title="Server"):
             "%(asctime)s [%(process)d] [%(levelname)s] [%(request_id)s] %(name)s: "
             "%(message)s"
         ),
-        description="Layout of the lines with `FASTAPI_LOG_FORMAT=text`.",
+        description="Layout of log lines with `FASTAPI_LOG_FORMAT=text`.",
     )
 
     def log_configuration(self) -> dict[str, Any]:
-        """Return what ``logging.config.dictConfig`` takes."""
+        """Return a configuration for ``logging.config.dictConfig``."""
         return configuration(
             get_settings().log_format,
             self.gunicorn_log_format,
@@ -142,7 +142,7 @@ class LayoutSettings(EnvironmentSettings, title="Server"):
         )
 
     def warnings(self) -> list[str]:
-        """Warn of a layout that nothing has."""
+        """Warn about a layout that is ignored."""
         warnings = super().warnings()
         is_given = "gunicorn_log_format" in self.model_fields_set
         if is_given and get_settings().log_format == "json":
@@ -159,7 +159,7 @@ class ServerSettings(LayoutSettings, title="Server"):
         default="127.0.0.1:8000",
         description=(
             "`HOST:PORT`, `HOST` (port 8000) or `unix:PATH` to listen on; `[::]:8000` "
-            "takes IPv4 and IPv6."
+            "accepts IPv4 and IPv6."
         ),
     )
     root_path: UrlPath = Field(
@@ -175,49 +175,49 @@ class ServerSettings(LayoutSettings, title="Server"):
     )
     graceful_timeout: NonNegativeInt = Field(
         default=30,
-        description="Seconds that requests have to finish at a stop or reload.",
+        description="Seconds that requests have to finish on shutdown or reload.",
     )
     drain_timeout: NonNegativeInt = Field(
         default=5,
         description=(
-            "Seconds of these in which an answer may end an idle connection, with the "
-            "default worker class; half of them at most."
+            "Seconds of the graceful timeout, at most half, that an idle connection "
+            "is kept for a last request; only with the default worker class."
         ),
     )
     # Longer than the 60 seconds after which nginx and common load balancers drop an
-    # idle connection: who closes first must not be the server, or requests are lost.
+    # idle connection: if the server closes it first, requests are lost.
     keepalive: NonNegativeInt = Field(
         default=65,
         description=(
-            "Seconds that an idle connection is kept; more than the proxy keeps it."
+            "Seconds that an idle connection is kept; must be longer than the proxy's."
         ),
     )
     forwarded_allow_ips: Peers = Field(
         default="127.0.0.1,::1",
         description=(
-            "Proxies whose `X-Forwarded-*` headers are trusted; `*` means all, forged "
-            "headers too."
+            "Proxies whose `X-Forwarded-*` headers are trusted; `*` trusts all, "
+            "including forged headers."
         ),
     )
     max_requests: NonNegativeInt = Field(
         default=0,
         description=(
-            "Requests, and up to a tenth more, after which a worker is replaced; 0 "
-            "means never."
+            "Requests after which a worker is replaced, plus up to a tenth at random; "
+            "0 means never."
         ),
     )
     reuse_port: bool = Field(
         default=False,
         description=(
-            "Give each worker a TCP socket of its own, among which the system spreads "
-            "connections."
+            "Give each worker its own TCP socket; the system spreads connections over "
+            "them."
         ),
     )
     metrics_bind: MetricsBind = Field(
         default="",
         description=(
             "`HOST:PORT`, or `HOST` (port 9000), where Prometheus finds `/metrics`; "
-            "empty turns them off."
+            "empty turns metrics off."
         ),
     )
 
@@ -227,7 +227,7 @@ class ServerSettings(LayoutSettings, title="Server"):
             raise ValueError("FASTAPI_REUSE_PORT needs HOST:PORT in FASTAPI_BIND")
         if self.metrics_port and self.metrics_port == port_of(self.bind):
             raise ValueError(
-                "FASTAPI_METRICS_BIND needs a port that is not the one of FASTAPI_BIND"
+                "FASTAPI_METRICS_BIND needs a port that differs from FASTAPI_BIND's"
             )
         return self
 
@@ -237,7 +237,7 @@ class ServerSettings(LayoutSettings, title="Server"):
         return port_of(self.metrics_bind)
 
     def gunicorn_options(self) -> dict[str, Any]:
-        """Return these settings under the names that gunicorn gives them."""
+        """Return these settings under gunicorn's names."""
         return {
             "bind": [each for each in (self.bind, self.metrics_bind) if each],
             "workers": self.workers,
@@ -247,7 +247,7 @@ class ServerSettings(LayoutSettings, title="Server"):
             "keepalive": self.keepalive,
             "forwarded_allow_ips": self.forwarded_allow_ips,
             "max_requests": self.max_requests,
-            # Not all workers end at the same time.
+            # So that not all workers are replaced at the same time.
             "max_requests_jitter": self.max_requests // 10,
             "reuse_port": self.reuse_port,
             "loglevel": self.gunicorn_log_level,
@@ -257,7 +257,7 @@ class ServerSettings(LayoutSettings, title="Server"):
         }
 
     def _logging(self) -> dict[str, Any]:
-        """Send what gunicorn logs the way of all other lines."""
+        """Return the log configuration, with gunicorn's own lines in the same form."""
         found = self.log_configuration()
         found["loggers"]["gunicorn.error"] = {**found["root"], "propagate": False}
         return found
@@ -269,9 +269,9 @@ SETTINGS = (Settings, ServerSettings)
 
 @cache
 def get_server_settings() -> ServerSettings:
-    """Read the environment, once in the life of a process.
+    """Read the environment, once per process.
 
     Raises:
-        SettingsError: naming each variable whose value is refused, and why.
+        SettingsError: naming each variable with an invalid value, and why.
     """
     return read(ServerSettings)

@@ -1,4 +1,4 @@
-"""The gunicorn worker, which drains its connections at the end."""
+"""The gunicorn worker, which drains its connections on shutdown."""
 
 import asyncio
 import os
@@ -18,20 +18,20 @@ from .answers import CLOSE, Answers
 from .protocol import Protocol
 from .settings import get_server_settings
 
-# Seconds in which the clients of a worker are closed before gunicorn kills it.
+# Seconds to close the application's own clients before gunicorn kills the worker.
 CLOSING = 1.0
-# Seconds between two signs of life.
+# Seconds between two heartbeats.
 TICK = 0.1
-# What gunicorn gives a worker at a QUIT that follows a TERM, whatever the settings say.
+# Seconds that gunicorn gives a worker on QUIT after TERM, whatever the settings say.
 QUICKLY = 2.0
 
 
 class DrainingServer(Server):
-    """Tells clients to let go of their connections before it closes them.
+    """Announces the end of connections to clients before it closes them.
 
-    A server may close an idle connection at any time, and a client may use it at the
-    same moment: that request is lost. Only a client whose last answer said
-    ``Connection: close`` is safe (RFC 9112, section 9.6).
+    If the server closes an idle connection just as the client uses it, that request is
+    lost. Only a client whose last response said ``Connection: close`` is safe (RFC
+    9112, section 9.6).
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class DrainingServer(Server):
         graceful_timeout: float,
         master: int,
     ) -> None:
-        """Give clients at most ``drain_timeout`` seconds to take such an answer.
+        """Give clients at most ``drain_timeout`` seconds to receive such a response.
 
-        All has ended ``graceful_timeout`` seconds after the signal, or after the
-        process ``master`` was killed.
+        The worker exits within ``graceful_timeout`` seconds of the signal, or of the
+        death of the process whose PID is ``master``.
         """
         super().__init__(config)
         self._master = master
@@ -53,35 +53,36 @@ class DrainingServer(Server):
         self._stopped: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; only ``TERM``, which gunicorn sends to replace a worker, drains."""
+        """Stop; drain only on ``TERM``, which gunicorn sends to replace a worker."""
         if sig != signal.SIGTERM:
             self._drain_timeout = 0
             self._graceful_timeout = min(QUICKLY, self._graceful_timeout)
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether all connections may be closed; called ten times a second."""
+        """Return whether all connections can be closed; called ten times a second."""
         if os.getppid() != self._master:
             self.should_exit = True
         headers = self.server_state.default_headers
         stopped = await super().on_tick(counter)
-        # A request keeps the list that it began with: changed, it hears of the end too.
+        # Running requests hold on to this list: it is changed in place, so that their
+        # responses announce the end, too.
         headers[:] = self.server_state.default_headers
         self.server_state.default_headers = headers
         if not stopped:
             return False
         if self._stopped is None:
             self._stopped = time.monotonic()
-            # Also where not a signal but the number of requests says stop.
+            # Not set yet if the worker stops because of `max_requests`.
             self.should_exit = True
             await self._announce_end()
         waiting = any(map(_ends_by_itself, self.server_state.connections))
         return not waiting or self._since_stop() >= self._drain_timeout
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Wait for what is under way, but leave time for the clients to be closed."""
+        """Wait for running requests, but leave time for closing the clients."""
         left = self._graceful_timeout - CLOSING - self._since_stop()
-        # Seconds that uvicorn waits; a fraction will do.
+        # uvicorn declares whole seconds, but fractions work.
         self.config.timeout_graceful_shutdown = max(left, 0)  # type: ignore[assignment]
         signs = asyncio.create_task(self._show_life(left))
         try:
@@ -90,9 +91,9 @@ class DrainingServer(Server):
             signs.cancel()
 
     async def _show_life(self, seconds: float) -> None:
-        """Show gunicorn, which kills workers that hang, that this one does not.
+        """Send heartbeats to gunicorn, which kills workers that hang.
 
-        uvicorn no longer does so while it waits for the last requests.
+        uvicorn stops sending them while it waits for the last requests.
         """
         notify = self.config.callback_notify
         end = time.monotonic() + seconds
@@ -104,40 +105,40 @@ class DrainingServer(Server):
         return time.monotonic() - self._stopped if self._stopped else 0
 
     async def _announce_end(self) -> None:
-        """Take no new connections, and end each that there is with its next answer."""
-        # Those that wait are accepted meanwhile; the last worker to close resets them.
+        """Accept no new connections; end existing ones with their next response."""
+        # Accept pending connections first: the last worker to close would reset them.
         await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        # Each second uvicorn rebuilds the second list from the first.
+        # Every second uvicorn rebuilds the second list from the first.
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
 
 
 def _ends_by_itself(connection: object) -> bool:
-    """Return whether a connection is neither a WebSocket nor a stream of events."""
+    """Return whether a connection is neither a WebSocket nor an event stream."""
     return isinstance(connection, Protocol) and not connection.is_event_stream
 
 
 class Worker(UvicornWorker):
-    """A uvicorn worker whose server drains."""
+    """A uvicorn worker whose server drains connections."""
 
     CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"http": Protocol}
 
     def run(self) -> None:
-        """Serve until gunicorn says stop."""
+        """Serve until gunicorn stops the worker."""
         settings = get_server_settings()
         graceful = settings.graceful_timeout
-        # Requests that take long must have time left when clients have had theirs.
+        # Draining must leave time for long requests.
         drain = min(settings.drain_timeout, graceful / 2)
-        # gunicorn, which loads it, knows the type of WSGI alone.
+        # gunicorn annotates the application that it loads as WSGI.
         self.config.app = Answers(cast(ASGIApp, self.wsgi))
-        # What the master loads begins with its own.
+        # `Server.load` adds its own `ProxyHeaders`.
         self.config.proxy_headers = False
         server = DrainingServer(self.config, drain, graceful, self.ppid)
-        # gunicorn's word for a stop without delay.
+        # gunicorn sends QUIT for an immediate shutdown.
         signal.signal(signal.SIGQUIT, server.handle_exit)
-        # uvloop closes what is no plain socket twice, and gunicorn logs that.
+        # uvloop closes anything but a plain socket twice, and gunicorn logs that.
         server.run([each.sock for each in self.sockets])  # type: ignore[attr-defined]
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

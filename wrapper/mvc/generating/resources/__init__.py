@@ -1,1 +1,1 @@
-"""What the generators `model` and `scaffold` make of a name and fields."""
+"""Names and fields for the generators `model` and `scaffold`."""

@@ -1,4 +1,4 @@
-"""The fields of a model: how they are written, and what each type is in Python and SQL."""
+"""The fields of a model: their syntax, and each type in Python and SQL."""
 
 import datetime as dt
 import json
@@ -14,16 +14,16 @@ from mvc.errors import MvcError
 from mvc.generating.resources.names import check_word, snake
 
 LONGEST_DEFAULT = 40
-# As a literal; longer ones would make a line too long.
+# As a literal; a longer one would make a line too long.
 LONGEST_LITERAL = 60
-# The columns and methods of the base, and what the generated models and pydantic's use.
+# Columns and methods of the base, and names used by generated models and by pydantic.
 TAKEN = {
     *("id", "created_at", "updated_at", "version", "metadata", "registry", "change", "find"),
     *("page", "type_annotation_map", "dt", "sa", "mapped_column", "bool", "float", "int", "str"),
     *("classmethod", "dict", "given", "list", "of"),
     *("construct", "copy", "from_orm", "json", "schema", "schema_json"),
     *("update_forward_refs", "validate"),
-    # Linters take it for a 1.
+    # Linters reject it, as it looks like a 1.
     "l",
 }
 TAKEN_BY_PAGES = {"after", "limit", "equal"}
@@ -31,7 +31,7 @@ PYDANTIC = ("model_", "parse_")
 
 
 class Default(NamedTuple):
-    """A default of the model and of the column, in Python; or a function that makes it."""
+    """A default of the model and of the column, as Python; or a function that returns it."""
 
     python: str
     server: str
@@ -40,9 +40,9 @@ class Default(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """A type of field; all texts are Python.
+    """A type of field; all strings are Python.
 
-    ``samples`` are the values that tests create with, update to, and are refused.
+    ``samples`` are values for tests: one to create, one to update, and an invalid one.
     """
 
     annotation: str
@@ -50,14 +50,14 @@ class Kind:
     view: str
     samples: tuple[str, str, str]
     default: Callable[[str], Default] | None
-    # Why no index can have it, if so.
+    # Why it cannot have an index, if so.
     unindexable: str = ""
     may_be_unique: bool = True
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field; ``table`` is what it refers to, if it does."""
+    """One field; ``table`` is the table that it refers to, if any."""
 
     name: str
     kind: Kind
@@ -68,12 +68,12 @@ class Field:
 
     @property
     def filters(self) -> bool:
-        """Whether a page can be selected by it."""
+        """Whether pages can be filtered by it."""
         return bool(self.modifier)
 
 
 def quoted(text: str) -> str:
-    """Return a literal as formatters leave it: in the quotes that need fewer escapes."""
+    """Return a string literal as formatters write it: in the quotes that need fewer escapes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
     return f"{quote}{escaped}{quote}"
@@ -81,7 +81,7 @@ def quoted(text: str) -> str:
 
 def _text(text: str) -> Default:
     if not text.isascii() or not text.isprintable():
-        raise ValueError("it must be ASCII text in one line")
+        raise ValueError("it must be one line of ASCII text")
     return Default(quoted(text), quoted(text))
 
 
@@ -95,7 +95,7 @@ def _integer(bits: int) -> Callable[[str], Default]:
     def read(text: str) -> Default:
         number = int(text) if re.fullmatch(r"-?\d+", text, re.ASCII) else 2**bits
         if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-            raise ValueError(f"it must be an integer of {bits} bits")
+            raise ValueError(f"it must be a {bits}-bit integer")
         return Default(str(number), quoted(str(number)))
 
     return read
@@ -110,13 +110,15 @@ def _float(text: str) -> Default:
 
 
 def _number(value: float) -> str:
-    """Return a number as formatters leave it: 1e16."""
+    """Return a number as formatters write it: 1e16."""
     return repr(value).replace("e+", "e")
 
 
 def _decimal(text: str) -> Default:
     if not re.fullmatch(r"-?\d{1,14}(\.\d{1,4})?", text, re.ASCII):
-        raise ValueError("it must be a number of at most 14 digits, a point and 4 more")
+        raise ValueError(
+            "it must be a number with at most 14 digits before the point and 4 after it"
+        )
     number = Decimal(text).quantize(Decimal("0.0001")) + 0
     python = f'Decimal("{number}")'
     return Default(python, f'sa.literal("{number}", sa.Numeric(18, 4))')
@@ -138,7 +140,7 @@ def _date(text: str) -> Default:
 def _datetime(text: str) -> Default:
     moment = dt.datetime.fromisoformat(text)
     if moment.tzinfo is None or not 2 <= moment.year <= 9998:
-        raise ValueError("it must be a time with a zone, such as 2026-01-31T12:00:00Z")
+        raise ValueError("it must be a time with a time zone, such as 2026-01-31T12:00:00Z")
     moment = moment.astimezone(dt.UTC)
     python = f"dt.datetime.fromisoformat({quoted(moment.isoformat().replace('+00:00', 'Z'))})"
     return Default(python, quoted(moment.isoformat(" ")))
@@ -146,9 +148,9 @@ def _datetime(text: str) -> Default:
 
 def _uuid(text: str) -> Default:
     if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE):
-        raise ValueError("it must be such as 12345678-1234-5678-1234-567812345678")
+        raise ValueError("it must be a UUID such as 12345678-1234-5678-1234-567812345678")
     value = UUID(text)
-    # As SQLite keeps it, and PostgreSQL takes it as well.
+    # As SQLite stores it; PostgreSQL accepts it as well.
     return Default(f'UUID("{value}")', quoted(value.hex))
 
 
@@ -172,7 +174,7 @@ def _finite(text: str) -> float:
 
 
 def _literal(value: Any) -> str:
-    """Return a JSON value as Python, as formatters leave it."""
+    """Return a JSON value as Python, as formatters write it."""
     match value:
         case str():
             return str(_text(value).python)
@@ -190,7 +192,7 @@ KINDS = {
     "str": Kind("str", "sa.String(255)", "String", ('"first"', '"second"', '""'), _string),
     "text": Kind(
         *("str", "sa.Text", "Text", ('"first\\nlines"', '"second"', '"\\0"'), _text),
-        unindexable="of any length, and an index of PostgreSQL is not; use `str`",
+        unindexable="of any length, which PostgreSQL cannot index; use `str`",
     ),
     "int": Kind("int", "sa.Integer", "Integer", ("1", "2", "2147483648"), _integer(32)),
     "bigint": Kind(
@@ -223,15 +225,15 @@ KINDS = {
     "json": Kind(
         *("Any", "sa.JSON(none_as_null=True)", "Json"),
         *(('{"first": [1, 2.5]}', '["second"]', '{"bad": "\\0"}'), _json),
-        unindexable="of any length and in any order; it has no index",
+        unindexable="of any length and in any order",
     ),
-    # The rows that tests make for what it refers to.
+    # The ids are those of rows that the tests create in the other table.
     "references": Kind("int", "sa.BigInteger", "Id", ("101", "102", "0"), None),
 }
 
 
 def field_of(text: str) -> Field:
-    """Read ``name:type[?][:unique|:index][=default]``; what a reference leads to stays open.
+    """Parse ``name:type[?][:unique|:index][=default]``; tables of references stay open.
 
     Raises:
         MvcError: when it cannot be a field.
@@ -244,7 +246,9 @@ def field_of(text: str) -> Field:
     if word.removesuffix("?") not in KINDS:
         raise MvcError(f"`{text}` is not NAME:TYPE with one of these types: {known}.")
     if len(words) > 2 or (len(words) == 2 and modifier not in ("unique", "index")):
-        raise MvcError(f"`{text}` may have `:unique` or `:index` after its type, and `=DEFAULT`.")
+        raise MvcError(
+            f"`{text}` can only have `:unique` or `:index` after its type, and `=DEFAULT`."
+        )
     kind = KINDS[word.removesuffix("?")]
     is_reference = kind is KINDS["references"]
     column = f"{name.removesuffix('_id')}_id" if is_reference else name
@@ -275,14 +279,16 @@ def _default(text: str, kind: Kind, default: str) -> Default:
 
 def _check(text: str, field: Field) -> None:
     if field.name in TAKEN or field.name.startswith(PYDANTIC):
-        raise MvcError(f"`{text}` cannot be a field: `{field.name}` is there already.")
+        raise MvcError(f"`{text}` cannot be a field: `{field.name}` is already in use.")
     if field.filters and field.name in TAKEN_BY_PAGES:
-        raise MvcError(f"`{text}` cannot have an index: pages have a parameter `{field.name}`.")
+        raise MvcError(
+            f"`{text}` cannot have an index: pages already have a parameter `{field.name}`."
+        )
     if field.modifier and field.kind.unindexable:
         raise MvcError(
             f"`{text}` cannot be unique or have an index: it is {field.kind.unindexable}."
         )
     if field.modifier == "unique" and not field.kind.may_be_unique:
-        raise MvcError(f"`{text}` cannot be unique: there would be two rows at most.")
+        raise MvcError(f"`{text}` cannot be unique: the table could have at most two rows.")
     if field.modifier == "unique" and field.default:
         raise MvcError(f"`{text}` cannot be unique and have a default.")

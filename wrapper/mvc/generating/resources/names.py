@@ -1,4 +1,4 @@
-"""The names that follow from the name of a model."""
+"""The names derived from the name of a model."""
 
 import builtins
 import re
@@ -20,7 +20,7 @@ TAKEN_BY_VARIABLES = {
     *("key", "location", "query", "request", "response", "router", "rows", "session", "show"),
     *("update", "l", *dir(builtins)),
 }
-# Modules of the project beside those that are generated, and its own paths.
+# Modules and paths that the project already has.
 TAKEN_MODELS = {"base", "health"}
 TAKEN_TABLES = {
     *("database", "error", "fields", "health", "live", "ready"),
@@ -28,9 +28,9 @@ TAKEN_TABLES = {
     # Those of Alembic, and of the project's migrations.
     *("alembic_applied", "alembic_version"),
 }
-# What the databases keep for themselves.
+# Prefixes that the databases reserve.
 TAKEN_PREFIXES = ("pg_", "sqlite_")
-# Words that the rule would take for something else.
+# Words that the general rules would get wrong.
 ADDING_ES = ("alias", "atlas", "bias", "canvas", "chaos", "gas", "iris", "lens")
 ADDING_S = (
     *("avalanche", "axe", "cache", "calorie", "cookie", "die", "headache", "lie", "movie"),
@@ -48,7 +48,7 @@ SINGULARS = {plural: word for word, plural in PLURALS.items()}
 
 @dataclass(frozen=True)
 class Names:
-    """Those of one model: `Article`, `article`, `articles`."""
+    """The names of one model, such as `Article`, `article`, `articles`."""
 
     model: str
     module: str
@@ -56,15 +56,15 @@ class Names:
 
     @property
     def variable(self) -> str:
-        """The name of one row; with an underscore where it would hide something else."""
+        """The variable for one row; with an underscore if it would hide another name."""
         return f"{self.module}_" if self.module in TAKEN_BY_VARIABLES else self.module
 
 
 def names_of(name: str, plural: str) -> Names:
-    """Return the names; ``name`` may be a singular or, without ``plural``, a plural.
+    """Return the names; ``name`` can be a singular or, without ``plural``, a plural.
 
     Raises:
-        MvcError: when they cannot be those of a model.
+        MvcError: when a model cannot have these names.
     """
     module = snake(name)
     check_word(name, module)
@@ -76,19 +76,19 @@ def names_of(name: str, plural: str) -> Names:
     check_word(plural or name, table)
     names = Names(model_of(module), module, table)
     if table in TAKEN_TABLES or table.startswith(TAKEN_PREFIXES):
-        raise MvcError(f"`{table}` cannot be the name of a table: it is in use already.")
+        raise MvcError(f"`{table}` cannot be the name of a table: it is already in use.")
     if module in TAKEN_MODELS or names.model in TAKEN_BY_CLASSES or iskeyword(names.model):
-        raise MvcError(f"`{name}` cannot be the name of a model: the project uses it already.")
+        raise MvcError(f"`{name}` cannot be the name of a model: the project already uses it.")
     return names
 
 
 def model_of(module: str) -> str:
-    """Turn ``blog_post`` to ``BlogPost``."""
+    """Turn ``blog_post`` into ``BlogPost``."""
     return "".join(part.capitalize() for part in module.split("_"))
 
 
 def snake(name: str) -> str:
-    """Turn ``BlogPost``, ``blog-post`` and ``blog post`` to ``blog_post``."""
+    """Turn ``BlogPost``, ``blog-post`` and ``blog post`` into ``blog_post``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
     return re.sub("[- ]+", "_", words).lower()
 
@@ -100,7 +100,7 @@ def check_word(text: str, word: str) -> None:
         MvcError: naming ``text``, from which it was made.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", word):
-        rule = "must begin with a letter and hold a to z, 0 to 9 and single -, _"
+        rule = "must begin with a letter and contain only a to z, 0 to 9 and single - or _"
         raise MvcError(f"`{text}` {rule}.")
     if iskeyword(word):
         raise MvcError(f"`{text}` has a name that Python reserves: `{word}`.")
@@ -109,7 +109,7 @@ def check_word(text: str, word: str) -> None:
 
 
 def pluralized(name: str) -> str:
-    """Return the plural of the last word, by the rule of most words."""
+    """Return the name with the last word in the plural."""
     first, last = _split(name)
     if last in PLURALS:
         return first + PLURALS[last]
@@ -121,7 +121,7 @@ def pluralized(name: str) -> str:
 
 
 def singular_of(word: str) -> str:
-    """Return the singular of a word that is a plural by the rule, or the word itself."""
+    """Return the singular of a plural, or the word itself."""
     if word in PLURALS or word in SINGULARS:
         return SINGULARS.get(word, word)
     if word.endswith("ies") and len(word) > 4:

@@ -1,4 +1,4 @@
-"""A model or resource of a project, as the templates of its generators need it."""
+"""A model or resource of a project, for the templates of its generators."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ from mvc.generating.resources.fields import KINDS, Field, field_of
 from mvc.generating.resources.names import Names, model_of, names_of
 
 WIDTH = 88
-# PostgreSQL has 63; with more than these, lines of the migration would be too long.
+# PostgreSQL allows 63; with more than 60, lines of the migration would be too long.
 LONGEST_CONSTRAINT = 60
 
 
@@ -38,22 +38,22 @@ class Resource:
 
     @property
     def unique(self) -> list[Field]:
-        """The fields whose values no two rows may share."""
+        """The fields with unique values."""
         return [field for field in self.fields if field.modifier == "unique"]
 
     @property
     def filters(self) -> list[Field]:
-        """The fields that a page can be selected by."""
+        """The fields that pages can be filtered by."""
         return [field for field in self.fields if field.filters]
 
     @property
     def referenced(self) -> list[tuple[str, str, str]]:
-        """The tables that it refers to, and the ids of rows that the tests need there."""
+        """The tables that it refers to, and the ids of two rows that the tests need there."""
         fields = (field for field in self.fields if field.table)
         return sorted({(field.table, *field.kind.samples[:2]) for field in fields})
 
     def has(self, word: str) -> bool:
-        """Return whether a field has this type of Python."""
+        """Return whether a field has this Python type."""
         return any(word in field.kind.annotation for field in self.fields)
 
     @property
@@ -63,7 +63,7 @@ class Resource:
 
     @property
     def views(self) -> list[str]:
-        """The lines that import the types of the view; none where it needs none."""
+        """The lines that import the types of the view, if it needs any."""
         words = sorted({field.kind.view for field in self.fields} - {"bool"})
         line = f"from .fields import {', '.join(words)}"
         if len(line) <= WIDTH:
@@ -76,12 +76,12 @@ class Resource:
         return any(re.match(r" +\w+: [\w |]+ = Field\(", line) for line in self.created)
 
     def samples(self, number: int) -> list[str]:
-        """Return the entries of a dictionary of the tests: create, update or invalid."""
+        """Return the entries of a dictionary in the tests: 0 to create, 1 to update, 2 invalid."""
         return [f'"{field.name}": {field.kind.samples[number]}' for field in self.fields]
 
     @property
     def created(self) -> list[str]:
-        """The lines of the view for what is created."""
+        """The lines of the view for a new row."""
         return [line for field in self.fields for line in _created(field)]
 
     @property
@@ -94,7 +94,7 @@ class Resource:
 
     @property
     def answered(self) -> list[str]:
-        """The fields of the view for an answer."""
+        """The fields of the view for a response."""
         return [f"{field.name}: {_optional(field.kind.annotation, field)}" for field in self.fields]
 
     @property
@@ -139,10 +139,10 @@ class Resource:
 
 
 def resource(context: dict[str, Any]) -> Resource:
-    """Return what the command line and the project say of a resource.
+    """Return the resource that the command line describes.
 
     Raises:
-        MvcError: when there can be no such one, or not in this project.
+        MvcError: when it is invalid, or impossible in this project.
     """
     package = Path(context["_project"], context["package_name"])
     _check_project(package, context.get("database"))
@@ -156,9 +156,9 @@ def resource(context: dict[str, Any]) -> Resource:
 
 
 def wrapped(head: str, words: list[str], indent: int, end: str = "") -> list[str]:
-    """Return a call in one line where it fits, else with a line for each argument.
+    """Return a call on one line if it fits, else with a line for each argument.
 
-    Formatters leave both as they are.
+    Formatters change neither.
     """
     margin = " " * indent
     line = f"{margin}{head}({', '.join(words)}){end}"
@@ -171,7 +171,7 @@ def wrapped(head: str, words: list[str], indent: int, end: str = "") -> list[str
 def _check_project(package: Path, database: bool | None) -> None:
     if database is False:
         advice = "Run `mvc update --database` first."
-        raise MvcError(f"A model needs the database, which this project declined. {advice}")
+        raise MvcError(f"A model needs the database, which this project does not have. {advice}")
     if not (package / "app/views/resource.py").is_file():
         raise MvcError("The project is older than this generator. Run `mvc update` first.")
 
@@ -180,23 +180,23 @@ def _models(folder: Path, names: Names) -> dict[str, str]:
     """Return the tables of the project's models, by the names of their classes.
 
     Raises:
-        MvcError: when another module has the model or the table of these names.
+        MvcError: when another module already has the model or the table.
     """
     others = {*folder.rglob("*.py")} - {folder / f"{names.module}.py"}
     models = {}
     for file in sorted(others):
         for model, table in _tables(file):
             if table == names.table and model != names.model:
-                raise MvcError(f"The table `{table}` is the one of the model `{model}`.")
+                raise MvcError(f"The table `{table}` belongs to the model `{model}`.")
             if model == names.model:
                 path = file.relative_to(folder.parent.parent)
-                raise MvcError(f"The model `{model}` is in `{path.as_posix()}` already.")
+                raise MvcError(f"The model `{model}` already exists in `{path.as_posix()}`.")
             models[model] = table
     return {**models, names.model: names.table}
 
 
 def _tables(file: Path) -> Iterator[tuple[str, str]]:
-    """Yield the classes of a module that are tables, and these."""
+    """Yield the models of a module and their tables."""
     try:
         module = ast.parse(file.read_bytes())
     except UNREADABLE:
@@ -216,7 +216,7 @@ def _resolved(text: str, field: Field, names: Names, models: dict[str, str]) -> 
         raise MvcError(f"`{text}` refers to a model `{model}`, which the project does not have.")
     kind = field.kind
     if model == names.model:
-        # What the rows of these ids refer to is not what the others do.
+        # Rows with these ids do not refer to the same rows as those that the tests create.
         kind = replace(kind, samples=("301", "302", "0"))
     return replace(field, kind=kind, table=models[model])
 
@@ -227,12 +227,14 @@ def _check(names: Names, fields: list[Field]) -> None:
     seen: set[str] = set()
     for field in fields:
         if field.name in seen:
-            raise MvcError(f"There are two fields of the name `{field.name}`.")
+            raise MvcError(f"There are two fields named `{field.name}`.")
         seen.add(field.name)
         if field.table == names.table and not field.nullable:
             reference = field.name.removesuffix("_id")
             advice = f"Write `{reference}:references?`"
-            raise MvcError(f"No first row could refer to another one by `{field.name}`. {advice}.")
+            raise MvcError(
+                f"The first row would have no other one for `{field.name}` to refer to. {advice}."
+            )
 
 
 def _optional(annotation: str, field: Field) -> str:
@@ -274,7 +276,7 @@ def _migrated(field: Field) -> list[str]:
 
 
 def _part(kind: str, words: list[str]) -> list[str]:
-    """Return the lines of a part of a table."""
+    """Return the lines of a part of a table definition."""
     return wrapped(f"sa.{kind}", words, 8, end=",")
 
 
@@ -282,5 +284,5 @@ def _name(kind: str, *names: str) -> str:
     name = "_".join((kind, *names))
     if len(name) > LONGEST_CONSTRAINT:
         most = f"more than {LONGEST_CONSTRAINT} characters"
-        raise MvcError(f"`{name}` would be a constraint with {most}. Choose shorter names.")
+        raise MvcError(f"The constraint `{name}` would have {most}. Choose shorter names.")
     return f'op.f("{name}")'

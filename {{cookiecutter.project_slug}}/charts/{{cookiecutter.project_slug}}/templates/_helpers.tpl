@@ -1,6 +1,6 @@
 {{/*
-A name of at most so many characters: a longer one ends with a part of its checksum, so
-that two long names stay two. Takes the name and the number.
+Shorten a name to a maximum length. A shortened name ends with a part of its checksum, so
+that different long names stay different. Takes the name and the length.
 */}}
 {{- define "app.shortened" -}}
 {{- $name := index . 0 }}
@@ -12,8 +12,8 @@ that two long names stay two. Takes the name and the number.
 {{- end }}
 
 {{/*
-The name of every resource, or its beginning. Names of Services hold no dot, begin with a
-letter and have at most 63 characters; "-test" is appended to it.
+The name of every resource, or its prefix. The name of a Service has no dot, begins with a
+letter and has at most 63 characters; "-test" is appended to it.
 */}}
 {{- define "app.fullname" -}}
 {{- $name := .Values.fullnameOverride | default .Release.Name }}
@@ -25,8 +25,8 @@ letter and have at most 63 characters; "-test" is appended to it.
 {{- end }}
 
 {{/*
-The labels that tell the pods of one component from all others; they never change. Takes
-the context and the component.
+The labels that select the pods of one component; they never change. Takes the context and
+the component.
 */}}
 {{- define "app.selector" -}}
 {{- $context := index . 0 -}}
@@ -47,14 +47,14 @@ helm.sh/chart: {{ printf "%s-%s" $context.Chart.Name $context.Chart.Version | re
 {{- end }}
 
 {{/*
-What the files in settings/ with an extension say together, as JSON; they compute it from other
-values. Takes the context and the extension:
+The merged content of all files in settings/ with an extension, as JSON; they are templates.
+Takes the context and the extension:
 
 yaml   settings of the service
-env    variables that come from elsewhere: a `value`, or the `secret` that holds it, its `key`,
-       and a `checksum` of the text where Helm may know it. A value may use a variable that
-       comes before it in the alphabet.
-files  folders in /run: the `secret` and the `key` of the one file in it
+env    other variables: a `value`, or the `secret` that holds it, its `key`, and a `checksum`
+       of the content if Helm can know it. A value can refer to a variable that precedes it
+       alphabetically.
+files  folders in /run: the `secret` and the `key` of the only file in it
 */}}
 {{- define "app.parts" -}}
 {{- $context := index . 0 }}
@@ -66,7 +66,7 @@ files  folders in /run: the `secret` and the `key` of the one file in it
 {{- end }}
 
 {{/*
-The settings of the service and their text, as JSON; what `config` says wins.
+The settings of the service as strings, in JSON; `config` takes precedence.
 */}}
 {{- define "app.settings" -}}
 {{- $settings := mergeOverwrite (include "app.parts" (list . "yaml") | fromJson) .Values.config }}
@@ -74,7 +74,7 @@ The settings of the service and their text, as JSON; what `config` says wins.
 {{- if kindIs "invalid" $value }}
 {{- $_ := unset $settings $name }}
 {{- else if not (kindIs "string" $value) }}
-{{- /* JSON writes numbers as people do; templates write 1000000 as 1e+06. */}}
+{{- /* toJson writes 1000000 in full; templates would write 1e+06. */}}
 {{- $_ := set $settings $name (toJson $value) }}
 {{- end }}
 {{- end }}
@@ -82,8 +82,8 @@ The settings of the service and their text, as JSON; what `config` says wins.
 {{- end }}
 
 {{/*
-Whether a cluster answers: not to `helm template`, nor to Argo CD. In a namespace that is yet
-to be made, nothing is found.
+Whether there is a cluster to look up, unlike in `helm template` and Argo CD. A namespace that
+does not exist yet has no ConfigMap.
 */}}
 {{- define "app.cluster" -}}
 {{- if or (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt") (lookup "v1" "Namespace" "" "default") -}}
@@ -106,8 +106,8 @@ true
 {{- end }}
 
 {{/*
-What every pod of the image has: no rights, and nothing of the cluster in its environment,
-where Kubernetes would put variables that are named after the Services around it.
+The common part of all pods of the image. They have no rights in the cluster, and no
+variables for the Services in the namespace, which Kubernetes would add.
 */}}
 {{- define "app.pod" -}}
 serviceAccountName: {{ include "app.serviceAccountName" . | quote }}
@@ -149,7 +149,7 @@ securityContext:
 {{- end }}
 
 {{/*
-What a container reads that runs code of the service: variables, and files of `app.volumes`.
+The variables, and the mounts of `app.volumes`, of a container that runs the service's code.
 */}}
 {{- define "app.environment" -}}
 envFrom:

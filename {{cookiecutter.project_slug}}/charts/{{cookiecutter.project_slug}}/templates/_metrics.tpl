@@ -1,21 +1,21 @@
 {{/*
-The port of the metrics, which the service must not have and others must reach.
+The port of the metrics, which must differ from that of the service and be reachable.
 */}}
 {{- define "app.metrics.port" -}}
 {{- $bind := (include "app.settings" . | fromJson).FASTAPI_METRICS_BIND }}
 {{- $port := $bind | regexFind "[0-9]+$" }}
 {{- if or (not $port) (regexMatch "^(127\\.|localhost:|\\[::1\\])" $bind) }}
-{{- fail "metrics.enabled needs an address in config.FASTAPI_METRICS_BIND that other pods reach." }}
+{{- fail "metrics.enabled needs an address in config.FASTAPI_METRICS_BIND that other pods can reach." }}
 {{- end }}
 {{- if eq $port (include "app.port" .) }}
-{{- fail "config.FASTAPI_METRICS_BIND must have another port than config.FASTAPI_BIND." }}
+{{- fail "config.FASTAPI_METRICS_BIND must have a different port than config.FASTAPI_BIND." }}
 {{- end }}
 {{- $port }}
 {{- end }}
 
 {{/*
-Whether a part of `metrics` is on; refused where what it needs is off. Takes the context and
-the names of the part and of what it needs.
+Whether a part of `metrics` is enabled; fails if `metrics` itself is not. Takes the context
+and the name of the part.
 */}}
 {{- define "app.metrics.on" -}}
 {{- $context := index . 0 }}
@@ -29,16 +29,16 @@ true
 {{- end }}
 
 {{/*
-The job of the metrics, which the operator of Prometheus names after the PodMonitor. No other
-release has it, whatever their names begin with.
+The job of the metrics, which the operator of Prometheus names after the PodMonitor. It is
+unique to this release, even if names share a prefix.
 */}}
 {{- define "app.metrics.job" -}}
 {{ .Release.Namespace }}/{{ include "app.fullname" . }}
 {{- end }}
 
 {{/*
-All labels of a resource, those of a part of `metrics` among them, which win. Takes the
-context, the component and the name of the part.
+All labels of a resource, including those of a part of `metrics`, which take precedence. Takes
+the context, the component and the name of the part.
 */}}
 {{- define "app.metrics.labels" -}}
 {{- $context := index . 0 }}
@@ -47,7 +47,7 @@ context, the component and the name of the part.
 {{- end }}
 
 {{/*
-The rule of a NetworkPolicy that lets the metrics be collected. Takes the context and the port.
+The NetworkPolicy rule that allows metrics to be collected. Takes the context and the port.
 */}}
 {{- define "app.metrics.rule" -}}
 - ports:

@@ -29,7 +29,7 @@ def test_documentation_can_be_turned_off(settings: pytest.MonkeyPatch) -> None:
         assert client.get("/openapi.json").status_code == 404
 
 
-def test_path_of_the_documentation_may_be_percent_encoded(
+def test_path_of_the_documentation_can_be_percent_encoded(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("FASTAPI_DOCS_URL", "/the%20docs")
@@ -38,5 +38,5 @@ def test_path_of_the_documentation_may_be_percent_encoded(
         assert client.get("/the%20docs").status_code == 200
 
 
-def test_every_call_builds_an_application_of_its_own(app: FastAPI) -> None:
+def test_every_call_builds_a_new_application(app: FastAPI) -> None:
     assert get_application() is not app

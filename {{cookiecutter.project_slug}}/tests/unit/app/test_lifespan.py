@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from {{ cookiecutter.package_name }}.app import lifespan
 
 
-def test_all_are_open_while_the_application_serves(
+def test_resources_are_open_while_the_application_serves(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []

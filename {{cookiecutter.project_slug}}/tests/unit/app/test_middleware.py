@@ -23,7 +23,7 @@ def counting_application() -> FastAPI:
 
 
 @pytest.mark.parametrize(("limit", "size"), [("10", 10), ("0", 100)])
-def test_body_within_the_limit_arrives(
+def test_body_within_the_limit_is_accepted(
     settings: pytest.MonkeyPatch, limit: str, size: int
 ) -> None:
     settings.setenv("FASTAPI_MAX_BODY_SIZE", limit)
@@ -48,7 +48,7 @@ def test_body_beyond_the_limit_is_refused(settings: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("announced", "left"), [(None, 1), (b"8", 1), (b"9", 4)])
-async def test_no_more_is_read_than_the_limit(
+async def test_body_is_not_read_beyond_the_limit(
     announced: bytes | None, left: int
 ) -> None:
     parts = [b"1234", b"5678", b"9012", b"3456"]
@@ -81,7 +81,7 @@ async def test_no_more_is_read_than_the_limit(
 
 @pytest.mark.parametrize("path", ["/count", "/read/count"])
 @pytest.mark.parametrize("number", [1, 2])
-def test_body_beyond_the_limit_is_refused_beside_other_middleware(
+def test_body_beyond_the_limit_is_refused_with_other_middleware(
     settings: pytest.MonkeyPatch, path: str, number: int
 ) -> None:
     settings.setenv("FASTAPI_MAX_BODY_SIZE", "10")
@@ -96,7 +96,7 @@ def test_body_beyond_the_limit_is_refused_beside_other_middleware(
                 await request.body()
             return await call_next(request)
 
-    # Inside of the limit, as one that is added before it.
+    # It runs inside the limit, like middleware that was added earlier.
     app.user_middleware += [Middleware(Reading)] * number
 
     with TestClient(app) as client:
@@ -107,13 +107,13 @@ def test_body_beyond_the_limit_is_refused_beside_other_middleware(
 
 
 @pytest.mark.anyio
-async def test_answer_that_has_begun_ends_without_a_word() -> None:
+async def test_no_error_is_sent_after_the_response_has_started() -> None:
     sent: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
         await receive()
-        raise RuntimeError("the client is gone")
+        raise RuntimeError("the client has disconnected")
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"12345", "more_body": True}
@@ -127,7 +127,7 @@ async def test_answer_that_has_begun_ends_without_a_word() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_no_body_passes() -> None:
+async def test_other_messages_pass_unchanged() -> None:
     received: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -157,35 +157,35 @@ def failing_client() -> TestClient:
     return TestClient(app, raise_server_exceptions=False)
 
 
-def test_pages_of_other_origins_are_not_let_in(client: TestClient) -> None:
+def test_other_origins_are_not_allowed(client: TestClient) -> None:
     response = client.get("/api/live", headers=ORIGIN)
 
     assert "Access-Control-Allow-Origin" not in response.headers
     assert client.options("/api/live", headers=PREFLIGHT).status_code == 405
 
 
-def test_pages_of_an_origin_are_let_in(settings: pytest.MonkeyPatch) -> None:
+def test_listed_origins_are_allowed(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_CORS_ORIGINS", "https://b.example, https://a.example")
     settings.setenv("FASTAPI_CORS_CREDENTIALS", "true")
 
     client = failing_client()
     preflight = client.options("/api/live", headers=PREFLIGHT)
-    answers = [client.get(path, headers=ORIGIN) for path in ("/api/live", "/fail")]
+    responses = [client.get(path, headers=ORIGIN) for path in ("/api/live", "/fail")]
 
     assert preflight.status_code == 200
     assert "If-Match" in preflight.headers["Access-Control-Allow-Headers"]
-    assert [answer.status_code for answer in answers] == [200, 500]
-    for answer in [preflight, *answers]:
-        headers = answer.headers
+    assert [response.status_code for response in responses] == [200, 500]
+    for response in [preflight, *responses]:
+        headers = response.headers
         assert headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
         assert headers["Access-Control-Allow-Credentials"] == "true"
         assert headers["X-Request-ID"]
         assert headers["X-Content-Type-Options"] == "nosniff"
-    exposed = answers[0].headers["Access-Control-Expose-Headers"]
+    exposed = responses[0].headers["Access-Control-Expose-Headers"]
     assert exposed == "ETag, Location, X-Request-ID"
 
 
-def test_preflight_is_refused_in_the_shape_of_all_errors(
+def test_refused_preflight_has_the_shape_of_all_errors(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("FASTAPI_CORS_ORIGINS", "https://b.example")
@@ -203,7 +203,7 @@ def test_preflight_is_refused_in_the_shape_of_all_errors(
     assert response.headers["Vary"].startswith("Origin")
 
 
-def test_all_origins_can_be_let_in(settings: pytest.MonkeyPatch) -> None:
+def test_all_origins_can_be_allowed(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_CORS_ORIGINS", "*")
 
     with TestClient(get_application()) as client:
@@ -220,7 +220,7 @@ def test_all_origins_can_be_let_in(settings: pytest.MonkeyPatch) -> None:
         ("X-Frame-Options", "DENY"),
     ],
 )
-def test_answers_keep_browsers_careful(
+def test_responses_have_security_headers(
     settings: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     client = failing_client()
@@ -229,7 +229,7 @@ def test_answers_keep_browsers_careful(
         assert client.get(path).headers[name] == value
 
 
-def test_answer_may_say_otherwise() -> None:
+def test_response_can_override_security_headers() -> None:
     app = get_application()
 
     @app.get("/framed")

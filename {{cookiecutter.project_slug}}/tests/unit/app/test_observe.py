@@ -23,30 +23,30 @@ from {{ cookiecutter.package_name }}.app.observe import (
 OWN = re.compile("[0-9a-f]{32}")
 
 
-class Noting:
-    """An observer that keeps what it is told."""
+class Recorder:
+    """An observer that records its calls."""
 
     def __init__(self) -> None:
-        self.words: list[str] = []
+        self.events: list[str] = []
         self.ended_exchanges: list[Exchange] = []
 
     def began(self, exchange: Exchange) -> None:
-        self.words.append("began")
+        self.events.append("began")
 
     def ended(self, exchange: Exchange) -> None:
-        self.words.append("ended")
+        self.events.append("ended")
         self.ended_exchanges.append(exchange)
 
 
 @pytest.fixture
-def noting() -> Noting:
-    return Noting()
+def observer() -> Recorder:
+    return Recorder()
 
 
 @pytest.fixture
-def app(noting: Noting) -> Application:
+def app(observer: Recorder) -> Application:
     app = get_application()
-    app.observers.append(noting)
+    app.observers.append(observer)
     router = APIRouter(prefix="/orders")
 
     @router.post("/{number:int}")
@@ -55,7 +55,7 @@ def app(noting: Noting) -> Application:
 
     @router.get("/late")
     def late(tasks: BackgroundTasks) -> None:
-        tasks.add_task(noting.words.append, "afterwards")
+        tasks.add_task(observer.events.append, "afterwards")
 
     @router.get("/stream")
     def stream() -> StreamingResponse:
@@ -86,7 +86,7 @@ def app(noting: Noting) -> Application:
         ("GET", "/api/orders/stream", 200),
     ],
 )
-def test_every_answer_has_the_id_of_its_request(
+def test_every_response_has_the_id_of_its_request(
     client: TestClient, method: str, path: str, code: int
 ) -> None:
     given = client.request(method, path, headers={"X-Request-ID": "Abc_1.2-3"})
@@ -105,20 +105,20 @@ def test_unacceptable_id_is_replaced(client: TestClient, sent: str) -> None:
     assert OWN.fullmatch(response.headers["X-Request-ID"])
 
 
-def test_web_socket_has_an_id(client: TestClient, noting: Noting) -> None:
+def test_web_socket_has_an_id(client: TestClient, observer: Recorder) -> None:
     headers = {"X-Request-ID": "abc"}
     with client.websocket_connect("/api/orders/socket", headers=headers) as socket:
         assert (b"x-request-id", b"abc") in (socket.extra_headers or [])
 
-    assert not noting.words
+    assert not observer.events
 
 
-def test_observer_is_told_of_the_exchange(client: TestClient, noting: Noting) -> None:
+def test_observer_receives_the_exchange(client: TestClient, observer: Recorder) -> None:
     client.post("/api/orders/7", json=[1])
     client.get("/api/orders/stream")
     client.request("BREW", "/nothing")
 
-    order, stream, nothing = noting.ended_exchanges
+    order, stream, nothing = observer.ended_exchanges
     assert (order.method, order.route, order.path) == (
         "POST",
         "/api/orders/{number}",
@@ -130,14 +130,18 @@ def test_observer_is_told_of_the_exchange(client: TestClient, noting: Noting) ->
     assert order.seconds > 0
 
 
-def test_end_is_the_last_byte(client: TestClient, noting: Noting) -> None:
+def test_exchange_ends_with_the_last_byte(
+    client: TestClient, observer: Recorder
+) -> None:
     client.get("/api/orders/late")
 
-    assert noting.words == ["began", "ended", "afterwards"]
+    assert observer.events == ["began", "ended", "afterwards"]
 
 
 @pytest.mark.anyio
-async def test_end_is_told_without_an_answer(app: Application, noting: Noting) -> None:
+async def test_exchange_ends_without_a_response(
+    app: Application, observer: Recorder
+) -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
@@ -154,7 +158,7 @@ async def test_end_is_told_without_an_answer(app: Application, noting: Noting) -
     with pytest.raises(OSError):
         await app(scope, receive, send)
 
-    assert noting.words == ["began", "ended"]
+    assert observer.events == ["began", "ended"]
 
 
 def test_probes_are_routes(app: FastAPI) -> None:
@@ -177,7 +181,7 @@ def test_access_log_has_a_line_for_each_request(
     )
 
 
-def test_identifiers_are_those_of_the_trace() -> None:
+def test_identifiers_come_from_the_trace() -> None:
     outer = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
     inner = SpanContext(1, 3, is_remote=False, trace_flags=TraceFlags(1))
     scope = {
@@ -200,7 +204,7 @@ def test_identifiers_are_those_of_the_trace() -> None:
 
 
 @pytest.mark.parametrize("wanted", ["true", "TRUE"])
-def test_requests_are_traced_where_it_is_wanted(
+def test_requests_are_traced_when_enabled(
     settings: pytest.MonkeyPatch, wanted: str
 ) -> None:
     assert telemetry() == {"tracing": False, "metrics": False, "logs": False}

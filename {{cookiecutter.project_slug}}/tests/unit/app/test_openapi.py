@@ -26,7 +26,7 @@ def test_limits_of_integers_are_exact() -> None:
     assert ratio["exclusiveMinimum"] == 0.5
 
 
-def test_application_describes_itself_once() -> None:
+def test_schema_is_built_once() -> None:
     app = get_application()
 
     assert app.openapi() is app.openapi()

@@ -20,19 +20,19 @@ def db(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["db", *arguments])
 
 
-def test_upgrade_and_downgrade_tell_what_they_did(migration: Migration) -> None:
+def test_upgrade_and_downgrade_report_migrations(migration: Migration) -> None:
     migration("a1")
     migration("b2", "a1")
 
     assert db("upgrade").stdout == "Applied a1 a1.\nApplied b2 b2.\n"
-    assert db("upgrade").stdout == "The database has all of them already.\n"
-    assert db("downgrade", "-1").stdout == "Took back b2 b2.\n"
+    assert db("upgrade").stdout == "The database already has all migrations.\n"
+    assert db("downgrade", "-1").stdout == "Reverted b2 b2.\n"
     assert db("upgrade", "b2").stdout == "Applied b2 b2.\n"
-    assert db("downgrade", "base").stdout == "Took back b2 b2.\nTook back a1 a1.\n"
-    assert db("downgrade", "base").stdout == "There is nothing to take back.\n"
+    assert db("downgrade", "base").stdout == "Reverted b2 b2.\nReverted a1 a1.\n"
+    assert db("downgrade", "base").stdout == "There is nothing to revert.\n"
 
 
-def test_current_tells_how_the_database_stands(
+def test_current_shows_the_state_of_the_database(
     migration: Migration, database: Path
 ) -> None:
     migration("a1")
@@ -53,7 +53,7 @@ def test_history_lists_the_migrations(migration: Migration) -> None:
     assert db("history").stdout == "b2 (head) b2.\na1 a1.\n"
 
 
-def test_local_upgrade_is_one_of_this_machine(
+def test_local_upgrade_migrates_a_local_database(
     migration: Migration, settings: pytest.MonkeyPatch, database: Path
 ) -> None:
     migration("a1")
@@ -87,7 +87,7 @@ def test_statements_are_printed_and_not_executed(
     assert "sesame" not in result.output
 
 
-def test_newer_database_is_no_error(migration: Migration) -> None:
+def test_newer_database_is_not_an_error(migration: Migration) -> None:
     migration("a1")
     newer = migration("b2", "a1")
     db("upgrade")
@@ -97,11 +97,11 @@ def test_newer_database_is_no_error(migration: Migration) -> None:
 
     assert result.exit_code == 0
     assert result.stdout == (
-        "The database is at b2, the code at a1. It is newer, and left as it is.\n"
+        "The database is at b2, the code at a1. It is newer, so nothing was changed.\n"
     )
 
 
-def test_waiting_has_an_end(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_wait_is_limited(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings.setattr(commands, "INTERVAL", 0.01)
     file = tmp_path / "nowhere" / "service.db"
     settings.setenv("FASTAPI_DATABASE_URL", f"sqlite:///{file}")
@@ -141,7 +141,7 @@ def test_migration_is_written_and_checked(
 
     result = db("check")
     assert result.exit_code == 0
-    assert result.stdout == "The migrations are those that the models need.\n"
+    assert result.stdout == "The migrations match the models.\n"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_migration_is_written_and_checked(
         ["check"],
     ],
 )
-def test_bad_url_is_one_sentence_without_it(
+def test_bad_url_is_refused_without_showing_it(
     settings: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_URL", "postgresql://maria:ses#ame@db/cities")
@@ -179,7 +179,7 @@ def test_bad_url_is_one_sentence_without_it(
         ["revision", "-m", "Create districts"],
     ],
 )
-def test_two_newest_migrations_are_one_sentence(
+def test_two_newest_migrations_are_reported(
     migration: Migration, arguments: list[str]
 ) -> None:
     migration("a1")
@@ -211,7 +211,7 @@ def test_wrong_arguments_are_explained(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("inherited", [signal.default_int_handler, signal.SIG_IGN])
-def test_container_that_is_stopped_interrupts(
+def test_sigterm_interrupts_a_command(
     monkeypatch: pytest.MonkeyPatch, inherited: Any
 ) -> None:
     def stop(_settings: object) -> None:

@@ -36,7 +36,7 @@ def test_defaults_come_from_the_settings(started: list[dict[str, Any]]) -> None:
     assert started[0]["pidfile"] is None
 
 
-def test_options_win(started: list[dict[str, Any]]) -> None:
+def test_options_override_the_environment(started: list[dict[str, Any]]) -> None:
     os.environ["FASTAPI_BIND"] = "127.0.0.1:1"
 
     serve("--bind", "unix:/run/x", "-w", "3", "--daemon", "--pid", "/run/pid")
@@ -55,9 +55,7 @@ def test_env_sets_variables(started: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("pair", ["FASTAPI_WORKERS", "=3"])
-def test_env_that_is_no_pair_is_refused(
-    started: list[dict[str, Any]], pair: str
-) -> None:
+def test_invalid_env_pair_is_refused(started: list[dict[str, Any]], pair: str) -> None:
     result = serve("--env", pair)
 
     assert result.exit_code == 2
@@ -66,7 +64,7 @@ def test_env_that_is_no_pair_is_refused(
 
 
 @pytest.mark.parametrize("arguments", [["-w", "zero"], ["-e", "FASTAPI_WORKERS=zero"]])
-def test_bad_setting_is_one_sentence(
+def test_bad_setting_is_reported_in_one_line(
     started: list[dict[str, Any]], arguments: list[str]
 ) -> None:
     result = serve(*arguments)
@@ -77,7 +75,7 @@ def test_bad_setting_is_one_sentence(
     assert not started
 
 
-def test_what_keeps_the_master_from_starting_is_one_sentence(
+def test_start_error_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run(self: Server) -> None:
@@ -91,10 +89,10 @@ def test_what_keeps_the_master_from_starting_is_one_sentence(
 
 
 def test_help_says_where_secrets_belong() -> None:
-    assert "they belong in the environment" in " ".join(serve("--help").stdout.split())
+    assert "put those into the environment" in " ".join(serve("--help").stdout.split())
 
 
-def test_misspelt_variable_is_warned_of_when_the_master_starts(
+def test_misspelt_variable_is_logged_when_the_master_starts(
     started: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     serve("--env", "FASTAPI_WORKRES=3")
@@ -105,7 +103,7 @@ def test_misspelt_variable_is_warned_of_when_the_master_starts(
     assert warning in caplog.messages
 
 
-def test_warning_of_the_settings_is_given_when_the_master_starts(
+def test_settings_warnings_are_logged_when_the_master_starts(
     started: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

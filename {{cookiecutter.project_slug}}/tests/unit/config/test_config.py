@@ -42,7 +42,7 @@ def test_every_bad_value_is_named(settings: pytest.MonkeyPatch) -> None:
     assert "FASTAPI_MAX_BODY_SIZE='much': " in str(error.value)
 
 
-def test_server_settings_do_not_concern_the_application(
+def test_application_ignores_server_settings(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("FASTAPI_BIND", "nowhere")
@@ -81,14 +81,14 @@ def test_origins_are_a_list(
         "https://a.example;https://b.example",
     ],
 )
-def test_what_is_no_origin_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_origin_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
     settings.setenv("FASTAPI_CORS_ORIGINS", value)
 
     with pytest.raises(SettingsError, match=r"FASTAPI_CORS_ORIGINS='.*': must be `"):
         get_settings()
 
 
-def test_credentials_are_not_for_all_origins(settings: pytest.MonkeyPatch) -> None:
+def test_credentials_are_refused_for_all_origins(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_CORS_ORIGINS", "*")
     settings.setenv("FASTAPI_CORS_CREDENTIALS", "true")
 

@@ -13,14 +13,14 @@ def test_default_is_a_file_of_the_service(settings: pytest.MonkeyPatch) -> None:
     assert default.is_local
 
 
-def test_sqlite_is_warned_of_by_the_name_of_the_variable() -> None:
+def test_warning_about_sqlite_names_the_variable() -> None:
     (warning,) = get_settings().warnings()
 
     assert "SQLite" in warning
     assert "FASTAPI_DATABASE_URL" in warning
 
 
-def test_postgresql_is_not_warned_of(settings: pytest.MonkeyPatch) -> None:
+def test_postgresql_causes_no_warning(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_DATABASE_URL", "postgresql://localhost/cities")
 
     assert get_settings().warnings() == []
@@ -44,7 +44,7 @@ def test_url_is_not_shown(settings: pytest.MonkeyPatch) -> None:
         ),
         (
             "postgresql://maria:sesame@db:many/cities",
-            "has a port that is no number from 1 to 65535",
+            "has a port that is not a number from 1 to 65535",
         ),
         (
             "postgresql://maria:sesame@db/cities?sslmode=perhaps",
@@ -53,7 +53,7 @@ def test_url_is_not_shown(settings: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-def test_bad_url_is_one_sentence_without_it(
+def test_bad_url_is_refused_without_showing_it(
     settings: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_URL", url)

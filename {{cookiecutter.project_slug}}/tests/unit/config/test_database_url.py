@@ -14,12 +14,12 @@ SECRETS = ("sesame", "maria", "Porto")
 
 
 def refusal(url: str) -> str:
-    """Return the sentence that refuses a URL, and never tells a secret of it."""
+    """Return the error message for a URL, which must not reveal a secret."""
     with pytest.raises(ValueError) as caught:
         parse(url)
     error: BaseException = caught.value
     assert error.__cause__ is None
-    # Nothing else of it is shown in a traceback either.
+    # A traceback must not show the original error, either.
     assert error.__context__ is None or error.__suppress_context__
     sentence = str(error)
     assert "@" not in sentence.replace("`@`", "")
@@ -63,7 +63,7 @@ def test_sqlite_is_a_file(url: str, file: str) -> None:
 )
 def test_sqlite_without_a_file_is_refused(url: str) -> None:
     assert refusal(url) == (
-        "must name a file alone, as `sqlite:///service.db` or "
+        "must name only a file, such as `sqlite:///service.db` or "
         "`sqlite:////var/lib/service.db`"
     )
 
@@ -94,7 +94,7 @@ def test_every_part_of_a_url_is_used(scheme: str) -> None:
     assert not url.file
 
 
-def test_parts_may_be_parameters() -> None:
+def test_parts_can_be_parameters() -> None:
     url = parse(
         "postgresql://?host=db&port=6432&user=maria&password=sesame&dbname=cities"
     )
@@ -102,7 +102,7 @@ def test_parts_may_be_parameters() -> None:
     assert url == parse("postgresql://maria:sesame@db:6432/cities")
 
 
-def test_plus_is_a_plus_and_a_line_break_at_the_end_is_none() -> None:
+def test_plus_is_literal_and_a_trailing_line_break_is_ignored() -> None:
     url = parse("postgresql://maria@db/cities?password=a+b\n")
 
     assert url.options["password"] == "a+b"
@@ -114,18 +114,18 @@ def test_control_character_is_refused(url: str) -> None:
     assert refusal(url) == "has a control character"
 
 
-def test_place_is_told_without_the_login() -> None:
+def test_url_is_described_without_credentials() -> None:
     url = parse("postgresql://maria:sesame@one,two:6432/cities")
 
     assert str(url) == "PostgreSQL at one:5432, two:6432"
     assert str(parse("sqlite:///service.db")) == "SQLite, service.db"
 
 
-def test_parts_that_are_left_out_have_defaults() -> None:
+def test_omitted_parts_have_defaults() -> None:
     assert parse("postgresql://") == DatabaseUrl(hosts=(("localhost", 5432),))
 
 
-def test_special_characters_are_written_as_escapes() -> None:
+def test_percent_escapes_are_decoded() -> None:
     options = parse("postgresql://m%40ria:%23%2F%3f%40%3A%25:@db/my%20cities").options
 
     assert options["user"] == "m@ria"
@@ -143,7 +143,7 @@ def test_special_characters_are_written_as_escapes() -> None:
         "postgresql://ma/ria:sesame@db/cities",
     ],
 )
-def test_special_character_of_a_login_is_explained(url: str) -> None:
+def test_unescaped_special_character_is_explained(url: str) -> None:
     assert refusal(url) == (
         "has a `#`, `/`, `?` or `@` in its user or password, which must be written "
         "as `%23`, `%2F`, `%3F` or `%40`"
@@ -157,8 +157,8 @@ def test_special_character_of_a_login_is_explained(url: str) -> None:
         "postgresql://maria:sesame@db/%ff",
     ],
 )
-def test_escape_of_no_character_is_refused(url: str) -> None:
-    assert refusal(url) == "has a `%` that begins no character of UTF-8"
+def test_invalid_escape_is_refused(url: str) -> None:
+    assert refusal(url) == "has a `%` escape that is not valid UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_escape_of_no_character_is_refused(url: str) -> None:
             "postgresql://a,[::1],[fe80::1]:2/x",
             [("a", 5432), ("::1", 5432), ("fe80::1", 2)],
         ),
-        # What is said by a parameter wins.
+        # A parameter overrides the other parts.
         (
             "postgresql://localhost:1/cities?host=/cloudsql/a:b:c",
             [("/cloudsql/a:b:c", 1)],
@@ -205,13 +205,13 @@ def test_hosts_are_listed_in_every_notation(
         "postgresql:///cities?host=Lis bon",
     ],
 )
-def test_host_that_is_none_is_refused(url: str) -> None:
-    assert refusal(url) == "has a host that is no name and no address"
+def test_invalid_host_is_refused(url: str) -> None:
+    assert refusal(url) == "has a host that is neither a name nor an address"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "many", "٣", "9" * 5000])
-def test_port_that_is_none_is_refused(port: str) -> None:
-    sentence = "has a port that is no number from 1 to 65535"
+def test_invalid_port_is_refused(port: str) -> None:
+    sentence = "has a port that is not a number from 1 to 65535"
 
     assert refusal(f"postgresql://maria:sesame@db:{port}/cities") == sentence
     assert refusal(f"postgresql:///cities?host=db&port={port}") == sentence
@@ -230,7 +230,7 @@ def test_port_that_is_none_is_refused(port: str) -> None:
         ("localhost,db", False),
     ],
 )
-def test_local_is_what_is_on_this_machine(hosts: str, is_local: bool) -> None:
+def test_local_means_on_this_machine(hosts: str, is_local: bool) -> None:
     assert parse(f"postgresql://{hosts}/cities").is_local is is_local
 
 
@@ -238,7 +238,7 @@ def test_local_is_what_is_on_this_machine(hosts: str, is_local: bool) -> None:
     "value",
     ["any", "primary", "standby", "read-write", "read-only", "prefer-standby"],
 )
-def test_server_may_be_chosen_by_what_it_is(value: str) -> None:
+def test_server_can_be_chosen_by_role(value: str) -> None:
     url = parse(f"postgresql://a,b/cities?target_session_attrs={value}")
 
     assert url.options["target_session_attrs"] == value
@@ -259,7 +259,7 @@ def test_settings_of_the_session_reach_the_server() -> None:
     "parameter",
     ["connect_timeout=10", "gssencmode=disable", "keepalives=1", "channel_binding="],
 )
-def test_what_only_other_clients_need_is_ignored(parameter: str) -> None:
+def test_parameters_for_other_clients_are_ignored(parameter: str) -> None:
     url = "postgresql://maria:sesame@db/cities"
 
     assert parse(f"{url}?{parameter}") == parse(url)
@@ -278,14 +278,14 @@ def test_what_only_other_clients_need_is_ignored(parameter: str) -> None:
             "`sslmode` must be one of allow, disable, prefer, require, verify-ca, "
             "verify-full",
         ),
-        ("sslmod=sesame", "has a parameter that is not known, `sslmod`"),
-        ("user=maria&sesame", "has a parameter that is not known"),
-        ("ses ame=1", "has a parameter that is not known"),
-        ("password=a&sesame=b", "has a parameter that is not known"),
+        ("sslmod=sesame", "has an unknown parameter, `sslmod`"),
+        ("user=maria&sesame", "has an unknown parameter"),
+        ("ses ame=1", "has an unknown parameter"),
+        ("password=a&sesame=b", "has an unknown parameter"),
         (
             "channel_binding=require",
             "`channel_binding=require` is not supported; leave it out, and use "
-            "`sslmode=verify-full`, which protects as well",
+            "`sslmode=verify-full`, which protects equally well",
         ),
         (
             "sslrootcert=sesame",
@@ -316,7 +316,7 @@ def test_certificate_without_a_key_is_refused(ca_file: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
-def test_tls_that_verifies_nothing_is_left_to_the_driver(mode: str) -> None:
+def test_optional_tls_is_left_to_the_driver(mode: str) -> None:
     assert parse(f"{TLS}{mode}").options["ssl"] == mode
 
 
@@ -328,7 +328,9 @@ def test_tls_that_verifies_nothing_is_left_to_the_driver(mode: str) -> None:
         ("verify-full", True, True),
     ],
 )
-def test_tls_of_the_system(mode: str, verified: bool, by_name: bool) -> None:
+def test_tls_with_the_system_authorities(
+    mode: str, verified: bool, by_name: bool
+) -> None:
     tls = context(f"{TLS}{mode}")
 
     assert tls.verify_mode == (CERT_REQUIRED if verified else CERT_NONE)
@@ -336,7 +338,7 @@ def test_tls_of_the_system(mode: str, verified: bool, by_name: bool) -> None:
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_tls_of_a_file_always_verifies(mode: str, ca_file: Path) -> None:
+def test_tls_with_a_ca_file_always_verifies(mode: str, ca_file: Path) -> None:
     tls = context(f"{TLS}{mode}&sslrootcert={ca_file}")
 
     assert tls.verify_mode == CERT_REQUIRED
@@ -346,14 +348,14 @@ def test_tls_of_a_file_always_verifies(mode: str, ca_file: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full"])
-def test_tls_of_the_system_by_name_always_verifies(mode: str) -> None:
+def test_tls_with_sslrootcert_system_always_verifies(mode: str) -> None:
     tls = context(f"{TLS}{mode}&sslrootcert=system")
 
     assert tls.verify_mode == CERT_REQUIRED
     assert tls.check_hostname
 
 
-def test_certificate_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_certificate_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Any] = []
     monkeypatch.setattr(
         SSLContext, "load_cert_chain", lambda _context, *files: loaded.append(files)

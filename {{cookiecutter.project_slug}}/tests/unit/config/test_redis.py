@@ -78,14 +78,14 @@ def test_empty_host_is_the_default(settings: pytest.MonkeyPatch) -> None:
         "redis,other",
     ],
 )
-def test_what_is_no_host_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_host_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
     settings.setenv("FASTAPI_REDIS_HOST", value)
 
     with pytest.raises(SettingsError) as caught:
         get_settings()
 
     assert str(caught.value) == (
-        f"FASTAPI_REDIS_HOST={value!r}: must be a host name or an IP address alone, "
+        f"FASTAPI_REDIS_HOST={value!r}: must be only a host name or an IP address, "
         "without scheme, port, path or brackets."
     )
 
@@ -98,7 +98,7 @@ def test_what_is_no_host_is_refused(settings: pytest.MonkeyPatch, value: str) ->
         ("-----BEGIN CERTIFICATE-----", "holds no certificate in PEM form"),
     ],
 )
-def test_ca_file_that_cannot_be_used_is_refused(
+def test_unusable_ca_file_is_refused(
     settings: pytest.MonkeyPatch, tmp_path: Path, content: str | None, reason: str
 ) -> None:
     file = tmp_path / "ca.pem"

@@ -15,8 +15,8 @@ def test_host_is_a_name_or_an_address(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", " db", "a..b", "-a", "a-", "10.0.0.999", "[::1]", "a:1", "a/b"]
 )
-def test_what_is_no_host_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match=r"^must be a host name or an IP address al"):
+def test_invalid_host_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^must be only a host name or an IP"):
         types.host(value)
 
 
@@ -24,7 +24,7 @@ def test_ca_file_holds_certificates(ca_file: Path) -> None:
     assert types.ca_file(str(ca_file)) == str(ca_file)
 
 
-def test_no_ca_file_is_as_good() -> None:
+def test_ca_file_is_optional() -> None:
     assert types.ca_file("") == ""
 
 
@@ -37,6 +37,6 @@ def test_ca_file_without_a_certificate_is_refused(tmp_path: Path, content: str) 
         types.ca_file(str(file))
 
 
-def test_ca_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_ca_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^cannot be read: No such file or dir"):
         types.ca_file(str(tmp_path / "ca.pem"))

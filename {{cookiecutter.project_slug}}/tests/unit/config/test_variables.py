@@ -29,8 +29,8 @@ class Login(BaseModel):
     password: str = "sesame"
 
 
-class Grown(Settings, title="Grown"):
-    """Settings of one's own."""
+class Custom(Settings, title="Custom"):
+    """Custom settings."""
 
     cities: list[str] = Field(default=["Oslo", "Lima"], description="Where to go.")
     streets: tuple[str, ...] = ()
@@ -57,14 +57,14 @@ class Required(EnvironmentSettings):
 
 
 def test_settings_are_described_by_title() -> None:
-    described = describe(Grown, Required)
+    described = describe(Custom, Required)
 
     assert described["Application"][0] == Setting(
         "FASTAPI_DEBUG",
         "`false`",
         "Answer unexpected errors with a traceback. Never in production.",
     )
-    assert described["Grown"] == [
+    assert described["Custom"] == [
         Setting("FASTAPI_CITIES", "`Oslo,Lima`", "Where to go."),
         Setting("FASTAPI_STREETS", "empty", ""),
         Setting("FASTAPI_PLANS", "secret", "Hide."),
@@ -95,7 +95,7 @@ def test_value_is_refused_without_showing_secrets(
     settings.setenv(variable, value)
 
     with pytest.raises(SettingsError) as error:
-        read(Grown)
+        read(Custom)
 
     assert str(error.value).startswith(sentence)
     assert "sesa" not in str(error.value)
@@ -106,7 +106,7 @@ def test_missing_value_is_named() -> None:
         read(Required)
 
 
-def test_settings_may_be_refused_as_a_whole() -> None:
+def test_settings_can_be_refused_as_a_whole() -> None:
     class Contradictory(EnvironmentSettings):
         @model_validator(mode="after")
         def refuse(self) -> Self:
@@ -116,15 +116,15 @@ def test_settings_may_be_refused_as_a_whole() -> None:
         read(Contradictory)
 
 
-# What each setting is when its variable is empty, where that is not the default.
+# Settings for which an empty variable does not mean the default.
 EMPTY = {"docs_url": ""}
 
 
 @pytest.mark.parametrize(
     ("settings_class", "name"),
-    [(each, name) for each in (*SETTINGS, Grown) for name in each.model_fields],
+    [(each, name) for each in (*SETTINGS, Custom) for name in each.model_fields],
 )
-def test_empty_variable_is_as_good_as_none(
+def test_empty_variable_counts_as_unset(
     settings: pytest.MonkeyPatch, settings_class: type[EnvironmentSettings], name: str
 ) -> None:
     variables = _variables(name, settings_class.model_fields[name])
@@ -138,16 +138,18 @@ def test_empty_variable_is_as_good_as_none(
     assert getattr(read(settings_class), name) == EMPTY.get(name, default)
 
 
-def test_empty_variable_makes_way_for_another_of_the_setting(
+def test_empty_variable_yields_to_an_alias(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("RETRIES", "")
     settings.setenv("FASTAPI_TRIES", "5")
 
-    assert read(Grown).retries == 5
+    assert read(Custom).retries == 5
 
 
-def test_empty_variable_is_not_what_is_required(settings: pytest.MonkeyPatch) -> None:
+def test_empty_variable_does_not_satisfy_a_required_setting(
+    settings: pytest.MonkeyPatch,
+) -> None:
     settings.setenv("FASTAPI_TOKEN", "")
 
     with pytest.raises(SettingsError, match=r"^FASTAPI_TOKEN: Field required\.$"):
@@ -167,7 +169,7 @@ def test_empty_variable_is_not_what_is_required(settings: pytest.MonkeyPatch) ->
         (list[int] | None, False),
     ],
 )
-def test_secrets_are_found_by_their_type(annotation: Any, secret: bool) -> None:
+def test_secrets_are_recognized_by_type(annotation: Any, secret: bool) -> None:
     assert is_secret(annotation) is secret
 
 
@@ -186,5 +188,5 @@ def test_secrets_are_found_by_their_type(annotation: Any, secret: bool) -> None:
         ("FASTAPI_XYZZY", ["FASTAPI_XYZZY is not a setting."]),
     ],
 )
-def test_unknown_variable_is_warned_of(variable: str, warnings: list[str]) -> None:
-    assert unknown_variables([variable], Grown) == warnings
+def test_unknown_variable_causes_a_warning(variable: str, warnings: list[str]) -> None:
+    assert unknown_variables([variable], Custom) == warnings

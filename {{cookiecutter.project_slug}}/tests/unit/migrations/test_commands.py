@@ -53,7 +53,7 @@ def query(database: Path, statement: str) -> list[Any]:
 
 
 def tables(database: Path) -> set[str]:
-    """Return the tables that migrations have made."""
+    """Return the tables that migrations have created."""
     found = query(database, "SELECT name FROM sqlite_master WHERE type = 'table'")
     return {name for (name,) in found if not name.startswith("alembic_")}
 
@@ -65,15 +65,13 @@ def applied(database: Path) -> list[str]:
 
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> MetaData:
-    """Take the place of the service's own tables."""
+    """Replace the service's own metadata."""
     metadata = MetaData(naming_convention=NAMES)
     monkeypatch.setattr(Base, "metadata", metadata)
     return metadata
 
 
-def test_migrations_are_applied_in_their_order(
-    migration: Migration, database: Path
-) -> None:
+def test_migrations_are_applied_in_order(migration: Migration, database: Path) -> None:
     migration("b2", "a1", sql("ALTER TABLE cities ADD COLUMN streets INTEGER"))
     migration("a1", None, CITIES)
 
@@ -86,7 +84,7 @@ def test_migrations_are_applied_in_their_order(
     assert commands.upgrade(get_settings()) == []
 
 
-def test_upgrade_may_end_in_between(migration: Migration, database: Path) -> None:
+def test_upgrade_can_stop_at_a_revision(migration: Migration, database: Path) -> None:
     migration("a1")
     migration("b2", "a1")
     migration("c3", "b2")
@@ -97,9 +95,7 @@ def test_upgrade_may_end_in_between(migration: Migration, database: Path) -> Non
     assert commands.current(get_settings()).state is State.EQUAL
 
 
-def test_branches_that_were_merged_are_applied(
-    migration: Migration, database: Path
-) -> None:
+def test_merged_branches_are_applied(migration: Migration, database: Path) -> None:
     migration("a1")
     migration("b2", "a1")
     migration("c3", "a1")
@@ -111,14 +107,14 @@ def test_branches_that_were_merged_are_applied(
     assert commands.current(get_settings()).state is State.EQUAL
 
 
-def test_no_migration_is_no_error(migration: Migration) -> None:
+def test_having_no_migrations_is_not_an_error(migration: Migration) -> None:
     assert commands.upgrade(get_settings()) == []
     assert commands.downgrade(get_settings(), "base") == []
     assert commands.history() == []
     assert commands.current(get_settings()).state is State.EQUAL
 
 
-def test_downgrade_takes_back(migration: Migration, database: Path) -> None:
+def test_downgrade_reverts_migrations(migration: Migration, database: Path) -> None:
     migration("a1", None, CITIES, sql("DROP TABLE cities"))
     streets = "CREATE TABLE streets (id INTEGER)"
     migration("b2", "a1", sql(streets), sql("DROP TABLE streets"))
@@ -142,7 +138,7 @@ def test_downgrade_takes_back(migration: Migration, database: Path) -> None:
             "`INSERT INTO streets VALUES (1)`.",
         ),
         (
-            # What PostgreSQL would commit is in the same transaction on SQLite.
+            # On SQLite, an autocommit block stays in the transaction.
             "context = op.get_context().autocommit_block()\n"
             "    with context: op.execute('CREATE TABLE streets (id INTEGER)')\n"
             "    op.execute('CREATE  TABLE\\n cities (id INTEGER)')",
@@ -151,7 +147,7 @@ def test_downgrade_takes_back(migration: Migration, database: Path) -> None:
         ),
     ],
 )
-def test_migration_that_fails_leaves_the_database_as_it_was(
+def test_failed_migration_leaves_the_database_unchanged(
     migration: Migration, database: Path, failing: str, reason: str
 ) -> None:
     migration("a1", None, CITIES)
@@ -169,7 +165,7 @@ def test_migration_that_fails_leaves_the_database_as_it_was(
     assert database.read_bytes() == content
 
 
-def test_fault_of_a_migration_leaves_the_database_as_it_was(
+def test_bug_in_a_migration_leaves_the_database_unchanged(
     migration: Migration, database: Path
 ) -> None:
     migration("a1", None, f"{CITIES}; raise LookupError")
@@ -187,7 +183,7 @@ CREATE TABLE streets (
 )"""
 
 
-def test_table_that_is_copied_keeps_the_rows_that_refer_to_it(
+def test_copying_a_table_keeps_referring_rows(
     migration: Migration, database: Path
 ) -> None:
     migration("a1", None, f"{CITIES}; {sql(STREETS)}")
@@ -202,14 +198,14 @@ def test_table_that_is_copied_keeps_the_rows_that_refer_to_it(
     assert query(database, "SELECT * FROM streets") == [(1, 1)]
 
 
-def test_migration_that_would_break_a_reference_is_taken_back(
+def test_migration_that_breaks_a_reference_is_rolled_back(
     migration: Migration, database: Path
 ) -> None:
     migration("a1", None, f"{CITIES}; {sql(STREETS)}")
     migration("b2", "a1", sql("INSERT INTO streets VALUES (1, 7)"))
 
     with pytest.raises(
-        MigrationError, match=r"^Rows of streets would refer to what is"
+        MigrationError, match=r"^Rows of streets would refer to missing"
     ):
         commands.upgrade(get_settings())
 
@@ -225,7 +221,7 @@ def test_migration_that_would_break_a_reference_is_taken_back(
         lambda settings: commands.revision(settings, "Add districts"),
     ],
 )
-def test_two_newest_migrations_are_named_with_the_remedy(
+def test_two_newest_migrations_are_reported_with_a_remedy(
     migration: Migration, database: Path, command: Callable[[Settings], object]
 ) -> None:
     migration("a1")
@@ -244,7 +240,7 @@ def test_two_newest_migrations_are_named_with_the_remedy(
     assert not database.exists()
 
 
-def test_one_of_two_newest_migrations_can_be_taken_back(
+def test_one_of_two_newest_migrations_can_be_reverted(
     migration: Migration, database: Path
 ) -> None:
     migration("a1")
@@ -257,7 +253,7 @@ def test_one_of_two_newest_migrations_can_be_taken_back(
     assert applied(database) == ["a1"]
 
 
-def test_newer_database_is_left_as_it_is(migration: Migration, database: Path) -> None:
+def test_newer_database_is_left_unchanged(migration: Migration, database: Path) -> None:
     migration("a1", None, CITIES)
     newer = migration("b2", "a1")
     commands.upgrade(get_settings())
@@ -268,13 +264,13 @@ def test_newer_database_is_left_as_it_is(migration: Migration, database: Path) -
         commands.upgrade(get_settings())
 
     assert str(caught.value) == (
-        "The database is at b2, the code at a1. It is newer, and left as it is."
+        "The database is at b2, the code at a1. It is newer, so nothing was changed."
     )
     assert database.read_bytes() == content
     assert commands.current(get_settings()).state is State.AHEAD
 
 
-def test_database_that_has_diverged_is_named_with_the_remedy(
+def test_diverged_database_is_reported_with_a_remedy(
     migration: Migration, database: Path
 ) -> None:
     migration("a1", None, CITIES)
@@ -288,7 +284,7 @@ def test_database_that_has_diverged_is_named_with_the_remedy(
 
     assert str(caught.value) == (
         "The database is at b2, the code at c3. They have diverged: go back to the "
-        "code that has b2 and downgrade, or remove the database if it is one of "
+        "code that has b2 and downgrade, or remove the database if it is only for "
         "development."
     )
     assert applied(database) == ["a1", "b2"]
@@ -298,7 +294,7 @@ def test_database_that_has_diverged_is_named_with_the_remedy(
     "command",
     [commands.upgrade, lambda settings: commands.downgrade(settings, "-1")],
 )
-def test_migration_before_an_applied_one_is_named_with_the_remedy(
+def test_migration_before_an_applied_one_is_reported_with_a_remedy(
     migration: Migration, command: Callable[[Settings], object]
 ) -> None:
     migration("a1", None, CITIES)
@@ -311,13 +307,13 @@ def test_migration_before_an_applied_one_is_named_with_the_remedy(
         command(get_settings())
 
     assert str(caught.value) == (
-        "The database is at c3, the code at c3. They have diverged: b2 was put before "
-        "a migration that is applied; let it follow that one, or remove the database "
-        "if it is one of development."
+        "The database is at c3, the code at c3. They have diverged: b2 was inserted "
+        "before a migration that is applied; make it follow that one, or remove the "
+        "database if it is only for development."
     )
 
 
-def test_newer_database_is_taken_back_by_newer_code_alone(migration: Migration) -> None:
+def test_downgrade_of_a_newer_database_is_refused(migration: Migration) -> None:
     migration("a1")
     newer = migration("b2", "a1")
     commands.upgrade(get_settings())
@@ -328,7 +324,7 @@ def test_newer_database_is_taken_back_by_newer_code_alone(migration: Migration) 
 
     assert str(caught.value) == (
         "The database is at b2, the code at a1. It is newer: go back to the code that "
-        "has b2 and downgrade, or remove the database if it is one of development."
+        "has b2 and downgrade, or remove the database if it is only for development."
     )
 
 
@@ -342,7 +338,7 @@ def test_newer_database_is_taken_back_by_newer_code_alone(migration: Migration) 
     ],
 )
 @pytest.mark.parametrize("content", ["revision =", None])
-def test_migrations_that_cannot_be_read_are_one_sentence(
+def test_unreadable_migrations_are_reported_in_one_line(
     migration: Migration, command: Callable[[Settings], object], content: str | None
 ) -> None:
     if content:
@@ -357,10 +353,10 @@ def test_migrations_that_cannot_be_read_are_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_migration_that_is_no_python_has_no_state(migration: Migration) -> None:
+def test_current_refuses_a_migration_with_invalid_python(migration: Migration) -> None:
     migration("a1").write_text("revision =")
 
-    with pytest.raises(MigrationError, match=r"^a1\.py is no Python: "):
+    with pytest.raises(MigrationError, match=r"^a1\.py is not valid Python: "):
         commands.current(get_settings())
 
 
@@ -372,7 +368,7 @@ def test_migration_that_is_no_python_has_no_state(migration: Migration) -> None:
         lambda settings: commands.sql(settings, "nowhere"),
     ],
 )
-def test_unknown_revision_is_one_sentence(
+def test_unknown_revision_is_reported_in_one_line(
     migration: Migration, command: Callable[[Settings], object]
 ) -> None:
     migration("a1")
@@ -383,7 +379,7 @@ def test_unknown_revision_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_downgrade_that_goes_too_far_is_one_sentence(migration: Migration) -> None:
+def test_downgrade_too_far_is_reported_in_one_line(migration: Migration) -> None:
     migration("a1")
     commands.upgrade(get_settings())
 
@@ -411,7 +407,7 @@ def test_history_is_listed_from_the_newest(migration: Migration) -> None:
         commands.check,
     ],
 )
-def test_migration_that_follows_none_is_one_sentence(
+def test_unknown_down_revision_is_reported_in_one_line(
     migration: Migration, command: Callable[[Settings], object]
 ) -> None:
     migration("b2", "nowhere")
@@ -423,7 +419,7 @@ def test_migration_that_follows_none_is_one_sentence(
 
 
 @pytest.mark.parametrize("wait", [0, 0.02])
-def test_database_that_cannot_be_reached_is_one_sentence(
+def test_unreachable_database_is_reported(
     settings: pytest.MonkeyPatch, tmp_path: Path, wait: float
 ) -> None:
     settings.setattr(commands, "INTERVAL", 0.01)
@@ -439,7 +435,7 @@ def test_database_that_cannot_be_reached_is_one_sentence(
     )
 
 
-def test_database_can_be_waited_for(
+def test_upgrade_can_wait_for_the_database(
     migration: Migration, settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings.setattr(commands, "INTERVAL", 0.01)
@@ -487,7 +483,7 @@ def test_statements_can_be_printed(
     assert not (tmp_path / "service.db").exists()
 
 
-def test_models_without_a_migration_are_named(
+def test_missing_migration_is_reported(
     migration: Migration, metadata: MetaData, database: Path
 ) -> None:
     migration("a1", None, CITIES, sql("DROP TABLE cities"))
@@ -508,11 +504,11 @@ def test_models_without_a_migration_are_named(
         "modify_nullable cities.name, add_index ix_cities_streets. "
         'Type: make migration MESSAGE="..."'
     )
-    # It is never the configured database that is compared.
+    # The comparison does not use the configured database.
     assert not database.exists()
 
 
-def test_migration_is_written_from_the_models(
+def test_migration_is_generated_from_the_models(
     migration: Migration, metadata: MetaData, database: Path
 ) -> None:
     migration("a1", None, CITIES, sql("DROP TABLE cities"))
@@ -539,7 +535,7 @@ def test_migration_is_written_from_the_models(
     assert "down_revision = 'a1'\n" in content
     assert "op.create_table('districts'," in content
     assert "name=op.f('uq_districts_name')" in content
-    # SQLite stores another number.
+    # SQLite stores a scaled integer instead.
     assert (
         "server_default=sa.literal('1.5', sa.Numeric(precision=18, scale=4))" in content
     )
@@ -551,7 +547,7 @@ def test_migration_is_written_from_the_models(
     assert tables(database) == set()
 
 
-def test_migration_may_be_empty(migration: Migration, metadata: MetaData) -> None:
+def test_migration_can_be_empty(migration: Migration, metadata: MetaData) -> None:
     file, is_needed = commands.revision(get_settings(), "Fill the names")
 
     assert not is_needed
@@ -561,7 +557,7 @@ def test_migration_may_be_empty(migration: Migration, metadata: MetaData) -> Non
 
 
 class Server:
-    """Answers as a PostgreSQL that gives the lock at the third attempt."""
+    """A stub of PostgreSQL that grants the lock at the third attempt."""
 
     dialect = SimpleNamespace(name="postgresql")
 
@@ -590,7 +586,7 @@ class Server:
 
 
 @pytest.mark.anyio
-async def test_postgresql_is_asked_for_the_lock_until_it_is_given(
+async def test_lock_is_requested_until_postgresql_grants_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(commands, "INTERVAL", 0)
@@ -610,7 +606,7 @@ async def test_postgresql_is_asked_for_the_lock_until_it_is_given(
 
 
 @pytest.mark.anyio
-async def test_migration_of_postgresql_does_not_wait_long_for_a_table() -> None:
+async def test_migrations_on_postgresql_limit_the_wait_for_locks() -> None:
     executed: list[str] = []
 
     class Session:
@@ -627,12 +623,12 @@ async def test_migration_of_postgresql_does_not_wait_long_for_a_table() -> None:
     ]
 
 
-def test_references_are_left_to_postgresql() -> None:
+def test_references_are_checked_by_postgresql() -> None:
     commands._check_references(cast(Connection, Server()))
 
 
 def failed(statement: str | None, message: str, sqlstate: str) -> DBAPIError:
-    """Return what SQLAlchemy makes of an error of PostgreSQL."""
+    """Return the SQLAlchemy exception for an error of PostgreSQL."""
     error = type("FailureError", (Exception,), {"sqlstate": sqlstate})(message)
     return DBAPIError(statement, None, error)
 
@@ -642,8 +638,7 @@ def failed(statement: str | None, message: str, sqlstate: str) -> DBAPIError:
     [
         (
             failed("ALTER TABLE cities", "canceling statement", "55P03"),
-            "A table was in use for more than 5s, so that the migration failed; "
-            "try again.",
+            "A table was in use for more than 5s, so the migration failed; try again.",
         ),
         (
             failed(None, "could not serialize", "23505"),
@@ -656,7 +651,7 @@ def failed(statement: str | None, message: str, sqlstate: str) -> DBAPIError:
         ),
     ],
 )
-def test_error_of_postgresql_is_one_sentence(
+def test_postgresql_error_is_reported(
     monkeypatch: pytest.MonkeyPatch, error: DBAPIError, sentence: str
 ) -> None:
     def fail(*_arguments: object) -> None:

@@ -6,7 +6,7 @@ from {{ cookiecutter.package_name }}.config import Settings
 from {{ cookiecutter.package_name }}.migrations import commands
 
 
-def test_migrations_go_there_and_back(tmp_path: Path) -> None:
+def test_migrations_can_be_applied_and_reverted(tmp_path: Path) -> None:
     settings = Settings(database_url=SecretStr(f"sqlite:///{tmp_path}/there.db"))
 
     applied = commands.upgrade(settings)

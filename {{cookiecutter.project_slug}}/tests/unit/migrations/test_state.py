@@ -17,10 +17,10 @@ from {{ cookiecutter.package_name }}.migrations.state import (
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Hold the migrations of the code, in place of the service's own."""
+    """Use an empty folder in place of the service's migrations."""
     folder = tmp_path / "versions"
     folder.mkdir()
-    (folder / "__init__.py").write_text('"""No migration."""\nrevision = "no"\n')
+    (folder / "__init__.py").write_text('"""Not a migration."""\nrevision = "no"\n')
     monkeypatch.setattr(state, "VERSIONS", folder)
     return folder
 
@@ -40,16 +40,16 @@ def connection() -> Iterator[Connection]:
         ("", "x", "x", State.EQUAL),
         ("a b>a", "b", "ab", State.EQUAL),
         ("a b>a", "b", "abx", State.EQUAL),
-        # All that were applied before they were noted.
+        # All were applied before applied migrations were recorded.
         ("a b>a", "b", "", State.EQUAL),
         ("a b>a c>a d>bc", "d", "abcd", State.EQUAL),
-        # One was put before another that was applied.
+        # One was inserted before another that is applied.
         ("a b>a c>b", "c", "ac", State.DIVERGED),
         ("a b>a c>b d>c", "c", "ac", State.DIVERGED),
         ("a b>a", "", "", State.BEHIND),
         ("a b>a", "a", "a", State.BEHIND),
         ("a b>a c>a", "b", "ab", State.BEHIND),
-        # They follow each other in a circle.
+        # A cycle.
         ("a>b b>a", "", "", State.BEHIND),
         ("a b>a", "c", "abc", State.AHEAD),
         ("a b>a c>a", "d", "abcd", State.AHEAD),
@@ -69,7 +69,7 @@ def test_database_is_behind_equal_ahead_or_diverged(
     assert found.state is expected
 
 
-def test_standing_is_a_sentence() -> None:
+def test_standing_is_described_in_a_sentence() -> None:
     found = Standing(
         revisions={"b": (), "a": ()},
         current=frozenset({"c", "b"}),
@@ -117,16 +117,18 @@ def test_migrations_are_not_executed(folder: Path, connection: Connection) -> No
 
 
 @pytest.mark.parametrize("content", [b"revision =", b"\xff", b"\0"])
-def test_migration_that_is_no_python_is_named(
+def test_migration_with_invalid_python_is_named(
     folder: Path, connection: Connection, content: bytes
 ) -> None:
     (folder / "one.py").write_bytes(content)
 
-    with pytest.raises(HistoryError, match=r"^one\.py is no Python: "):
+    with pytest.raises(HistoryError, match=r"^one\.py is not valid Python: "):
         standing(connection)
 
 
-def test_database_says_what_was_applied(folder: Path, connection: Connection) -> None:
+def test_applied_migrations_are_read_from_the_database(
+    folder: Path, connection: Connection
+) -> None:
     (folder / "one.py").write_text('revision = "a"')
     for table in (CURRENT, APPLIED):
         table.create(connection)

@@ -18,7 +18,7 @@ CLOSE = (b"connection", b"close")
 
 
 class Client:
-    """A client that sends a body in parts, of which the last may not be the end."""
+    """A client that sends a body in parts, optionally without an end."""
 
     def __init__(
         self, *headers: tuple[bytes, bytes], parts: int = 3, is_endless: bool = False
@@ -58,7 +58,7 @@ async def reading(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("header", [LENGTH, CHUNKED])
 @pytest.mark.parametrize("status", [204, 413])
-async def test_early_answer_ends_when_the_body_was_read(
+async def test_early_response_ends_after_the_body_is_read(
     header: tuple[bytes, bytes], status: int
 ) -> None:
     client = Client(header)
@@ -71,7 +71,7 @@ async def test_early_answer_ends_when_the_body_was_read(
 
 
 @pytest.mark.anyio
-async def test_answer_after_the_body_is_left_alone() -> None:
+async def test_response_after_the_body_is_unchanged() -> None:
     client = Client(LENGTH)
 
     await client.ask(reading)
@@ -99,7 +99,7 @@ async def test_request_without_a_body_is_not_read(
     ("limit", "value", "parts", "unread"),
     [("LINGER_BYTES", 6, 9, 7), ("LINGER_SECONDS", 0.01, 1, 0)],
 )
-async def test_no_more_is_read_than_the_limits(
+async def test_body_is_not_read_beyond_the_limits(
     settings: pytest.MonkeyPatch, limit: str, value: float, parts: int, unread: int
 ) -> None:
     settings.setattr(answers, limit, value)
@@ -111,7 +111,7 @@ async def test_no_more_is_read_than_the_limits(
 
 
 @pytest.mark.anyio
-async def test_client_that_is_not_told_to_continue_sends_nothing() -> None:
+async def test_body_is_not_read_without_a_100_continue() -> None:
     client = Client(LENGTH, EXPECT)
 
     await client.ask(Response(b"no", 417))
@@ -121,7 +121,7 @@ async def test_client_that_is_not_told_to_continue_sends_nothing() -> None:
 
 
 @pytest.mark.anyio
-async def test_client_that_is_told_to_continue_may_go_on() -> None:
+async def test_connection_is_kept_after_a_100_continue() -> None:
     client = Client(LENGTH, EXPECT)
 
     await client.ask(reading)
@@ -130,7 +130,7 @@ async def test_client_that_is_told_to_continue_may_go_on() -> None:
 
 
 @pytest.mark.anyio
-async def test_client_that_is_gone_is_not_waited_for() -> None:
+async def test_disconnected_client_is_not_waited_for() -> None:
     client = Client(LENGTH)
 
     async def receive() -> Message:
@@ -147,9 +147,7 @@ async def test_client_that_is_gone_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("media_type", "expected"), [("text/event-stream", True), ("text/csv", False)]
 )
-async def test_stream_of_events_is_known_as_one(
-    media_type: str, expected: bool
-) -> None:
+async def test_event_stream_is_recognized(media_type: str, expected: bool) -> None:
     client = Client()
 
     await client.ask(StreamingResponse(iter(["data"]), media_type=media_type))
@@ -159,7 +157,9 @@ async def test_stream_of_events_is_known_as_one(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_begun", [True, False])
-async def test_request_without_time_left_is_refused(is_begun: bool) -> None:
+async def test_cancelled_request_is_refused_if_it_has_not_started(
+    is_begun: bool,
+) -> None:
     client = Client()
     waits = asyncio.Event()
 
@@ -186,7 +186,7 @@ async def test_request_without_time_left_is_refused(is_begun: bool) -> None:
 
 
 @pytest.mark.anyio
-async def test_application_that_cancels_itself_has_failed() -> None:
+async def test_cancellation_by_the_application_is_raised() -> None:
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         raise asyncio.CancelledError
 
@@ -195,7 +195,7 @@ async def test_application_that_cancels_itself_has_failed() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_no_request_passes_unchanged() -> None:
+async def test_other_scopes_pass_unchanged() -> None:
     passed: list[Any] = []
 
     async def app(*arguments: Any) -> None:

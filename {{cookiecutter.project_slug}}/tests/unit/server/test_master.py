@@ -30,7 +30,7 @@ def server(root_path: str = "", metrics_port: int = 0) -> Server:
     return Server(get_server_settings().gunicorn_options(), root_path, metrics_port)
 
 
-def test_server_takes_the_settings(settings: pytest.MonkeyPatch) -> None:
+def test_server_uses_the_settings(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_WORKERS", "3")
 
     served = server()
@@ -40,14 +40,14 @@ def test_server_takes_the_settings(settings: pytest.MonkeyPatch) -> None:
     assert isinstance(served.load(), ProxyHeaders)
 
 
-def test_server_knows_its_prefix() -> None:
+def test_server_applies_the_root_path() -> None:
     loaded = server("/shop").load()
 
     assert isinstance(loaded, ProxyHeaders)
     assert isinstance(loaded._app, RootPath)
 
 
-def test_server_keeps_the_metrics_for_as_long_as_it_runs(
+def test_server_keeps_the_metrics_while_it_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def run(started: Master) -> None:
@@ -79,7 +79,7 @@ def test_server_without_metrics_leaves_nothing(
 
 
 @pytest.mark.parametrize("daemon", [True, False])
-def test_server_is_checked_before_it_leaves_the_terminal(
+def test_server_is_checked_before_it_daemonizes(
     monkeypatch: pytest.MonkeyPatch, daemon: bool
 ) -> None:
     steps = Mock()
@@ -95,7 +95,7 @@ def test_server_is_checked_before_it_leaves_the_terminal(
     assert names == ["check", *["daemonize"] * daemon, "run"]
 
 
-def test_successor_is_started_by_the_same_command(
+def test_new_master_is_started_with_the_same_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "shop", "serve"])
@@ -109,7 +109,7 @@ def test_successor_is_started_by_the_same_command(
 def listening(
     settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[tuple[Master, Path]]:
-    """Listen at a path, which is short enough for a socket, without any worker."""
+    """Listen on a UNIX socket, without workers; its path is relative, to be short."""
     path = Path(os.path.relpath(tmp_path)) / "http.sock"
     settings.setenv("FASTAPI_BIND", f"unix:{path}")
     settings.setattr(Master, "LISTENERS", [])
@@ -133,7 +133,7 @@ def test_socket_file_is_removed(listening: tuple[Master, Path]) -> None:
     assert not path.exists()
 
 
-def test_socket_file_may_be_gone(listening: tuple[Master, Path]) -> None:
+def test_missing_socket_file_is_ignored(listening: tuple[Master, Path]) -> None:
     started, path = listening
     path.unlink()
 
@@ -142,7 +142,7 @@ def test_socket_file_may_be_gone(listening: tuple[Master, Path]) -> None:
     assert not started.LISTENERS
 
 
-def test_socket_file_of_another_stays(listening: tuple[Master, Path]) -> None:
+def test_socket_file_of_another_server_is_kept(listening: tuple[Master, Path]) -> None:
     started, path = listening
     [other] = create_sockets(started.cfg, Mock())
 
@@ -152,7 +152,7 @@ def test_socket_file_of_another_stays(listening: tuple[Master, Path]) -> None:
     other.close()
 
 
-def test_port_has_no_file(settings: pytest.MonkeyPatch) -> None:
+def test_tcp_listener_has_no_file(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_BIND", "127.0.0.1:0")
     [listener] = create_sockets(server().cfg, Mock())
 

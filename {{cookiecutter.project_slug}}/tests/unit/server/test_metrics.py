@@ -20,7 +20,7 @@ PORT = 9000
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
-    """Join a folder, until the end of the test."""
+    """Join a folder and restore global state after the test."""
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setattr(usage, "listeners", [])
     folder = Folder(str(tmp_path))
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 class Served:
-    """An application with metrics, and a client at the port of either."""
+    """An application with metrics, and a client for each of its two ports."""
 
     def __init__(self, folder: Folder) -> None:
         app = get_application()
@@ -42,7 +42,7 @@ class Served:
         await self._app({**scope, "server": ("10.0.0.1", PORT)}, receive, send)
 
     def samples(self) -> dict[str, float]:
-        """Return what is told, by names with the values of the labels."""
+        """Return the samples by name and label values."""
         text = self.scraper.get("/metrics").text
         return {
             " ".join([each.name, *each.labels.values()]): each.value
@@ -75,7 +75,7 @@ def test_requests_are_counted_by_route(served: Served) -> None:
     assert samples["service_start_time_seconds"] == 7
 
 
-def test_probes_say_whether_it_is_ready(served: Served) -> None:
+def test_service_ready_follows_the_readiness_probe(served: Served) -> None:
     assert "service_ready" not in served.samples()
 
     served.client.get("/api/live")
@@ -87,7 +87,7 @@ def test_probes_say_whether_it_is_ready(served: Served) -> None:
     assert not [name for name in samples if name.startswith("http_request_duration")]
 
 
-def test_clients_are_counted(served: Served) -> None:
+def test_use_of_clients_is_counted(served: Served) -> None:
     client = usage.Usage("example")
 
     client.limited(7)
@@ -104,7 +104,7 @@ def test_clients_are_counted(served: Served) -> None:
     assert samples["client_errors_total example timeout"] == 1
 
 
-def test_nothing_else_is_at_the_port(served: Served) -> None:
+def test_metrics_port_serves_nothing_else(served: Served) -> None:
     for path in ("/", "/api/live", "/docs", "/metrics/"):
         assert served.scraper.get(path).json()["error"]["code"] == 404
     response = served.scraper.post("/metrics")
@@ -114,7 +114,7 @@ def test_nothing_else_is_at_the_port(served: Served) -> None:
     assert served.client.get("/metrics").status_code == 404
 
 
-def test_answer_is_of_a_type_that_is_accepted(served: Served) -> None:
+def test_content_type_is_negotiated(served: Served) -> None:
     plain = served.scraper.get("/metrics", headers={"Accept": "*/*"})
     head = served.scraper.head("/metrics")
     asked = {"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1"}
@@ -126,7 +126,7 @@ def test_answer_is_of_a_type_that_is_accepted(served: Served) -> None:
     assert openmetrics.text.endswith("# EOF\n")
 
 
-def test_application_without_an_address_is_no_port_of_metrics(folder: Folder) -> None:
+def test_request_without_an_address_reaches_the_application(folder: Folder) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["reached"] = True
 
@@ -146,7 +146,7 @@ def test_each_worker_has_a_number(folder: Folder) -> None:
     assert os.environ["PROMETHEUS_MULTIPROC_DIR"] == str(folder.path)
 
 
-def test_what_was_true_of_a_dead_worker_is_forgotten(folder: Folder) -> None:
+def test_live_gauges_of_a_dead_worker_are_removed(folder: Folder) -> None:
     kept = ["gauge_livesum_0.db", "gauge_max_7.db", "counter_7.db"]
     for name in ("7.lock", "gauge_livesum_7.db", "gauge_livemax_7.db", *kept):
         (folder.path / name).touch()

@@ -21,12 +21,12 @@ from {{ cookiecutter.package_name }}.server.settings import (
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where a socket may be: short enough, wherever the tests run."""
+    """Return a relative path, which is short enough for a socket."""
     return Path(os.path.relpath(tmp_path)) / "http.sock"
 
 
 def start(bind: object, **options: object) -> None:
-    """Check what ``serve`` would start."""
+    """Run the checks of ``serve``."""
     given = {"bind": bind, "worker_tmp_dir": tempfile.gettempdir(), **options}
     check(Server({**get_server_settings().gunicorn_options(), **given}).cfg)
 
@@ -37,12 +37,12 @@ def refused(sentence: str) -> Iterator[None]:
         yield
 
 
-def test_free_addresses_are_taken(path: Path) -> None:
+def test_free_addresses_are_accepted(path: Path) -> None:
     for bind in ("127.0.0.1:0", ":8000", "[::]:8000", "localhost:0", f"unix:{path}"):
         start(bind)
 
 
-def test_stale_socket_is_taken(path: Path) -> None:
+def test_stale_socket_is_accepted(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as ended:
         ended.bind(str(path))
 
@@ -50,7 +50,7 @@ def test_stale_socket_is_taken(path: Path) -> None:
 
 
 @pytest.mark.parametrize("waiting", [0, 1])
-def test_socket_of_another_is_refused(path: Path, waiting: int) -> None:
+def test_socket_in_use_is_refused(path: Path, waiting: int) -> None:
     with (
         socket.socket(socket.AF_UNIX) as listener,
         socket.socket(socket.AF_UNIX) as client,
@@ -64,7 +64,7 @@ def test_socket_of_another_is_refused(path: Path, waiting: int) -> None:
             start(f"unix:{path}")
 
 
-def test_socket_that_is_inherited_is_not_checked(
+def test_inherited_socket_is_not_checked(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
@@ -82,7 +82,7 @@ def test_socket_that_is_inherited_is_not_checked(
             start("127.0.0.1:0", reuse_port=True)
 
 
-def test_socket_that_cannot_be_made_is_refused(path: Path) -> None:
+def test_socket_that_cannot_be_created_is_refused(path: Path) -> None:
     with refused(f"FASTAPI_BIND='unix:{path}/x': No such file or directory."):
         start(f"unix:{path}/x")
 
@@ -92,7 +92,7 @@ def test_socket_that_cannot_be_made_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-def test_port_of_another_is_refused_before_workers_try(host: str) -> None:
+def test_port_in_use_is_refused_before_workers_start(host: str) -> None:
     family = socket.AF_INET6 if host == "[::1]" else socket.AF_INET
     with socket.create_server((host.strip("[]"), 0), family=family) as other:
         port = other.getsockname()[1]
@@ -104,7 +104,7 @@ def test_port_of_another_is_refused_before_workers_try(host: str) -> None:
     start(f"{host}:{port}", reuse_port=True)
 
 
-def test_host_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def getaddrinfo(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -120,7 +120,7 @@ def test_pid_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with refused(f"`{file}/x` cannot be written: No such file or directory."):
         start("127.0.0.1:0", pidfile=f"{file}/x")
 
-    # A process that ends with the container has the same PID in the next.
+    # In a restarted container, the process has the same PID again.
     file.write_text(f"{os.getpid()}\n")
     start("127.0.0.1:0", pidfile=str(file))
     with refused(f"`{file}/x` cannot be written: Not a directory."):

@@ -20,7 +20,7 @@ WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
 class Client:
-    """The other side of a connection; a request is answered with its body."""
+    """A client; by default, the application echoes each request body."""
 
     def __init__(self, websocket: object = "none", app: ASGIApp | None = None) -> None:
         kind: Any = {"interface": "asgi3", "ws": websocket}
@@ -45,7 +45,7 @@ class Client:
         await send({"type": "http.response.body", "body": body})
 
     async def send(self, *parts: bytes) -> bytes:
-        """Return all that is answered."""
+        """Send the parts; return everything received."""
         for part in parts:
             self.protocol.data_received(part)
             await asyncio.sleep(0)
@@ -54,7 +54,7 @@ class Client:
     async def received(self) -> bytes:
         while self.state.tasks:
             await asyncio.gather(*self.state.tasks)
-            # One that has ended is a task until the loop has been there again.
+            # A finished task is removed in the next iteration of the loop.
             await asyncio.sleep(0)
         return b"".join(call.args[0] for call in self.transport.write.mock_calls)
 
@@ -63,7 +63,7 @@ class Client:
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("framed", [LENGTH, CHUNKS])
 @pytest.mark.parametrize("offer", [H2C, WEBSOCKET])
-async def test_offer_of_another_protocol_is_ignored(
+async def test_upgrade_to_another_protocol_is_ignored(
     offer: bytes, framed: bytes, size: int
 ) -> None:
     request = b"POST / HTTP/1.1\r\nHost: x\r\n" + offer + framed
@@ -84,7 +84,7 @@ async def test_offer_of_another_protocol_is_ignored(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("offer", "hinted"), [(H2C, False), (WEBSOCKET, True)])
-async def test_library_that_is_missing_is_named(
+async def test_missing_websocket_library_is_logged(
     caplog: pytest.LogCaptureFixture, offer: bytes, hinted: bool
 ) -> None:
     await Client().send(b"GET / HTTP/1.1\r\n" + offer + b"\r\n")
@@ -93,7 +93,7 @@ async def test_library_that_is_missing_is_named(
 
 
 @pytest.mark.anyio
-async def test_connection_ends_although_the_offer_is_ignored() -> None:
+async def test_ignored_upgrade_keeps_connection_close() -> None:
     client = Client()
 
     await client.send(
@@ -106,7 +106,7 @@ async def test_connection_ends_although_the_offer_is_ignored() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("request_", [b"nonsense", b"CONNECT / HTTP/1.1"])
-async def test_what_cannot_be_served_is_refused(request_: bytes) -> None:
+async def test_unsupported_request_is_refused(request_: bytes) -> None:
     client = Client()
 
     received = await client.send(request_ + b"\r\nHost: x\r\n\r\n")
@@ -118,7 +118,7 @@ async def test_what_cannot_be_served_is_refused(request_: bytes) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("limit", "value"), [("BYTES", 8), ("SECONDS", 0)])
-async def test_what_follows_a_refusal_is_discarded_up_to_the_limits(
+async def test_data_after_a_refusal_is_discarded_up_to_the_limits(
     settings: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
     settings.setattr(protocol, f"LINGER_{limit}", value)
@@ -133,7 +133,7 @@ async def test_what_follows_a_refusal_is_discarded_up_to_the_limits(
 
 
 @pytest.mark.anyio
-async def test_refusal_does_not_wait_for_an_earlier_answer() -> None:
+async def test_refusal_does_not_wait_for_an_earlier_response() -> None:
     client = Client()
 
     client.protocol.data_received(b"POST / HTTP/1.1\r\n" + CHUNKS[:-5] + b"nonsense")
@@ -144,7 +144,7 @@ async def test_refusal_does_not_wait_for_an_earlier_answer() -> None:
 
 
 @pytest.mark.anyio
-async def test_handshake_of_a_websocket_is_one() -> None:
+async def test_websocket_handshake_is_accepted() -> None:
     client = Client(websocket := Mock())
 
     await client.send(b"GET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n")
@@ -163,7 +163,7 @@ async def test_handshake_of_a_websocket_is_one() -> None:
         b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
     ],
 )
-async def test_what_is_no_handshake_is_answered(request_: bytes) -> None:
+async def test_invalid_websocket_handshake_gets_a_response(request_: bytes) -> None:
     client = Client(Mock())
 
     received = await client.send(request_)
@@ -173,7 +173,7 @@ async def test_what_is_no_handshake_is_answered(request_: bytes) -> None:
 
 
 @pytest.mark.anyio
-async def test_client_that_sends_nothing_more_is_answered() -> None:
+async def test_half_closed_client_gets_its_responses() -> None:
     client = Client()
     client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * 2)
 
@@ -186,7 +186,7 @@ async def test_client_that_sends_nothing_more_is_answered() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("sent", [b"", b"GET", b"POST / HTTP/1.1\r\n" + LENGTH[:-1]])
-async def test_client_that_ends_before_its_request_is_gone(sent: bytes) -> None:
+async def test_eof_within_a_request_disconnects(sent: bytes) -> None:
     client = Client()
     client.protocol.data_received(sent)
 
@@ -197,7 +197,7 @@ async def test_client_that_ends_before_its_request_is_gone(sent: bytes) -> None:
 
 
 class Stream:
-    """An answer that goes on until the client is gone."""
+    """A response that goes on until the client disconnects."""
 
     def __init__(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
         self.scope, self.headers = scope, headers
@@ -223,7 +223,7 @@ class Stream:
     ("headers", "end"),
     [([], b"\r\n0\r\n\r\n"), ([(b"content-length", b"9")], b"event")],
 )
-async def test_stream_of_events_ends_with_the_server(
+async def test_event_stream_ends_with_the_server(
     headers: list[tuple[bytes, bytes]], end: bytes
 ) -> None:
     stream = Stream({EVENT_STREAM: True}, headers)
@@ -239,7 +239,7 @@ async def test_stream_of_events_ends_with_the_server(
 
 
 @pytest.mark.anyio
-async def test_download_goes_on_but_not_for_a_client_that_ends() -> None:
+async def test_download_continues_until_the_client_closes() -> None:
     download = Stream({}, [])
     await download.begin()
 

@@ -49,7 +49,7 @@ def request(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("server", UNIX)
-async def test_peer_of_unix_socket_is_trusted_but_not_what_a_client_forged(
+async def test_peer_of_unix_socket_is_trusted_but_not_a_forged_address(
     app: ASGIApp, seen: list[Scope], server: Any
 ) -> None:
     scope = request(server, None, "192.0.2.66, 203.0.113.7")
@@ -71,7 +71,7 @@ async def test_peer_of_unix_socket_is_trusted_but_not_what_a_client_forged(
         (("2001:db8::1", 5000), ("2001:db8::1", 5000)),
     ],
 )
-async def test_peer_of_tcp_socket_is_not_trusted_for_having_no_address(
+async def test_unlisted_peer_of_tcp_socket_is_not_trusted(
     app: ASGIApp,
     seen: list[Scope],
     client: tuple[str, int] | None,
@@ -95,7 +95,7 @@ async def test_peer_of_tcp_socket_is_not_trusted_for_having_no_address(
         ("*", "::ffff:192.0.2.1"),
     ],
 )
-async def test_proxy_is_known_by_either_form_of_its_address(
+async def test_proxy_is_recognized_by_either_form_of_its_address(
     app: ASGIApp, seen: list[Scope], peers: str, proxy: str
 ) -> None:
     await call(ProxyHeaders(app, peers), request(TCP, (proxy, 5000)))
@@ -115,7 +115,7 @@ async def test_proxy_is_known_by_either_form_of_its_address(
         ("192.0.2.66, 2001:db8:ffff::1", "2001:db8:ffff::1"),
     ],
 )
-async def test_forwarded_address_is_known_by_either_form(
+async def test_forwarded_address_is_recognized_in_either_form(
     app: ASGIApp, seen: list[Scope], forwarded: str, client: str
 ) -> None:
     await call(ProxyHeaders(app, LOCAL), request(TCP, ("127.0.0.1", 1), forwarded))

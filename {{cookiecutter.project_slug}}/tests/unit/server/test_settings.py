@@ -15,7 +15,7 @@ from {{ cookiecutter.package_name }}.server.settings import (
     "bind",
     [":8000", "0.0.0.0:80", "localhost:8000", "[::1]:8000", "unix:/run/http.sock"],
 )
-def test_bind_takes_every_kind_of_address(
+def test_bind_accepts_every_kind_of_address(
     settings: pytest.MonkeyPatch, bind: str
 ) -> None:
     settings.setenv("FASTAPI_BIND", bind)
@@ -26,7 +26,7 @@ def test_bind_takes_every_kind_of_address(
 @pytest.mark.parametrize(
     "host", ["0.0.0.0", "localhost", "shop-1.example", "my_service", "[::]", "[::1]"]
 )
-def test_bind_without_a_port_is_port_8000(
+def test_bind_without_a_port_uses_port_8000(
     settings: pytest.MonkeyPatch, host: str
 ) -> None:
     settings.setenv("FASTAPI_BIND", host)
@@ -35,7 +35,7 @@ def test_bind_without_a_port_is_port_8000(
 
 
 @pytest.mark.parametrize(("requests", "jitter"), [(0, 0), (1000, 100)])
-def test_workers_end_one_after_the_other(
+def test_max_requests_has_a_jitter(
     settings: pytest.MonkeyPatch, requests: int, jitter: int
 ) -> None:
     settings.setenv("FASTAPI_MAX_REQUESTS", str(requests))
@@ -47,15 +47,13 @@ def test_workers_end_one_after_the_other(
 
 
 @pytest.mark.parametrize("level", ["INFO", "Info", "info"])
-def test_case_of_the_level_does_not_matter(
-    settings: pytest.MonkeyPatch, level: str
-) -> None:
+def test_log_level_ignores_case(settings: pytest.MonkeyPatch, level: str) -> None:
     settings.setenv("FASTAPI_GUNICORN_LOG_LEVEL", level)
 
     assert get_server_settings().gunicorn_options()["loglevel"] == "info"
 
 
-def test_memory_that_cannot_be_written_is_not_used(
+def test_unwritable_shared_memory_is_not_used(
     settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings.setattr(server_settings, "SHARED_MEMORY", str(tmp_path))
@@ -66,7 +64,7 @@ def test_memory_that_cannot_be_written_is_not_used(
     assert get_server_settings().gunicorn_options()["worker_tmp_dir"] is None
 
 
-def test_port_of_each_worker_is_no_unix_socket(settings: pytest.MonkeyPatch) -> None:
+def test_reuse_port_needs_a_port(settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_REUSE_PORT", "true")
     assert get_server_settings().gunicorn_options()["reuse_port"] is True
 
@@ -85,7 +83,7 @@ def test_proxies_are_addresses_or_all(settings: pytest.MonkeyPatch, peers: str) 
 
 
 @pytest.mark.parametrize("name", ["uvicorn_worker.UvicornH11Worker", "asgi"])
-def test_worker_class_may_be_another(settings: pytest.MonkeyPatch, name: str) -> None:
+def test_worker_class_can_be_replaced(settings: pytest.MonkeyPatch, name: str) -> None:
     settings.setenv("FASTAPI_WORKER_CLASS", name)
 
     assert get_server_settings().gunicorn_options()["worker_class"] == name
@@ -99,7 +97,7 @@ def test_worker_class_may_be_another(settings: pytest.MonkeyPatch, name: str) ->
         ("[::]", "[::]:9000", 9000),
     ],
 )
-def test_metrics_have_an_address_of_their_own(
+def test_metrics_have_their_own_address(
     settings: pytest.MonkeyPatch, bind: str, address: str, port: int
 ) -> None:
     settings.setenv("FASTAPI_METRICS_BIND", bind)
@@ -118,7 +116,9 @@ def test_metrics_need_another_port(settings: pytest.MonkeyPatch, bind: str) -> N
         get_server_settings()
 
 
-def test_metrics_may_be_beside_a_socket_file(settings: pytest.MonkeyPatch) -> None:
+def test_metrics_can_be_combined_with_a_unix_socket(
+    settings: pytest.MonkeyPatch,
+) -> None:
     settings.setenv("FASTAPI_BIND", "unix:http.sock")
     settings.setenv("FASTAPI_METRICS_BIND", "127.0.0.1:9000")
 
@@ -126,7 +126,7 @@ def test_metrics_may_be_beside_a_socket_file(settings: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("form", "warnings"), [("json", 1), ("text", 0)])
-def test_layout_that_nothing_has_is_warned_of(
+def test_unused_log_format_causes_a_warning(
     settings: pytest.MonkeyPatch, form: str, warnings: int
 ) -> None:
     settings.setenv("FASTAPI_LOG_FORMAT", form)
@@ -157,8 +157,8 @@ def test_application_logs_like_gunicorn(settings: pytest.MonkeyPatch) -> None:
         ("BIND", "::", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", "/run/http.sock", "must be HOST:PORT, HOST or unix:PATH"),
         ("BIND", ":65536", "must be HOST:PORT, HOST or unix:PATH"),
-        ("BIND", "unix:/", "exists, and is no socket"),
-        ("METRICS_BIND", "unix:/run/x", "must be HOST:PORT or HOST, an IPv6 address"),
+        ("BIND", "unix:/", "exists and is not a socket"),
+        ("METRICS_BIND", "unix:/run/x", "must be HOST:PORT or HOST, with an IPv6"),
         ("METRICS_BIND", "127.0.0.1:0", "must have a port other than 0"),
         ("ROOT_PATH", "shop/", "must be empty, or begin with a slash"),
         ("ROOT_PATH", "//shop", "must be empty, or begin with a slash"),
@@ -168,8 +168,8 @@ def test_application_logs_like_gunicorn(settings: pytest.MonkeyPatch) -> None:
         ("WORKER_CLASS", "sync", "must be a worker class that speaks ASGI"),
         ("WORKER_CLASS", "os.path.join", "must be a worker class that speaks ASGI"),
         ("FORWARDED_ALLOW_IPS", "127.0.0.1,localhost", "'localhost' does not appear"),
-        ("GUNICORN_LOG_FORMAT", "%(nope", "is no format of a log line"),
-        ("GUNICORN_LOG_FORMAT", "%(nope)s", "is no format of a log line"),
+        ("GUNICORN_LOG_FORMAT", "%(nope", "is not a valid log format"),
+        ("GUNICORN_LOG_FORMAT", "%(nope)s", "is not a valid log format"),
         ("GUNICORN_LOG_LEVEL", "loud", "Input should be 'debug', 'info'"),
     ],
 )

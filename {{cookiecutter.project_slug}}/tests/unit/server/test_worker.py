@@ -45,7 +45,7 @@ def announces_end(server: DrainingServer) -> bool:
 
 
 @pytest.mark.anyio
-async def test_connections_are_kept_while_nobody_says_stop() -> None:
+async def test_connections_are_kept_without_a_signal() -> None:
     server = draining_server()
 
     assert not await server.on_tick(0)
@@ -54,12 +54,12 @@ async def test_connections_are_kept_while_nobody_says_stop() -> None:
 
 
 @pytest.mark.anyio
-async def test_clients_are_told_until_they_have_gone() -> None:
+async def test_draining_announces_the_end_until_clients_disconnect() -> None:
     server = draining_server()
     listener = server.servers[0]
     server.handle_exit(signal.SIGTERM, None)
 
-    # At every tenth tick uvicorn renews the headers.
+    # At every tenth tick, uvicorn rebuilds the headers.
     assert [await server.on_tick(counter) for counter in range(12)] == [False] * 12
     assert announces_end(server)
     listener.close.assert_called_once_with()  # type: ignore[attr-defined]
@@ -82,7 +82,7 @@ async def test_worker_ends_with_its_master(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.anyio
-async def test_worker_that_has_served_enough_drains(
+async def test_worker_drains_after_max_requests(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = draining_server()
@@ -98,18 +98,18 @@ async def test_worker_that_has_served_enough_drains(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seconds", [60, 0])
-async def test_worker_that_waits_for_requests_is_seen_to_live(
+async def test_worker_sends_heartbeats_while_it_shuts_down(
     settings: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    signs = asyncio.Event()
+    heartbeat = asyncio.Event()
 
     async def wait(*_: Any) -> None:
         if seconds:
-            await signs.wait()
+            await heartbeat.wait()
         await asyncio.sleep(0)
 
     async def notify() -> None:
-        signs.set()
+        heartbeat.set()
 
     settings.setattr(Server, "shutdown", wait)
     server = draining_server(graceful_timeout=seconds)
@@ -117,12 +117,12 @@ async def test_worker_that_waits_for_requests_is_seen_to_live(
 
     await server.shutdown([])
 
-    assert signs.is_set() == bool(seconds)
+    assert heartbeat.is_set() == bool(seconds)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("counter", [9, 10])
-async def test_request_that_was_begun_before_is_told(counter: int) -> None:
+async def test_end_is_announced_to_requests_in_progress(counter: int) -> None:
     server = draining_server()
     await server.on_tick(0)
     headers = server.server_state.default_headers
@@ -135,7 +135,7 @@ async def test_request_that_was_begun_before_is_told(counter: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_client_that_stays_is_not_waited_for_longer_than_the_timeout() -> None:
+async def test_drain_timeout_ends_the_wait_for_clients() -> None:
     server = draining_server(drain_timeout=0)
     server.handle_exit(signal.SIGTERM, None)
 
@@ -150,7 +150,7 @@ async def test_client_that_stays_is_not_waited_for_longer_than_the_timeout() -> 
         pytest.param(Mock(), id="WebSocket"),
     ],
 )
-async def test_what_never_ends_is_not_waited_for(connection: Mock) -> None:
+async def test_endless_connections_are_not_waited_for(connection: Mock) -> None:
     server = draining_server()
     server.server_state.connections.add(connection)
     server.handle_exit(signal.SIGTERM, None)
@@ -163,7 +163,7 @@ async def test_what_never_ends_is_not_waited_for(connection: Mock) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
-async def test_other_signals_do_not_wait(sig: signal.Signals) -> None:
+async def test_other_signals_do_not_drain(sig: signal.Signals) -> None:
     server = draining_server()
     server.handle_exit(sig, None)
 
@@ -172,7 +172,7 @@ async def test_other_signals_do_not_wait(sig: signal.Signals) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
-async def test_other_signals_end_the_waiting(sig: signal.Signals) -> None:
+async def test_other_signals_stop_draining(sig: signal.Signals) -> None:
     server = draining_server()
     server.handle_exit(signal.SIGTERM, None)
     assert not await server.on_tick(0)
@@ -193,7 +193,7 @@ async def test_other_signals_end_the_waiting(sig: signal.Signals) -> None:
         ([], 60, 59, 59),
     ],
 )
-async def test_request_that_hangs_is_ended_before_the_worker_is_killed(
+async def test_hanging_request_is_ended_before_the_worker_is_killed(
     settings: pytest.MonkeyPatch,
     signals: list[signal.Signals],
     graceful: float,

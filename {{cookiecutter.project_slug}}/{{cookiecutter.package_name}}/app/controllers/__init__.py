@@ -1,1 +1,1 @@
-"""Controllers speak HTTP: they ask a model and answer with a view."""
+"""Controllers handle HTTP: they call a model and respond with a view."""

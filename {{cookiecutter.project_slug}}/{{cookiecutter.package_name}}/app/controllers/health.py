@@ -1,4 +1,4 @@
-"""Health of the service, for those who start, stop and balance it."""
+"""Health of the service, for orchestrators and load balancers."""
 
 from fastapi import APIRouter
 
@@ -10,11 +10,11 @@ from ..views.health import HealthResponse
 router = APIRouter(tags=["health"])
 
 
-# Monitors ask by HEAD; the schema says nothing of it, as of every other HEAD.
+# Monitors use HEAD; the schema leaves it out, like every other HEAD.
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses=BAD_GATEWAY_RESPONSE)
 async def ready() -> HealthResponse:
-    """Answer 200 when all that the service depends on answers, 502 otherwise."""
+    """Return 200 if everything that the service depends on answers, 502 otherwise."""
     health = await Health.ready(READINESS_CHECKS)
     return HealthResponse(status=health.status)
 
@@ -22,5 +22,5 @@ async def ready() -> HealthResponse:
 @router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> HealthResponse:
-    """Answer as long as the process can answer at all; no dependency is asked."""
+    """Return 200 as long as the process runs; dependencies are not checked."""
     return HealthResponse(status=Health.live().status)

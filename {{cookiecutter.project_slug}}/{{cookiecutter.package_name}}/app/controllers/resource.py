@@ -1,6 +1,7 @@
-"""What the controllers of all resources have in common.
+"""What the controllers of all resources share.
 
-By entity tags a client changes only what it has seen (RFC 9110, section 13.1.1).
+Entity tags keep clients from overwriting changes that they have not seen (RFC 9110,
+section 13.1.1).
 """
 
 import re
@@ -20,9 +21,9 @@ Key = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
 IfMatch = Annotated[str | None, Header()]
 
 ETAG = {"description": "The version, for If-Match.", "schema": {"type": "string"}}
-LOCATION = {"description": "Where it is now.", "schema": {"type": "string"}}
+LOCATION = {"description": "Path of the new resource.", "schema": {"type": "string"}}
 
-# Declare the headers to OpenAPI; in the types of FastAPI's ``responses`` argument.
+# Declare the headers to OpenAPI, typed like FastAPI's ``responses`` argument.
 TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": {"ETag": ETAG}}}
 CREATED: dict[int | str, dict[str, Any]] = {
     201: {"headers": {"ETag": ETAG, "Location": LOCATION}}
@@ -30,7 +31,7 @@ CREATED: dict[int | str, dict[str, Any]] = {
 
 
 def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Declare errors to OpenAPI."""
+    """Return the ``responses`` argument that declares these errors to OpenAPI."""
     return {
         code: {"model": ErrorResponse, "description": HTTPStatus(code).phrase}
         for code in codes
@@ -38,23 +39,23 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def location(request: Request, row: Base) -> str:
-    """Return the path of a row that the request has added to its collection."""
+    """Return the path of a row that the request has added to the collection."""
     return f"{request.url.path}/{row.id}"
 
 
 def etag(row: Base) -> str:
-    """Return the tag of a row; another row, later, with its id has another tag."""
+    """Return the tag of a row; a later row with the same id has a different tag."""
     return f'"{row.version}-{row.created_at:%Y%m%dT%H%M%S.%f}"'
 
 
 def check_etag(row: Base, if_match: str | None) -> None:
-    """Do nothing where the client has seen the row as it is, or does not care.
+    """Check that ``If-Match``, if the client sent it, has the tag of the row.
 
     Raises:
-        HTTPException: 412 when it has not, or sends what is no list of entity tags.
+        HTTPException: 412 if it does not, or is not a list of entity tags.
     """
     if if_match is None or if_match.strip() == "*":
         return
     if etag(row) not in ENTITY_TAGS.findall(if_match):
         code = HTTPStatus.PRECONDITION_FAILED
-        raise HTTPException(code, "Changed since, or no ETag of it in If-Match")
+        raise HTTPException(code, "If-Match does not contain the current ETag")

@@ -1,4 +1,4 @@
-"""What can go wrong, and how the client is told."""
+"""The exceptions of the application, and the responses to them."""
 
 from .dependency import DependencyError
 from .http import HTTPException

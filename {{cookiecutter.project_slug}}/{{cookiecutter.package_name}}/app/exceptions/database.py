@@ -1,4 +1,4 @@
-"""Tells the client what the database refuses."""
+"""Responds to requests that the database refuses."""
 
 import logging
 from http import HTTPStatus
@@ -14,8 +14,7 @@ logger = logging.getLogger(__name__)
 
 # Class 22 of SQLSTATE: a value that does not fit into its column.
 DATA = "22"
-# A row that others refer to, a reference to nothing, a value that must be unique, and
-# what excludes another.
+# Violations of RESTRICT, FOREIGN KEY, UNIQUE and EXCLUDE.
 CONFLICTS = {"23001", "23503", "23505", "23P01"}
 CONFLICTS_SQLITE = {
     "SQLITE_CONSTRAINT_FOREIGNKEY",
@@ -26,10 +25,11 @@ CONFLICTS_SQLITE = {
 
 
 def add_database_exception_handlers(app: FastAPI) -> None:
-    """Make ``app`` answer what the database refuses; a controller may be more precise.
+    """Make ``app`` respond to database errors; a controller can be more precise.
 
-    422 for a value of the client that no column can hold, 409 for one that is taken or
-    refers to nothing, and for an update of what another has changed meanwhile.
+    422 for a value of the client that does not fit its column; 409 for one that is
+    taken or refers to a missing row, and for an update of a row that has changed
+    meanwhile.
     """
     app.add_exception_handler(StatementError, _refusal)
     app.add_exception_handler(StaleDataError, _conflict)
@@ -51,7 +51,7 @@ async def _conflict(_request: Request, _exc: Exception) -> Response:
 
 
 def is_conflict(error: StatementError) -> bool:
-    """Return whether what is stored already, or is not, stands against it."""
+    """Return whether the statement conflicts with rows that exist, or are missing."""
     state = getattr(error.orig, "sqlstate", None)
     name = getattr(error.orig, "sqlite_errorname", None)
     return state in CONFLICTS or name in CONFLICTS_SQLITE
@@ -60,5 +60,5 @@ def is_conflict(error: StatementError) -> bool:
 def is_unusable(error: StatementError) -> bool:
     """Return whether a value does not fit into its column."""
     state = getattr(error.orig, "sqlstate", None) or ""
-    # What a type of SQLAlchemy refuses does not come to the database.
+    # SQLAlchemy's types refuse some values before they reach the database.
     return isinstance(error.orig, ValueError) or state.startswith(DATA)

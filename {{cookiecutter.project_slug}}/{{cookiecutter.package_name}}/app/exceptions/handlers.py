@@ -1,4 +1,4 @@
-"""Turns every exception that reaches the client into one shape of answer."""
+"""Turns exceptions into responses of the same shape."""
 
 import json
 import logging
@@ -23,12 +23,12 @@ from .dependency import DependencyError
 
 logger = logging.getLogger(__name__)
 
-# What Python says of text, numbers and JSON that it cannot convert.
+# Python's messages about text, numbers and JSON that it cannot convert.
 UNUSABLE = re.compile(
     r"surrogates not allowed|ordinal not in range\(256\)"
     r"|Out of range float values|limit \(\d+ digits\)|depth exceeded"
 )
-# RFC 9110 forbids these a body.
+# RFC 9110 forbids a body with these.
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -45,7 +45,7 @@ def add_exception_handlers(app: FastAPI) -> None:
 
 class _ErrorJSON(JSONResponse):
     def render(self, content: Any) -> bytes:
-        # Half of a pair, which a client may have sent, becomes what it was: an escape.
+        # A lone surrogate, which a client may have sent, becomes an escape again.
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
 
@@ -56,7 +56,7 @@ def error_response(
     details: list[Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an answer in the shape of :class:`.ErrorResponse`."""
+    """Return a response in the shape of :class:`.ErrorResponse`."""
     body = ErrorResponse.of(code, message, jsonable_encoder(details) or None)
     return _ErrorJSON(body.model_dump(exclude_none=True), code, headers)
 
@@ -64,10 +64,10 @@ def error_response(
 def _headers(
     request: Request, error: StarletteHTTPException
 ) -> Mapping[str, str] | None:
-    """Return the headers of the error; ``Allow`` names the methods of every route.
+    """Return the headers of the error; ``Allow`` has the methods of all routes.
 
-    A route that refuses a method knows only its own, not those of its neighbours at
-    the same path.
+    A route that refuses a method knows only its own methods, not those of other routes
+    at the same path.
     """
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
         return error.headers
@@ -77,7 +77,7 @@ def _headers(
         for route in request.app.routes
         if route.matches({**request.scope, "method": method})[0] is Match.FULL
     }
-    # A controller refused, not a route; or the routes have methods of their own making.
+    # A controller refused, not a route; or the routes have nonstandard methods.
     if request.method in allowed or not allowed:
         return error.headers
     return {**(error.headers or {}), "Allow": ", ".join(sorted(allowed))}
@@ -98,7 +98,7 @@ async def _http_error(request: Request, exc: Exception) -> Response:
 
 
 async def _invalid_request(_request: Request, exc: Exception) -> Response:
-    # The rejected input is left out: it may be secret, and need not have a JSON form.
+    # The rejected input is left out: it may be secret, or have no JSON form.
     details = [
         {"loc": error["loc"], "msg": error["msg"], "type": error["type"]}
         for error in cast(RequestValidationError, exc).errors()
@@ -113,23 +113,23 @@ async def _bad_gateway(_request: Request, exc: Exception) -> Response:
 
 
 async def _disconnected(_request: Request, _exc: Exception) -> Response:
-    # The client is gone, and nothing is wrong with the service: nothing is logged.
+    # Nothing is wrong with the service, so nothing is logged.
     return error_response(HTTPStatus.BAD_REQUEST, "Client disconnected")
 
 
 def has_values(request: Request) -> bool:
     """Return whether the client sent values; if not, the service is to blame."""
     body = {"content-length", "transfer-encoding"} & {*request.headers.keys()}
-    # Without an endpoint it was the path that could not be read.
+    # Without an endpoint, it was the path that could not be read.
     is_routed = "endpoint" in request.scope
     return bool(request.path_params or request.query_params or body or not is_routed)
 
 
 async def _unusable_value(request: Request, exc: Exception) -> Response:
-    """Answer for a value that Python, or JSON, cannot express.
+    """Respond with 422 to a value that Python or JSON cannot express.
 
-    Half of a pair of Unicode, NaN and infinity, an integer of very many digits, very
-    many levels, and text that no header can hold; pydantic lets them pass.
+    That is a lone surrogate, NaN or infinity, an integer with too many digits, too many
+    levels, or text that no header can hold; pydantic accepts all of them.
     """
     if not (UNUSABLE.search(str(exc)) and has_values(request)):
         raise exc
@@ -138,7 +138,7 @@ async def _unusable_value(request: Request, exc: Exception) -> Response:
 
 
 async def _exception_group(request: Request, exc: Exception) -> Response:
-    """Answer as for the first exception of a group, unless one is unexpected."""
+    """Respond as to the first exception of a group, unless one is unexpected."""
     leaves = [*_leaves(cast("ExceptionGroup[Exception]", exc))]
     handlers = [_handler(request, leaf) for leaf in leaves]
     if None in handlers:
@@ -159,7 +159,7 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _handler(request: Request, exc: Exception) -> Any:
-    """Return the handler of an exception; None where it is unexpected."""
+    """Return the handler of an exception, or None if it is unexpected."""
     kinds = [getattr(exc, "status_code", None), *type(exc).__mro__]
     expected = kinds[: kinds.index(Exception)]
     found = map(request.app.exception_handlers.get, expected)
@@ -167,7 +167,7 @@ def _handler(request: Request, exc: Exception) -> Any:
 
 
 async def _call(handler: Any, request: Request, exc: Exception) -> Response:
-    """Return the answer of a handler, which raises again what it does not expect."""
+    """Return the response of a handler; it re-raises what it does not expect."""
     # An object with an asynchronous `__call__` may be a handler too.
     if any(map(iscoroutinefunction, (handler, handler.__call__))):
         answer = await handler(request, exc)
@@ -177,6 +177,6 @@ async def _call(handler: Any, request: Request, exc: Exception) -> Response:
 
 
 async def _server_error(_request: Request, _exc: Exception) -> Response:
-    # What happened is logged by the server, and none of the client's business.
+    # The server logs the exception; the client must not see it.
     code = HTTPStatus.INTERNAL_SERVER_ERROR
     return error_response(code, code.phrase)

@@ -1,4 +1,4 @@
-"""The error that a controller raises to answer with a status code."""
+"""The error that a controller raises to respond with a status code."""
 
 from collections.abc import Mapping
 from http.client import responses
@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 
 class HTTPException(StarletteHTTPException):
-    """An answer with an error status, in the shape that all errors have."""
+    """A response with an error status, in the shape that all errors have."""
 
     def __init__(
         self,
@@ -17,11 +17,11 @@ class HTTPException(StarletteHTTPException):
         details: list[Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take what the client is told.
+        """Take the content of the response.
 
-        ``message`` defaults to the phrase of the status code, or to ``Error`` where it
-        has none; ``details`` may hold anything that has a JSON form, and is left out of
-        the answer when empty.
+        ``message`` defaults to the phrase of the status code, or to ``Error`` if it has
+        none; ``details`` can hold anything that has a JSON form, and is left out of the
+        response if empty.
         """
         if message is None:
             message = responses.get(status_code, "Error")

@@ -1,1 +1,1 @@
-"""Models hold the domain: what is true, and what may happen."""
+"""Models hold the domain: its data and its rules."""

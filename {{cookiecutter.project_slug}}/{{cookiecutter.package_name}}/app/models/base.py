@@ -1,4 +1,4 @@
-"""What every model that is stored in the database has."""
+"""The base of all models that are stored in the database."""
 
 from datetime import UTC, datetime
 from enum import Enum
@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import BigInteger, DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
-# Alembic needs a name for whatever it may have to change.
+# Alembic can change only what has a name.
 NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -21,7 +21,7 @@ NAMES = {
 
 
 def import_models() -> None:
-    """Import every module beside this one, so that no model has to be registered."""
+    """Import every module of this package, so that models need no registration."""
     package = import_module(__name__.rpartition(".")[0])
     for found in walk_packages(package.__path__, f"{package.__name__}."):
         import_module(found.name)
@@ -35,15 +35,15 @@ class Base(DeclarativeBase):
     """The base of all models that are tables.
 
     ``created_at`` and ``updated_at`` are in UTC. ``version`` counts the updates of a
-    row: one that was changed by another meanwhile is not overwritten, but raises
-    SQLAlchemy's ``StaleDataError``.
+    row: updating a row that has changed meanwhile raises SQLAlchemy's
+    ``StaleDataError``.
     """
 
     #: The tables of all models.
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012
         datetime: DateTime(timezone=True),
-        # Text: a type of PostgreSQL's own would need DDL for each new member.
+        # Stored as text: a PostgreSQL enum would need DDL for each new member.
         Enum: sqlalchemy.Enum(Enum, native_enum=False),
     }
 
@@ -60,6 +60,6 @@ class Base(DeclarativeBase):
         return {"version_id_col": cls.version}
 
     def change(self, **values: Any) -> None:
-        """Set columns, as many as are given."""
+        """Set the given columns."""
         for name, value in values.items():
             setattr(self, name, value)

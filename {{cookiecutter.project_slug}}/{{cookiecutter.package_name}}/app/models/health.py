@@ -1,4 +1,4 @@
-"""What it means for the service to be alive and to be ready."""
+"""What it means for the service to be live and to be ready."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Literal, Self
 
 @dataclass(frozen=True)
 class Health:
-    """The state of the service; there is no object for a state that is not well."""
+    """The state of the service; there are no objects for unhealthy states."""
 
     status: Literal["ok"] = "ok"
 
     @classmethod
     def live(cls) -> Self:
-        """The process runs; whether its dependencies do must not matter here."""
+        """Return the state of a running process, whatever its dependencies do."""
         return cls()
 
     @classmethod
     async def ready(cls, checks: Iterable[Callable[[], Awaitable[None]]]) -> Self:
-        """The process runs, and everything that it depends on answers.
+        """Return the state if everything that the process depends on answers.
 
         Raises:
             DependencyError: from the first check that fails.

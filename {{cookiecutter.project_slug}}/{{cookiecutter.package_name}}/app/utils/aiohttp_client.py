@@ -38,12 +38,12 @@ class AiohttpClient:
     The methods take aiohttp's own request options, such as ``params``, ``json``,
     ``headers`` and ``raise_for_status``, and raise aiohttp's own errors. A request
     that takes longer than ``FASTAPI_AIOHTTP_TIMEOUT`` seconds raises
-    ``TimeoutError``. Bodies are read before the answer is returned; to stream one,
+    ``TimeoutError``. Bodies are read before the response is returned; to stream one,
     use the session that :meth:`get_aiohttp_client` returns.
 
     Requests go through the proxies that ``HTTP_PROXY``, ``HTTPS_PROXY`` and
-    ``NO_PROXY`` name. No cookies are kept. aiohttp is imported at the first request:
-    the service starts sooner.
+    ``NO_PROXY`` name. Cookies are not stored. aiohttp is imported at the first request,
+    so that the service starts faster.
     """
 
     aiohttp_client: ClassVar["ClientSession | None"] = None
@@ -51,7 +51,7 @@ class AiohttpClient:
     @classmethod
     @asynccontextmanager
     async def lifespan(cls) -> AsyncIterator[None]:
-        """Close in the end what was opened meanwhile."""
+        """Close the session at the end, if it was opened."""
         try:
             yield
         finally:
@@ -59,7 +59,7 @@ class AiohttpClient:
 
     @classmethod
     def get_aiohttp_client(cls) -> "ClientSession":
-        """Return the session, made at the first call, which needs a running loop."""
+        """Return the session; the first call creates it and needs a running loop."""
         if cls.aiohttp_client is None:
             from aiohttp import (
                 ClientSession,
@@ -72,9 +72,9 @@ class AiohttpClient:
             USAGE.limited(connector.limit)
             cls.aiohttp_client = ClientSession(
                 connector=connector,
-                trace_configs=[_telling()] if listeners else [],
+                trace_configs=[_usage_trace()] if listeners else [],
                 timeout=ClientTimeout(total=get_settings().aiohttp_timeout),
-                # What one user was given must not be sent for another.
+                # A cookie of one user must not be sent for another.
                 cookie_jar=DummyCookieJar(),
                 middlewares=[_in_trace, _through(getproxies_environment())],
             )
@@ -122,13 +122,13 @@ class AiohttpClient:
 async def _in_trace(
     request: "ClientRequest", handler: "ClientHandlerType"
 ) -> "ClientResponse":
-    """Let the other service continue the trace, if there is one."""
+    """Pass the trace, if there is one, on to the other service."""
     inject(request.headers)
     return await handler(request)
 
 
-def _telling() -> "TraceConfig":
-    """Return what tells how the session is used."""
+def _usage_trace() -> "TraceConfig":
+    """Return callbacks that report how the session is used."""
     from aiohttp import TraceConfig
 
     async def acquired(*_: Any) -> None:
@@ -161,9 +161,9 @@ def _telling() -> "TraceConfig":
 
 
 def _through(proxies: dict[str, str]) -> "ClientMiddlewareType":
-    """Return what sends each request through the proxy of its scheme, if any.
+    """Return middleware that sends each request through the proxy of its scheme.
 
-    aiohttp's own ``trust_env`` would send the credentials of a ``.netrc`` as well.
+    aiohttp's own ``trust_env`` would also send credentials from ``.netrc``.
     """
     from yarl import URL
 

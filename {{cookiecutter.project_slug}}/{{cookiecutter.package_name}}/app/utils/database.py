@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Transaction:
-    """What a task has open; another task that was started in it may not use it."""
+    """The open transaction of a task; tasks that it starts must not use it."""
 
     session: AsyncSession
     task: asyncio.Task[Any] | None
     failure: BaseException | None = None
 
     def check(self) -> None:
-        """Let the whole fail when a part has failed."""
+        """Fail the whole transaction if a part of it has failed."""
         if self.failure is not None or not self.session.is_active:
             raise TransactionError from self.failure
 
@@ -54,7 +54,7 @@ class Database:
             session.add(City(name="Lisbon"))
 
     It connects at the first use, and belongs to that event loop until it is closed. In
-    another one it raises RuntimeError.
+    another loop it raises RuntimeError.
     """
 
     engine: ClassVar[AsyncEngine | None] = None
@@ -65,7 +65,7 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def lifespan(cls) -> AsyncIterator[None]:
-        """Close in the end what was opened meanwhile."""
+        """Close all connections at the end."""
         try:
             yield
         finally:
@@ -73,7 +73,7 @@ class Database:
 
     @classmethod
     def get_engine(cls) -> AsyncEngine:
-        """Return SQLAlchemy's engine, made at the first call."""
+        """Return SQLAlchemy's engine, created at the first call."""
         cls._belong_to_loop()
         if cls.engine is None:
             cls.engine = new_engine(get_settings())
@@ -91,16 +91,16 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def transaction(cls) -> AsyncIterator[AsyncSession]:
-        """Give a session whose changes are stored at the end, or not at all.
+        """Yield a session whose changes are committed at the end, or not at all.
 
-        An exception that leaves the block takes the changes back. A transaction inside
-        of another, in the same task, joins it: all is stored at the end of the outer
-        one. Another task gets a transaction of its own.
+        An exception that leaves the block rolls the changes back. A transaction inside
+        another one, in the same task, joins it: everything is committed at the end of
+        the outer one. Another task gets its own transaction.
 
         Raises:
             DependencyError: when the database cannot be reached, or cannot serve now.
-            TransactionError: at the end of the outer block, when an inner one, or a
-                statement outside of a savepoint, failed and the exception was caught.
+            TransactionError: at the end of the outer block, if an inner block, or a
+                statement outside a savepoint, failed and the exception was caught.
         """
         outer = _current.get()
         if outer is not None and outer.task is asyncio.current_task():
@@ -122,12 +122,12 @@ class Database:
 
     @classmethod
     async def check_readiness(cls) -> None:
-        """Do nothing when the database answers and has the tables of this code.
+        """Check that the database answers and has the tables that the code needs.
 
-        It has a connection of its own: it does not wait where all others are in use.
+        It uses a separate connection, and so does not wait while the pool is exhausted.
 
         Raises:
-            DependencyError: when the database cannot serve, or lacks a migration.
+            DependencyError: if the database cannot serve, or lacks a migration.
         """
         cls._belong_to_loop()
         if cls._probe is None:
@@ -141,11 +141,11 @@ class Database:
 
     @classmethod
     def _belong_to_loop(cls) -> None:
-        """Keep each connection in one event loop; asyncpg would crash the process."""
+        """Bind connections to one event loop, as asyncpg would crash the process."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            # Without one nothing connects.
+            # Without a running loop nothing connects.
             return
         if cls._loop is not None and cls._loop is not loop:
             if not cls._loop.is_closed():
@@ -159,7 +159,7 @@ class Database:
 
     @classmethod
     def _compare(cls, connection: Connection) -> None:
-        """Compare until the database has all that the code needs; it keeps it then."""
+        """Check that no migration is missing; after the first success, never again."""
         try:
             found = standing(connection)
             if found.state in (State.BEHIND, State.DIVERGED):
@@ -183,7 +183,7 @@ def _noting_failure(outer: _Transaction) -> Iterator[None]:
 
 @contextmanager
 def _unavailability() -> Iterator[None]:
-    """Raise DependencyError for what SQLAlchemy raises when the database is away."""
+    """Raise DependencyError for SQLAlchemy's errors about an unavailable database."""
     try:
         yield
     except PoolTimeoutError as error:

@@ -1,4 +1,4 @@
-"""How the database is connected to, and what its errors mean."""
+"""Connects to the database, and classifies its errors."""
 
 import re
 from asyncio import CancelledError, to_thread
@@ -19,11 +19,11 @@ from ...config.database_url import DatabaseUrl
 from .sqlite_types import COLUMN_TYPES
 from .usage import Usage
 
-# SQLSTATE, by class: connections, logins, names of databases, resources, operators that
-# intervene, errors outside of PostgreSQL.
+# Classes of SQLSTATE: connection, authorization, database name, resources, operator
+# intervention, system error.
 UNAVAILABLE_CLASSES = {"08", "28", "3D", "53", "57", "58"}
 READ_ONLY = "25006"
-# Two transactions that cannot both be, and a deadlock.
+# Also a serialization failure and a deadlock.
 UNAVAILABLE_STATES = {READ_ONLY, "40001", "40P01"}
 BUSY = "SQLITE_BUSY"
 UNAVAILABLE_SQLITE = (
@@ -39,11 +39,11 @@ UNAVAILABLE_SQLITE = (
 )
 CANNOT_CONNECT = "08001"
 CANCELED = "57014"
-# Where a connection keeps the error of a statement, until its transaction ends.
+# Key under which a connection keeps the error of a statement in its transaction.
 FAILURE = "failure"
-# What PostgreSQL and its driver add to an error: rows and arguments.
+# Rows and arguments, which PostgreSQL and its driver add to an error.
 VALUES = re.compile(r"(?<=query argument \$)(\d+).*|\nDETAIL:.*", re.DOTALL)
-# Errors of Python that the drivers let pass: a time limit, a number that has too many
+# Python's errors that the drivers do not convert: a timeout, and a number with too many
 # digits for any column.
 BARE = {OSError: CANCELED, OverflowError: "22003"}
 
@@ -51,20 +51,20 @@ USAGE = Usage("database")
 
 
 class TransactionError(Exception):
-    """A part of a transaction failed, so that the whole cannot be stored.
+    """A part of a transaction failed, so that the whole cannot be committed.
 
-    An error of the database that is expected needs a savepoint: ``begin_nested()``.
+    Wrap a statement that may fail in a savepoint: ``begin_nested()``.
     """
 
     def __init__(self) -> None:
-        """Say so."""
-        super().__init__("A part of the transaction failed, so that nothing is stored.")
+        """Set the message."""
+        super().__init__("A part of the transaction failed, so nothing was committed.")
 
 
 class _DateTime(DateTime):
-    """Refuses a time without a zone where one is needed.
+    """Refuses a time without a zone if the column needs one.
 
-    The driver would take it as one of the zone that this machine has.
+    The driver would assume the time zone of this machine.
     """
 
     render_bind_cast = True
@@ -79,7 +79,7 @@ class _DateTime(DateTime):
 
 
 class _Pool(AsyncAdaptedQueuePool):
-    """Tells how it is used."""
+    """Reports how it is used."""
 
     def _do_get(self) -> ConnectionPoolEntry:
         began = perf_counter()
@@ -108,7 +108,7 @@ def new_engine(settings: Settings) -> AsyncEngine:
 
 
 def new_probe(settings: Settings) -> AsyncEngine:
-    """Return an engine with a connection of its own, for statements by themselves."""
+    """Return an engine with one separate connection, which commits each statement."""
     timeout = settings.database_timeout
     return connect(
         settings,
@@ -123,9 +123,9 @@ def new_probe(settings: Settings) -> AsyncEngine:
 def connect(
     settings: Settings, statement_timeout: float | None, **options: Any
 ) -> AsyncEngine:
-    """Return an engine, given ``options`` of ``create_async_engine``.
+    """Return an engine; ``options`` are those of ``create_async_engine``.
 
-    Transactions of SQLite wait for ``statement_timeout`` seconds until they may begin.
+    Transactions of SQLite wait at most ``statement_timeout`` seconds to begin.
     """
     url = settings.database()
     build = _sqlite if url.file else _postgresql
@@ -144,7 +144,7 @@ def connect(
 
 
 def kind_of(error: DBAPIError) -> str:
-    """Return in which way the database does not serve."""
+    """Return the kind of failure: ``timeout``, ``unreachable`` or ``refused``."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if state == CANCELED or getattr(error.orig, "sqlite_errorname", "") == BUSY:
         return "timeout"
@@ -161,7 +161,7 @@ def is_unavailable(error: DBAPIError) -> bool:
         or state[:2] in UNAVAILABLE_CLASSES
         or state in UNAVAILABLE_STATES
         or name.startswith(UNAVAILABLE_SQLITE)
-        # A column was altered; what was prepared for it is prepared again next time.
+        # A column was altered; its statements are prepared again next time.
         or type(error.orig).__name__ == "InvalidCachedStatementError"
     )
 
@@ -197,7 +197,7 @@ def _sqlite(
     engine = create_async_engine(
         f"sqlite+aiosqlite:///{url.file}",
         connect_args={
-            # Without a limit means as long as SQLite can count.
+            # SQLite has no unlimited timeout.
             "timeout": timeout or 1_000_000,
             "async_creator_fn": _open_sqlite,
         },
@@ -214,7 +214,7 @@ def _sqlite(
 def _connect(
     dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]
 ) -> Any:
-    """Connect; whatever goes wrong means that the database cannot be reached."""
+    """Connect; any error means that the database cannot be reached."""
     try:
         return dialect.connect(*arguments, **options)
     except Exception as error:
@@ -222,13 +222,13 @@ def _connect(
 
 
 def _explain(context: ExceptionContext) -> DBAPIError | None:
-    """Make an error of SQLAlchemy of what the drivers raise bare."""
+    """Convert Python's own errors, which the drivers let pass, to SQLAlchemy's."""
     error = context.original_exception
     if getattr(error, "sqlstate", None) == READ_ONLY:
-        # A primary that became a standby: the connections to it are of no use.
+        # A primary became a standby: the connections to it are useless.
         context.is_disconnect = True
     if isinstance(error, OSError):
-        # What the server still does with this connection is not known; others may work.
+        # The state of this connection is unknown; others may work.
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
     state = next((s for kind, s in BARE.items() if isinstance(error, kind)), None)
@@ -260,9 +260,9 @@ def _forget_failure(connection: Connection, *_savepoint: Any) -> None:
 
 
 def _refuse_failed(connection: Connection) -> None:
-    """Raise an error where PostgreSQL would roll back, and say that it did not fail."""
+    """Raise an error where PostgreSQL would roll back without reporting one."""
     if _commits_each(connection):
-        # A statement raised its own error.
+        # The statement itself raised its error.
         return
     is_lost = connection.invalidated
     failure = None if is_lost else connection.info.get(FAILURE)
@@ -277,9 +277,9 @@ def _error(dbapi: Any, error: BaseException, state: str) -> Exception:
 
 
 def _refuse_unfit(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Let the pool connect again where the server has closed a connection meanwhile.
+    """Make the pool reconnect if the server has closed the connection.
 
-    Or where a transaction was left open, which would swallow all that follow. It costs
+    Also if a transaction was left open, which would swallow all that follow. This costs
     nothing; ``pool_pre_ping`` would ask the server before each transaction.
     """
     driver = connection.driver_connection
@@ -290,18 +290,18 @@ def _refuse_unfit(connection: Any, _record: Any, _proxy: Any) -> None:
 async def _open_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
     connection = aiosqlite.connect(*arguments, **options)
     thread: Any = getattr(connection, "_thread", connection)
-    # As SQLAlchemy does: a connection that is left open must not keep the process.
+    # As SQLAlchemy does: a connection left open must not keep the process alive.
     thread.daemon = True
     try:
         return await connection
     except BaseException:
-        # The thread still has something to say to the loop, which may end before.
+        # The thread still calls the event loop, which may be closed before that.
         await to_thread(thread.join)
         raise
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # SQLAlchemy begins the transactions, not Python.
+    # SQLAlchemy begins transactions, not the `sqlite3` module.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -309,18 +309,18 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _release_sqlite(connection: Any, _record: Any, error: BaseException | None) -> None:
-    # The cursor of a statement that was cancelled would keep the connection open, and
-    # the database locked, until Python collects its garbage.
+    # The cursor of a canceled statement would keep the connection open, and the
+    # database locked, until it is garbage-collected.
     if isinstance(error, CancelledError):
         connection.rollback()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     if not _commits_each(connection):
-        # One that begins by reading could not write once another has written.
+        # A transaction that began with a read could not write after another has.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _commits_each(connection: Connection) -> bool:
-    """Return whether each statement is a transaction by itself."""
+    """Return whether each statement is its own transaction."""
     return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"

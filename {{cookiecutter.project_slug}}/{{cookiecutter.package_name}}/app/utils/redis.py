@@ -30,7 +30,7 @@ class RedisClient:
     Each method raises :class:`.DependencyError` when Redis does not answer within
     ``FASTAPI_REDIS_TIMEOUT`` seconds, or answers that it cannot serve now.
 
-    redis-py is imported at the first use: a service without Redis starts sooner.
+    redis-py is imported at the first use, so a service without Redis starts faster.
     """
 
     redis_client: ClassVar["Redis | None"] = None
@@ -38,7 +38,7 @@ class RedisClient:
     @classmethod
     @asynccontextmanager
     async def lifespan(cls) -> AsyncIterator[None]:
-        """Keep the client open, from the start on where Redis is required."""
+        """Open the client at startup if Redis is required; close it at the end."""
         if get_settings().use_redis:
             cls.open_redis_client()
         try:
@@ -64,15 +64,15 @@ class RedisClient:
 
     @classmethod
     async def call(cls, command: Callable[["Redis"], Awaitable[Result]]) -> Result:
-        """Return what any command, or pipeline, of redis-py's client answers.
+        """Return the answer to any command, or pipeline, of redis-py's client.
 
         ``command`` takes the client. Other errors of Redis are redis-py's own.
         """
         client = cls.open_redis_client()
         USAGE.acquired()
         try:
-            # The client's own timeout is per read: a failover, which asks several
-            # Sentinels one after the other, would add them up.
+            # The client's own timeout is per read: in a failover, which asks several
+            # Sentinels one after the other, these would add up.
             async with asyncio.timeout(get_settings().redis_timeout):
                 return await command(client)
         except Exception as error:
@@ -96,10 +96,10 @@ class RedisClient:
 
     @classmethod
     async def check_readiness(cls) -> None:
-        """Do nothing when Redis is a master that takes writes, or is not required.
+        """Check that Redis, if it is required, is a master that accepts writes.
 
         Raises:
-            DependencyError: when Redis is required, and is away or cannot serve.
+            DependencyError: when it is required, and is unreachable or cannot serve.
         """
         if get_settings().use_redis:
             from .redis_connection import check_master
@@ -108,7 +108,7 @@ class RedisClient:
 
     @classmethod
     async def ping(cls) -> bool:
-        """Return whether Redis answers well; never raises because it does not."""
+        """Return whether Redis answers; if not, log the reason instead of raising."""
         try:
             return bool(await cls.call(lambda redis: redis.ping()))
         except Exception as error:
@@ -117,7 +117,7 @@ class RedisClient:
 
     @classmethod
     async def set(cls, key: str, value: Value, ex: int | None = None) -> bool:
-        """Set ``key``, which expires ``ex`` seconds from now, or never."""
+        """Set ``key``; it expires after ``ex`` seconds, or never."""
         return bool(await cls.call(lambda redis: redis.set(key, value, ex=ex)))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How the Redis client connects: to one server, or to the master of the Sentinels."""
+"""Connects the Redis client to one server, or to the master of the Sentinels."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ...config import Settings
 
-# MASTERDOWN and MOVED are classes below these.
+# The errors for MASTERDOWN and MOVED are subclasses of these.
 REFUSALS = (
     AskError,
     ClusterDownError,
@@ -39,8 +39,8 @@ REFUSALS = (
     ReadOnlyError,
     TryAgainError,
 )
-# redis-py has no classes for some, and for none that a transaction or, before Redis 7,
-# a script cites.
+# redis-py has no classes for some of these, and for none of them if a transaction or,
+# before Redis 7, a script quotes them.
 REFUSED = re.compile(
     r"(?:^|because of: |: -)"
     r"(?:BUSY|CLUSTERDOWN|MASTERDOWN|MISCONF|NOPERM|NOREPLICAS|OOM|READONLY|UNBLOCKED) "
@@ -48,9 +48,9 @@ REFUSED = re.compile(
 PIPELINED = re.compile(
     r"Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],\)", re.DOTALL
 )
-# A script that might write is refused whenever a write is; it writes nothing.
+# Redis refuses this script whenever it refuses writes; it writes nothing.
 WRITE = "#!lua\nreturn 1"
-# Seconds for which a connection is used until its server is asked again what it is.
+# Seconds until the server of a connection is asked for its role again.
 ROLE_INTERVAL = 5
 
 
@@ -66,7 +66,7 @@ def is_unreachable(error: Exception) -> bool:
 
 
 def kind_of(error: Exception) -> str:
-    """Return in which way Redis does not serve."""
+    """Return the kind of failure: ``timeout``, ``unreachable`` or ``refused``."""
     if isinstance(error, RedisTimeoutError | TimeoutError):
         return "timeout"
     return "unreachable" if is_unreachable(error) else "refused"
@@ -80,18 +80,18 @@ def is_refusal(error: Exception) -> bool:
 
 
 def answer_of(error: Exception) -> str:
-    """Return what Redis answered, without the command that a pipeline puts before it.
+    """Return the answer of Redis, without the command that a pipeline puts before it.
 
-    The values of a command may be secret, and hold line breaks.
+    The values of a command may be secret, and contain line breaks.
     """
     return PIPELINED.sub(r"\1", str(error))
 
 
 async def leave(client: Redis, refusal: Exception) -> None:
-    """Close the connections that are not in use: a demoted master refuses for ever.
+    """Close idle connections, as a demoted master keeps refusing.
 
-    What the address leads to by now takes the next command. Only what a user may do
-    is the same everywhere.
+    The next command connects to whatever server the address leads to by now. Missing
+    permissions are the same everywhere, so for these nothing is closed.
     """
     if not isinstance(refusal, NoPermissionError):
         with suppress(RedisError):
@@ -99,16 +99,16 @@ async def leave(client: Redis, refusal: Exception) -> None:
 
 
 async def check_master(client: Redis) -> None:
-    """Raise an error unless a master answers that would take a write now.
+    """Raise an error unless a master answers that would accept a write now.
 
-    What PING does not tell, a script does that might write; users who may run none
-    still learn from HELLO what the server is.
+    PING does not show that, but a script that could write does. For users without the
+    permission to run scripts, HELLO still returns the role of the server.
     """
     await client.ping()
     try:
         await client.eval(WRITE, 1, "ready")
     except ResponseError as error:
-        # Older servers do not know the form of the script.
+        # Older servers do not support the first line of the script.
         if is_refusal(error) and not isinstance(error, NoPermissionError):
             raise
     server = await identity(client.execute_command("HELLO"))
@@ -119,13 +119,13 @@ async def check_master(client: Redis) -> None:
 
 
 async def identity(answer: Awaitable[Any]) -> dict[str, Any]:
-    """Return what a server says of itself, or nothing where it does not know HELLO."""
+    """Return the answer to HELLO; empty if the server does not know the command."""
     try:
         fields = await answer
     except ResponseError:
         return {}
     if isinstance(fields, list):
-        # The older protocol has no dictionaries.
+        # RESP2 has no dictionaries.
         return dict(zip(fields[::2], fields[1::2], strict=True))
     return dict(fields)
 
@@ -153,8 +153,8 @@ def new_client(settings: Settings) -> Redis:
 
 def _sentinels(settings: Settings) -> list[Redis]:
     addresses = settings.sentinel_addresses()
-    # Sentinels are asked one after the other: each gets a share of the time, or one
-    # that is dead would leave none for the others and the master.
+    # Sentinels are asked one after the other: each gets a share of the timeout, so that
+    # a dead one leaves time for the others and the master.
     options = {
         **_options(settings, settings.redis_timeout / (len(addresses) + 1)),
         "username": settings.redis_sentinel_username or None,
@@ -164,7 +164,7 @@ def _sentinels(settings: Settings) -> list[Redis]:
 
 
 def _options(settings: Settings, timeout: float) -> dict[str, Any]:
-    """Return how servers and Sentinels alike are connected to."""
+    """Return the options for connections to both servers and Sentinels."""
     tls = None
     if settings.redis_tls:
         tls = create_default_context(cafile=settings.redis_ca_file or None)
@@ -172,11 +172,11 @@ def _options(settings: Settings, timeout: float) -> dict[str, Any]:
         "tls": tls,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
-        # By default redis-py refuses the 101st command at a time, as if Redis were
-        # away; how many there can be is the server's business.
+        # By default redis-py refuses the 101st concurrent command, as if Redis were
+        # unreachable; the server has its own limit.
         "max_connections": sys.maxsize,
-        # A restarted Redis leaves stale connections in the pool: try once more on
-        # a new one. A timeout is not tried again, or the wait would double.
+        # A restarted Redis leaves stale connections in the pool: retry once on a
+        # new one. A timeout is not retried, or the wait would double.
         "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     }
 
@@ -190,8 +190,7 @@ def _client(host: str, port: int, options: dict[str, Any]) -> Redis:
 class _Pool(ConnectionPool):
     """Connections that are used only as long as they lead to a master.
 
-    A demoted master refuses nothing to those who only read: its connections are asked
-    from time to time.
+    A demoted master still accepts reads, so its role is checked from time to time.
     """
 
     def __init__(
@@ -203,9 +202,9 @@ class _Pool(ConnectionPool):
         self._next_question = WeakKeyDictionary[AbstractConnection, float]()
 
     def make_connection(self) -> AbstractConnection:
-        """Return a new connection, with the TLS context of all.
+        """Return a new connection, with the shared TLS context.
 
-        redis-py makes one for each: 15 milliseconds in which nothing else runs.
+        redis-py would create one for each, which blocks the event loop for 15 ms.
         """
         connection: AbstractConnection = ConnectionPool.make_connection(self)
         if isinstance(connection, SSLConnection):
@@ -213,14 +212,14 @@ class _Pool(ConnectionPool):
         return connection
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
-        """Connect, unless it is, and once more if it leads to the wrong server."""
+        """Connect unless connected, and reconnect if it is to the wrong server."""
         try:
             await super().ensure_connection(connection)
             if await self._is_outdated(connection):
                 await connection.disconnect()
                 await super().ensure_connection(connection)
         except (ResponseError, RuntimeError) as error:
-            # A database that does not exist; uvloop's word for an end in the middle.
+            # ResponseError: no such database; RuntimeError: uvloop lost the connection.
             raise RedisConnectionError(str(error)) from error
 
     async def _is_outdated(self, connection: Any) -> bool:
@@ -239,8 +238,8 @@ class _Pool(ConnectionPool):
 class _MasterPool(_Pool, SentinelConnectionPool):
     """Connections to the master that the Sentinels name.
 
-    One that is made while the master changes may lead to the old one, which answers
-    again when it was cut off: it would take writes that are lost later.
+    A connection made during a failover may lead to the old master. If that was only
+    cut off, it would later accept writes, which are then lost.
     """
 
     async def _is_outdated(self, connection: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Makes SQLite refuse, and return, what PostgreSQL would.
+"""Makes SQLite refuse and return the same values as PostgreSQL.
 
-SQLite stores any value in any column: a fault that PostgreSQL finds would first be seen
-in production.
+SQLite stores any value in any column, so that a bug that PostgreSQL finds would first
+appear in production.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class _SmallInteger(SmallInteger):
             if value is not None and not (
                 isinstance(value, int) and -limit <= value < limit
             ):
-                raise ValueError(f"no value of int{self.BITS}")
+                raise ValueError(f"not an int{self.BITS}")
             return value
 
         return process
@@ -66,9 +66,9 @@ class _String(String):
 
 
 class _Numeric(Numeric[Any]):
-    """Stores units of the smallest digit: SQLite keeps integers alone exactly.
+    """Stores integers, in units of the last digit: SQLite stores only these exactly.
 
-    They compare and add up as the numbers do.
+    They compare and add up like the numbers.
     """
 
     def bind_processor(self, dialect: Dialect) -> Processor:
@@ -81,7 +81,7 @@ class _Numeric(Numeric[Any]):
         def process(value: Any) -> Any:
             if value is None:
                 return None
-            # Not finite ones become a ValueError as well.
+            # `int` also refuses NaN and infinity.
             units = int((Decimal(str(value)) / unit).to_integral_value(ROUND_HALF_UP))
             if precision and abs(units) >= 10**precision:
                 raise ValueError(f"a number with more than {precision} digits")
@@ -112,7 +112,7 @@ class _Numeric(Numeric[Any]):
 
 
 class _DateTime(DATETIME):
-    """Times with a zone are stored, and returned, in UTC."""
+    """Stores and returns times with a zone in UTC."""
 
     def bind_processor(self, dialect: Dialect) -> Processor:
         store = cast(Processor, super().bind_processor(dialect))
@@ -138,8 +138,8 @@ class _DateTime(DATETIME):
         return process
 
 
-#: What a type of SQLAlchemy is on SQLite. An enumeration would be a String otherwise,
-#: and a floating-point number a Numeric.
+#: The types that replace SQLAlchemy's on SQLite. Enum and Float replace themselves, as
+#: they would otherwise be replaced like String and Numeric, their base classes.
 COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     BigInteger: _BigInteger,
     DateTime: _DateTime,
@@ -154,11 +154,11 @@ COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
 
 @compiles(BigInteger, "sqlite")
 def _big_integer(*_arguments: Any, **_options: Any) -> str:
-    # Only a key of this name counts up by itself.
+    # SQLite generates values only for keys of this type.
     return "INTEGER"
 
 
 @compiles(JSON, "sqlite")
 def _json(*_arguments: Any, **_options: Any) -> str:
-    # In a column of the type JSON SQLite makes a number of what looks like one.
+    # In a column of type JSON, SQLite converts text that looks like a number to one.
     return "TEXT"

@@ -1,59 +1,59 @@
-"""What the clients tell of their use; the metrics listen where they are on."""
+"""Reports how the clients are used; the metrics listen if they are on."""
 
 from typing import Protocol
 
 
 class Listener(Protocol):
-    """Is told of the connections of each client, and of what goes wrong with them."""
+    """Is notified of the connections of each client, and of their errors."""
 
     def limited(self, client: str, connections: int) -> None:
-        """Note how many connections there may be."""
+        """Handle the maximum number of connections."""
 
     def waited(self, client: str, seconds: float) -> None:
-        """Note how long it took to get one."""
+        """Handle the seconds that it took to get a connection."""
 
     def acquired(self, client: str) -> None:
-        """Note that one more is in use."""
+        """Handle a connection that was acquired."""
 
     def released(self, client: str) -> None:
-        """Note that one less is in use."""
+        """Handle a connection that was released."""
 
     def failed(self, client: str, kind: str) -> None:
-        """Note an error: ``timeout``, ``unreachable`` or ``refused``."""
+        """Handle an error: ``timeout``, ``unreachable`` or ``refused``."""
 
 
-#: Who is told.
+#: Notified of the use of all clients.
 listeners: list[Listener] = []
 
 
 class Usage:
-    """Tells all listeners what one client does."""
+    """Notifies all listeners of the use of one client."""
 
     def __init__(self, client: str) -> None:
-        """Speak of the client of this name."""
+        """Report for the client of this name."""
         self._client = client
 
     def limited(self, connections: int) -> None:
-        """Say how many connections there may be."""
+        """Report the maximum number of connections."""
         for each in listeners:
             each.limited(self._client, connections)
 
     def waited(self, seconds: float) -> None:
-        """Say how long it took to get one."""
+        """Report the seconds that it took to get a connection."""
         for each in listeners:
             each.waited(self._client, seconds)
 
     def acquired(self) -> None:
-        """Say that one more is in use."""
+        """Report a connection that was acquired."""
         for each in listeners:
             each.acquired(self._client)
 
     def released(self) -> None:
-        """Say that one less is in use."""
+        """Report a connection that was released."""
         for each in listeners:
             each.released(self._client)
 
     def failed(self, kind: str) -> None:
-        """Say what went wrong."""
+        """Report an error: ``timeout``, ``unreachable`` or ``refused``."""
         for each in listeners:
             each.failed(self._client, kind)

@@ -1,1 +1,1 @@
-"""Views are the shapes of requests and answers."""
+"""Views are the shapes of requests and responses."""

@@ -1,11 +1,11 @@
-"""The one shape of every error."""
+"""The shape of all errors."""
 
 from http import HTTPStatus
 from typing import Any, Self
 
 from pydantic import BaseModel
 
-# Newer Pythons give these other names; an answer must not change with the interpreter.
+# Newer Pythons rename these, but responses must not change with the interpreter.
 NAMES = {status.value: status.name for status in HTTPStatus} | {
     413: "REQUEST_ENTITY_TOO_LARGE",
     414: "REQUEST_URI_TOO_LONG",
@@ -15,7 +15,7 @@ NAMES = {status.value: status.name for status in HTTPStatus} | {
 
 
 class Error(BaseModel):
-    """The status code and its name, a message for people, and perhaps details."""
+    """The status code and its name, a message for people, and optional details."""
 
     code: int
     message: str
@@ -24,19 +24,19 @@ class Error(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """The body of every answer whose status code is 400 or more."""
+    """The body of every response whose status code is 400 or more."""
 
     error: Error
 
     @classmethod
     def of(cls, code: int, message: str, details: list[Any] | None = None) -> Self:
-        """Build the answer; codes that no standard registers are named ``UNKNOWN``."""
+        """Build the response; the name of an unregistered code is ``UNKNOWN``."""
         status = NAMES.get(code, "UNKNOWN")
         error = Error(code=code, message=message, status=status, details=details)
         return cls(error=error)
 
 
-#: Declares the shape to OpenAPI; in the types of FastAPI's ``responses`` argument.
+#: Declares the shape to OpenAPI, typed like FastAPI's ``responses`` argument.
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorResponse, "description": "The request cannot be served."},
     "5XX": {"model": ErrorResponse, "description": "The service failed."},

@@ -1,7 +1,7 @@
-"""The types of fields: what a request may hold is what the columns can hold.
+"""The types of fields, which accept what the columns can hold.
 
 PostgreSQL has no text with the character NUL, and no number beyond its type. FastAPI
-makes limits floating-point numbers, which powers of two are exactly.
+converts limits to floating-point numbers, which represent powers of two exactly.
 """
 
 import re
@@ -20,7 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-# The answer could not be written with many more.
+# With many more the response could not be encoded.
 MOST_LEVELS = 100
 # Numeric(18, 4)
 NUMERIC = r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$"
@@ -28,13 +28,13 @@ SMALLEST_UNIT = Decimal("0.0001")
 DATE = r"\d{4}-\d\d-\d\d"
 DATE_TIME = rf"{DATE}[Tt ]\d\d:\d\d.*"
 SURROGATE = re.compile("[\ud800-\udfff]")
-# Of any zone, they are a time in UTC as well.
+# Within these years, a time in any zone can be converted to UTC.
 YEARS = range(2, 9999)
 IN_YEARS = "^(?!000[01]|9999)"
 
 
 def _written(form: str, example: str) -> BeforeValidator:
-    """Take text of this form alone; pydantic would take numbers, too."""
+    """Accept only text of this form; pydantic would also accept numbers."""
 
     def check(value: Any) -> Any:
         if not (isinstance(value, str) and re.fullmatch(form, value, re.ASCII)):
@@ -45,7 +45,7 @@ def _written(form: str, example: str) -> BeforeValidator:
 
 
 def _whole(value: Any) -> Any:
-    # To JSON 1.0 and 1 are the same number.
+    # In JSON, 1.0 and 1 are the same number.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -58,12 +58,12 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def _positive_zero(value: float) -> float:
-    # As SQLite returns it.
+    # As SQLite returns it: without a negative zero.
     return value + 0.0
 
 
 def _in_units(value: Decimal) -> Decimal:
-    # As the database returns it; it has no negative zero.
+    # As the database returns it: without a negative zero.
     return value.quantize(SMALLEST_UNIT) + 0
 
 
@@ -74,12 +74,12 @@ def _not_null(value: Any) -> Any:
 
 
 def _storable(value: Any, level: int = 0) -> Any:
-    """Return a JSON value that the database can store, and an answer can hold."""
+    """Return a JSON value that the database can store, and a response can hold."""
     match value:
         case float() if not isfinite(value):
-            raise ValueError("must not hold NaN or an infinite number")
+            raise ValueError("must not contain NaN or an infinite number")
         case str() if "\0" in value or SURROGATE.search(value):
-            raise ValueError("must not hold NUL, or half of a Unicode pair")
+            raise ValueError("must not contain NUL or a lone surrogate")
         case list() | dict() if level == MOST_LEVELS:
             raise ValueError(f"must not have more than {MOST_LEVELS} levels")
         case list():
@@ -93,7 +93,7 @@ def _storable(value: Any, level: int = 0) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
-#: The id of a row that another refers to.
+#: The id of a referenced row.
 Id = Annotated[int, Field(ge=1, lt=2**63), WHOLE]
 Integer = Annotated[int, Field(ge=-(2**31), lt=2**31), WHOLE]
 BigInteger = Annotated[int, Field(ge=-(2**63), lt=2**63), WHOLE]
@@ -109,7 +109,7 @@ Numeric = Annotated[
     WithJsonSchema({"type": "string", "pattern": NUMERIC}),
 ]
 Date = Annotated[date, Strict(False), _written(DATE, "2026-01-31")]
-#: A time with a zone, which becomes UTC.
+#: A time with a zone, converted to UTC.
 DateTime = Annotated[
     AwareDatetime,
     Strict(False),

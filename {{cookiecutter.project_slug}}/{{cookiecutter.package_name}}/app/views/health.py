@@ -1,4 +1,4 @@
-"""The answer of the health controller."""
+"""The response of the health controller."""
 
 from typing import Literal
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel
 
 
 class HealthResponse(BaseModel):
-    """The service is well; every other state is answered as an error."""
+    """The service is healthy; any other state is an error."""
 
     status: Literal["ok"]

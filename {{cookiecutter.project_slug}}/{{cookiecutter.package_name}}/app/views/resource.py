@@ -1,4 +1,4 @@
-"""What the requests and answers of all resources have in common."""
+"""What the requests and responses of all resources share."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, Self, TypeVar
@@ -10,7 +10,7 @@ UNCHANGED: Any = Field(default_factory=lambda: None)
 
 
 class Body(BaseModel):
-    """What a client sends: no other fields, and no text where a number belongs."""
+    """What a client sends; unknown fields, and text for numbers, are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -20,25 +20,25 @@ class Body(BaseModel):
 
 
 class PageQuery(BaseModel):
-    """Which page is asked for; a subclass adds the fields to select by."""
+    """The requested page; a subclass adds the fields to filter by."""
 
     limit: int = Field(20, ge=1, le=100)
-    #: The last id of the page before.
+    #: The last id of the previous page.
     after: int = Field(0, ge=0, lt=2**63)
 
     def equal(self) -> dict[str, Any]:
-        """Return the fields that the client selects by, and their values."""
+        """Return the fields that the client filters by, with their values."""
         return self.model_dump(exclude={"limit", "after"}, exclude_unset=True)
 
 
 class Resource(BaseModel):
-    """What a client gets."""
+    """A row as clients receive it."""
 
     model_config = ConfigDict(from_attributes=True)
 
     @classmethod
     def of(cls, row: Any) -> Self:
-        """Build it from a row of the model."""
+        """Build the resource from a row of the model."""
         return cls.model_validate(row)
 
 
@@ -46,9 +46,9 @@ Item = TypeVar("Item", bound=Resource)
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some items, in the order of their ids.
+    """A page of items, in the order of their ids.
 
-    ``next`` is what ``after`` must be for the page that follows; null on the last page.
+    ``next`` is the value of ``after`` for the next page; null on the last page.
     """
 
     items: list[Item]
@@ -56,7 +56,7 @@ class Page(BaseModel, Generic[Item]):
 
     @classmethod
     def of(cls, rows: Sequence[Any], limit: int) -> Self:
-        """Build it; one row more than ``limit`` says that another page follows."""
+        """Build the page; a row beyond ``limit`` means that another page follows."""
         found = rows[:limit]
         after = found[-1].id if len(rows) > limit else None
         return cls.model_validate({"items": found, "next": after})

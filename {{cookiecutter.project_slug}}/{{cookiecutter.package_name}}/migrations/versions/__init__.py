@@ -1,1 +1,1 @@
-"""The migrations, a module for each; `make migration` writes them."""
+"""The migrations, one module each; `make migration` writes them."""

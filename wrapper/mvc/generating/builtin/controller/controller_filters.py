@@ -1,4 +1,4 @@
-"""How this generator reads names and endpoints."""
+"""Parses the names and endpoints of this generator."""
 
 import builtins
 import re
@@ -11,14 +11,14 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
-# The functions of a collection and of one item in it, as Rails names them; what has another
-# method is named like that.
+# The functions of a collection and of one item in it, as Rails names them; for any other
+# method, the function has the name of the method.
 COLLECTION = {"get": "index", "post": "create"}
 ITEM = {"get": "show", "put": "update", "patch": "update", "delete": "delete"}
-# Starlette's convertors, each before those that take what it takes as well: the type of the
-# parameter, and a text that the tests ask for, in an f-string. No name in a path has a hyphen,
-# and nothing else takes two slashes, so that no other route answers it; none is longer than
-# the shortest parameter of its kind.
+# Starlette's convertors, each before those that match all it matches: the type of the
+# parameter, and a sample for an f-string in the tests. No other route matches a sample, as
+# names in a path have no hyphen, and only `path` matches two slashes. No sample is longer
+# than the shortest parameter with its convertor.
 CONVERTORS = {
     "int": ("int", "1"),
     "float": ("float", "1.5"),
@@ -26,7 +26,7 @@ CONVERTORS = {
     "str": ("str", "a-b"),
     "path": ("str", "/b-c"),
 }
-# Names that the generated code has already, or that the project's linter refuses.
+# Names that the generated code already uses, or that the project's linter rejects.
 TAKEN_BY_FUNCTIONS = {"router", "l"}
 TAKEN_BY_PARAMETERS = {"l", "timeout"}
 # With names of these lengths no generated line has more than 88 characters.
@@ -47,7 +47,7 @@ class Filters(Extension):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One route, and the name of the function that answers it."""
+    """One route, and the name of its function."""
 
     text: str
     method: str
@@ -56,7 +56,7 @@ class Endpoint:
 
     @property
     def path(self) -> str:
-        """The path as FastAPI takes it."""
+        """The path as FastAPI expects it."""
         return "".join(f"/{segment}" for segment in self.segments)
 
     @property
@@ -71,34 +71,34 @@ class Endpoint:
 
     @property
     def signature(self) -> list[str]:
-        """The parameters as the function takes them."""
+        """The parameters of the function with their types."""
         types = (CONVERTORS[convertor][0] for convertor in self.convertors)
         return [": ".join(pair) for pair in zip(self.parameters, types, strict=True)]
 
     @property
     def url(self) -> str:
-        """An expression for a URL that this endpoint answers, from that of the controller."""
+        """An expression for a URL that this endpoint matches, from the controller's ``URL``."""
         samples = iter(CONVERTORS[convertor][1] for convertor in self.convertors)
         path = "".join(f"/{next(samples) if _varies(s) else s}" for s in self.segments)
         return f'f"{{URL}}{path}"' if path else "URL"
 
 
 def snake(name: str) -> str:
-    """Turn ``StockMarket``, ``stock-market`` and ``StockMarketController`` to ``stock_market``."""
+    """Turn ``StockMarket``, ``stock-market``, ``StockMarketController`` into ``stock_market``."""
     return _snake(name).removesuffix("_controller")
 
 
 def camel(name: str) -> str:
-    """Turn ``stock_market`` to ``StockMarket``."""
+    """Turn ``stock_market`` into ``StockMarket``."""
     return "".join(part.capitalize() for part in name.split("_"))
 
 
 def endpoints(texts: list[str] | str) -> list[Endpoint]:
-    """Read endpoints, in an order in which no route hides another.
+    """Parse endpoints, and sort them so that no route hides another.
 
-    Functions that would have one name are told apart by parameters, then by methods:
-    ``order``, ``order_by_number_get``, ``order_by_number_put``. One that would hide a builtin
-    from the rest of the module, as in ``list[str]``, ends with an underscore.
+    Functions that would have the same name get their parameters as a suffix, then their
+    methods: ``order``, ``order_by_number_get``, ``order_by_number_put``. One that would hide a
+    builtin from the rest of the module, as in ``list[str]``, ends with an underscore.
     """
     found = [_endpoint(text) for text in _words(texts)]
     found = _told_apart(found, lambda one: "".join(f"_by_{name}" for name in one.parameters))
@@ -112,7 +112,7 @@ def endpoints(texts: list[str] | str) -> list[Endpoint]:
 
 
 def refusal(variables: dict[str, Any]) -> str:
-    """Return why there can be no such controller, or an empty text."""
+    """Return why there can be no such controller, or an empty string."""
     try:
         _check_name(variables["name"], variables["__name"], LONGEST_NAME)
         for text in _words(variables["endpoints"]):
@@ -121,11 +121,11 @@ def refusal(variables: dict[str, Any]) -> str:
         functions: dict[str, str] = {}
         for one in endpoints(variables["endpoints"]):
             if (shape := _shape(one)) in shapes:
-                raise ValueError(f"The endpoint `{one.text}` is there twice.")
+                raise ValueError(f"The endpoint `{one.text}` exists twice.")
             _check_name(one.text, one.function, LONGEST_FUNCTION, TAKEN_BY_FUNCTIONS)
             if other := functions.get(one.function):
                 both = f"`{other}` and `{one.text}` would both be the function `{one.function}`"
-                raise ValueError(f"{both}. Choose another path for one.")
+                raise ValueError(f"{both}. Choose another path for one of them.")
             shapes.add(shape)
             functions[one.function] = one.text
     except ValueError as error:
@@ -134,7 +134,7 @@ def refusal(variables: dict[str, Any]) -> str:
 
 
 def _words(texts: list[str] | str) -> list[str]:
-    """Return the endpoints as they are written; plain cookiecutter knows no lists."""
+    """Return the endpoints as a list; plain cookiecutter passes them as one string."""
     return texts.split() if isinstance(texts, str) else texts
 
 
@@ -165,7 +165,7 @@ def _parameter(segment: str) -> tuple[str, str]:
 
 
 def _told_apart(found: list[Endpoint], suffix: Callable[[Endpoint], str]) -> list[Endpoint]:
-    """Append the suffix to the functions of one name, where it is not the same for all."""
+    """Append the suffix to functions with the same name, unless it is the same for all."""
     suffixes: dict[str, set[str]] = {}
     for one in found:
         suffixes.setdefault(one.function, set()).add(suffix(one))
@@ -178,13 +178,13 @@ def _told_apart(found: list[Endpoint], suffix: Callable[[Endpoint], str]) -> lis
 
 
 def _shape(endpoint: Endpoint) -> tuple[str, ...]:
-    """Return what two endpoints that answer the same requests have in common."""
+    """Return a key that is equal for endpoints that match the same requests."""
     parts = (f"{{{_parameter(s)[1]}}}" if _varies(s) else s for s in endpoint.segments)
     return (endpoint.method, *parts)
 
 
 def _rank(endpoint: Endpoint) -> list[int]:
-    """Rank names before parameters, and those by what else takes what they take."""
+    """Rank names before parameters, and parameters by how specific their convertors are."""
     order = list(CONVERTORS)
     return [
         1 + order.index(_parameter(segment)[1]) if _varies(segment) else 0
@@ -194,7 +194,9 @@ def _rank(endpoint: Endpoint) -> list[int]:
 
 def _check_word(text: str, word: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", word):
-        raise ValueError(f"`{text}` must begin with a letter and hold a to z, 0 to 9, - and _.")
+        raise ValueError(
+            f"`{text}` must begin with a letter and contain only a to z, 0 to 9, - and _."
+        )
 
 
 def _check_name(text: str, name: str, longest: int, taken: Set[str] = frozenset()) -> None:
@@ -208,16 +210,18 @@ def _check_name(text: str, name: str, longest: int, taken: Set[str] = frozenset(
 def _check_endpoint(endpoint: Endpoint) -> None:
     text, segments = endpoint.text, endpoint.segments
     if endpoint.method not in METHODS:
-        raise ValueError(f"`{text}` has an unknown method. Known are: {', '.join(METHODS)}.")
+        raise ValueError(f"`{text}` has an unknown method. Choose from: {', '.join(METHODS)}.")
     for segment in segments:
         if _varies(segment):
             _check_parameter(text, segment)
         else:
             _check_word(text, segment)
     if len(set(endpoint.parameters)) < len(endpoint.parameters):
-        raise ValueError(f"`{text}` has two parameters of one name.")
+        raise ValueError(f"`{text}` has two parameters with the same name.")
     if any(segment.endswith(":path}") for segment in segments[:-1]):
-        raise ValueError(f"`{text}` must end with the path, which takes all the rest.")
+        raise ValueError(
+            f"`{text}` must end with its `path` parameter, which matches all the rest."
+        )
     if len(endpoint.path) > LONGEST_PATH:
         raise ValueError(f"`{text}` is longer than {LONGEST_PATH} characters.")
 
@@ -228,5 +232,5 @@ def _check_parameter(text: str, segment: str) -> None:
     name, convertor = _parameter(segment)
     if convertor not in CONVERTORS:
         known = ", ".join(CONVERTORS)
-        raise ValueError(f"`{text}` has an unknown convertor. Known are: {known}.")
+        raise ValueError(f"`{text}` has an unknown convertor. Choose from: {known}.")
     _check_name(text, name, LONGEST_FUNCTION, TAKEN_BY_PARAMETERS)

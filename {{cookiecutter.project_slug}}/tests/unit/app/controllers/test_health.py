@@ -57,7 +57,7 @@ def test_ready_only_while_every_dependency_answers(
         }
 
 
-def test_live_whatever_the_dependencies_do(
+def test_live_ignores_dependencies(
     client: TestClient, checks: Callable[[], Awaitable[None]]
 ) -> None:
     response = client.get("/api/live")

@@ -34,7 +34,7 @@ def test_tag_has_the_version_and_the_time_of_creation() -> None:
 @pytest.mark.parametrize(
     "if_match", [None, "*", " * ", TAG, f'"other", {TAG}', f'W/"x",{TAG} , "y"']
 )
-def test_seen_version_may_be_changed(if_match: str | None) -> None:
+def test_current_version_can_be_changed(if_match: str | None) -> None:
     check_etag(CITY, if_match)
 
 
@@ -42,7 +42,7 @@ def test_seen_version_may_be_changed(if_match: str | None) -> None:
     "if_match",
     ["", '"2-20010203T040506.000789"', f"W/{TAG}", TAG[1:-1], f'"a {TAG}', "%"],
 )
-def test_other_versions_and_what_is_no_tag_are_refused(if_match: str) -> None:
+def test_other_versions_and_invalid_tags_are_refused(if_match: str) -> None:
     with pytest.raises(HTTPException) as refused:
         check_etag(CITY, if_match)
 
@@ -55,7 +55,7 @@ def test_location_is_below_the_path_of_the_request() -> None:
     assert location(request, CITY) == "/api/cities/7"
 
 
-def test_errors_are_declared_in_their_one_shape() -> None:
+def test_error_responses_have_the_shape_of_all_errors() -> None:
     assert error_responses(404) == {
         404: {"model": ErrorResponse, "description": "Not Found"}
     }

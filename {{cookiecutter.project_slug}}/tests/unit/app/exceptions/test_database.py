@@ -27,7 +27,7 @@ FAULT = {
 
 
 class OwnBase(Base):
-    """Keeps the table of these tests away from those of the service."""
+    """Keeps the table of these tests out of the service's metadata."""
 
     __abstract__ = True
     metadata = MetaData()
@@ -79,7 +79,7 @@ def api(
     return client
 
 
-def test_value_that_is_taken_is_a_conflict(api: TestClient) -> None:
+def test_duplicate_value_is_a_conflict(api: TestClient) -> None:
     assert api.post("/test/cities", json={"name": "Lisbon"}).status_code == 200
 
     response = api.post("/test/cities", json={"name": "Lisbon"})
@@ -89,7 +89,7 @@ def test_value_that_is_taken_is_a_conflict(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize("values", [{"sun_id": 4711}, {"id": 1}])
-def test_reference_to_nothing_and_id_that_is_taken_are_conflicts(
+def test_dangling_reference_and_duplicate_id_are_conflicts(
     api: TestClient, values: dict[str, Any]
 ) -> None:
     assert api.post("/test/cities", json={"name": "Lisbon"}).json() == 1
@@ -100,7 +100,7 @@ def test_reference_to_nothing_and_id_that_is_taken_are_conflicts(
 
 
 @pytest.mark.parametrize("reference", ["sun_id", "twin_id"])
-def test_row_that_others_refer_to_is_a_conflict(
+def test_deletion_of_a_referenced_row_is_a_conflict(
     app: FastAPI, api: TestClient, reference: str
 ) -> None:
     @app.delete("/test/cities/{key}")
@@ -117,9 +117,7 @@ def test_row_that_others_refer_to_is_a_conflict(
     assert (response.status_code, response.json()) == (409, {"error": CONFLICT})
 
 
-def test_change_of_what_another_has_changed_is_a_conflict(
-    app: FastAPI, api: TestClient
-) -> None:
+def test_stale_update_is_a_conflict(app: FastAPI, api: TestClient) -> None:
     @app.post("/test/rename")
     async def rename() -> None:
         async with Database.transaction() as session:
@@ -147,7 +145,7 @@ def test_change_of_what_another_has_changed_is_a_conflict(
         {"seen_at": "2001-02-03T04:05:06"},
     ],
 )
-def test_value_of_the_client_that_no_column_can_hold_is_invalid(
+def test_client_value_that_no_column_can_hold_is_invalid(
     api: TestClient, caplog: pytest.LogCaptureFixture, values: dict[str, Any]
 ) -> None:
     response = api.post("/test/cities", json=values)
@@ -164,7 +162,7 @@ def test_value_of_the_client_that_no_column_can_hold_is_invalid(
         ("GET", f"/test/search?number={2**70}"),
     ],
 )
-def test_number_in_an_address_that_no_column_can_hold_is_invalid(
+def test_number_in_a_url_that_no_column_can_hold_is_invalid(
     api: TestClient, method: str, path: str
 ) -> None:
     response = api.request(method, path)
@@ -173,7 +171,7 @@ def test_number_in_an_address_that_no_column_can_hold_is_invalid(
 
 
 @pytest.mark.parametrize("values", [{"streets": 2**31}, {"name": "\0"}])
-def test_value_of_the_service_that_no_column_can_hold_is_its_fault(
+def test_service_value_that_no_column_can_hold_is_a_server_error(
     app: FastAPI, api: TestClient, values: dict[str, Any]
 ) -> None:
     @app.get("/test/fault")
@@ -188,7 +186,7 @@ def test_value_of_the_service_that_no_column_can_hold_is_its_fault(
 @pytest.mark.parametrize(
     "values", [{"name": None}, {"created_at": "today"}], ids=["null", "type"]
 )
-def test_other_refusals_are_faults_of_the_service(
+def test_other_database_errors_are_server_errors(
     api: TestClient, values: dict[str, Any]
 ) -> None:
     response = api.post("/test/cities", json=values)
@@ -197,7 +195,7 @@ def test_other_refusals_are_faults_of_the_service(
 
 
 def refused(code: str | None = None, name: str | None = None) -> IntegrityError:
-    """Return what SQLAlchemy makes of a refusal by PostgreSQL, or by SQLite."""
+    """Return the SQLAlchemy exception for an error of PostgreSQL or SQLite."""
 
     class RefusalError(Exception):
         sqlstate = code
@@ -221,7 +219,9 @@ def refused(code: str | None = None, name: str | None = None) -> IntegrityError:
         (OperationalError("SELECT", None, sqlite3.OperationalError()), False),
     ],
 )
-def test_conflict_is_known_by_its_code(error: StatementError, conflicts: bool) -> None:
+def test_conflict_is_recognized_by_its_code(
+    error: StatementError, conflicts: bool
+) -> None:
     assert is_conflict(error) is conflicts
 
 
@@ -236,7 +236,7 @@ def test_conflict_is_known_by_its_code(error: StatementError, conflicts: bool) -
         (refused(), False),
     ],
 )
-def test_unusable_value_is_known_by_its_code(
+def test_unusable_value_is_recognized_by_its_code(
     error: StatementError, unusable: bool
 ) -> None:
     assert is_unusable(error) is unusable

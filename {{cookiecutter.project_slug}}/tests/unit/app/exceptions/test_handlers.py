@@ -39,7 +39,7 @@ from {{ cookiecutter.package_name }}.app.exceptions import (
         ),
     ],
 )
-def test_every_exception_has_one_shape(
+def test_every_exception_has_the_same_shape(
     app: FastAPI,
     client: TestClient,
     error: Exception,
@@ -62,11 +62,11 @@ def test_every_exception_has_one_shape(
 
 
 INVALID = {"code": 422, "message": "Invalid request", "status": "UNPROCESSABLE_ENTITY"}
-HALF = '"\\ud800"'
+SURROGATE = '"\\ud800"'
 
 
 @pytest.mark.parametrize(
-    "body", [HALF, f"[{HALF}]", "{" + HALF + ": 1}", "NaN", "1e999"]
+    "body", [SURROGATE, f"[{SURROGATE}]", "{" + SURROGATE + ": 1}", "NaN", "1e999"]
 )
 def test_value_that_json_cannot_express_is_refused(
     app: FastAPI, client: TestClient, body: str
@@ -81,7 +81,7 @@ def test_value_that_json_cannot_express_is_refused(
     assert (response.status_code, response.json()) == (422, {"error": INVALID})
 
 
-def test_very_many_levels_are_refused(app: FastAPI, client: TestClient) -> None:
+def test_deep_nesting_is_refused(app: FastAPI, client: TestClient) -> None:
     @app.post("/echo")
     async def echo(value: Annotated[Any, Body()]) -> Any:
         return value
@@ -104,7 +104,7 @@ def test_text_that_no_header_can_hold_is_refused(
     assert (response.status_code, response.json()) == (422, {"error": INVALID})
 
 
-def test_half_of_a_pair_in_an_error_is_escaped(
+def test_lone_surrogate_in_an_error_is_escaped(
     app: FastAPI, client: TestClient
 ) -> None:
     @app.get("/raise")
@@ -114,7 +114,9 @@ def test_half_of_a_pair_in_an_error_is_escaped(
     assert client.get("/raise").json()["error"]["details"] == ["\ud800"]
 
 
-def test_integer_of_many_digits_is_refused(app: FastAPI, client: TestClient) -> None:
+def test_integer_with_too_many_digits_is_refused(
+    app: FastAPI, client: TestClient
+) -> None:
     @app.get("/cities/{number:int}")
     async def controller(number: int) -> None: ...
 
@@ -124,7 +126,7 @@ def test_integer_of_many_digits_is_refused(app: FastAPI, client: TestClient) -> 
 
 
 @pytest.mark.parametrize("path", ["/nan", "/bad?x=1"])
-def test_fault_of_the_service_is_not_that_of_the_client(
+def test_bug_in_the_service_is_a_server_error(
     app: FastAPI, client: TestClient, path: str
 ) -> None:
     @app.get("/nan")
@@ -151,7 +153,7 @@ def test_fault_of_the_service_is_not_that_of_the_client(
         ([DependencyError("X"), OSError()], 500),
     ],
 )
-def test_exceptions_of_tasks_are_handled(
+def test_exception_groups_are_handled(
     app: FastAPI, client: TestClient, errors: list[Exception], code: int
 ) -> None:
     def teapot(_request: Request, _exc: Exception) -> Response:
@@ -199,14 +201,14 @@ def test_unknown_route(client: TestClient) -> None:
     }
 
 
-def test_wrong_method_names_the_right_one(client: TestClient) -> None:
+def test_wrong_method_lists_the_allowed_ones(client: TestClient) -> None:
     response = client.post("/api/live")
 
     assert response.json()["error"]["status"] == "METHOD_NOT_ALLOWED"
     assert response.headers["Allow"] == "GET, HEAD"
 
 
-def test_wrong_method_names_those_of_all_routes(
+def test_wrong_method_lists_those_of_all_routes(
     app: FastAPI, client: TestClient
 ) -> None:
     @app.put("/cities")
@@ -218,7 +220,7 @@ def test_wrong_method_names_those_of_all_routes(
     assert client.post("/cities").headers["Allow"] == "GET, PUT"
 
 
-def test_controller_may_refuse_its_own_method(app: FastAPI, client: TestClient) -> None:
+def test_controller_can_refuse_its_own_method(app: FastAPI, client: TestClient) -> None:
     @app.get("/raise")
     async def controller() -> None:
         raise HTTPException(405, headers={"Allow": "PATCH"})
@@ -226,7 +228,7 @@ def test_controller_may_refuse_its_own_method(app: FastAPI, client: TestClient) 
     assert client.get("/raise").headers["Allow"] == "PATCH"
 
 
-def test_invalid_request_tells_where_but_not_what(
+def test_invalid_request_names_the_field_but_not_the_value(
     app: FastAPI, client: TestClient
 ) -> None:
     @app.get("/cities")

@@ -6,7 +6,7 @@ def test_message_defaults_to_the_phrase_of_the_code() -> None:
     assert HTTPException(499).detail == "Error"
 
 
-def test_everything_is_kept() -> None:
+def test_all_arguments_are_kept() -> None:
     error = HTTPException(409, "Taken", [{"field": "name"}], {"Retry-After": "1"})
 
     assert (error.status_code, error.detail) == (409, "Taken")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 class OwnBase(Base):
-    """Keeps the tables of these tests away from those of the service."""
+    """Keeps the tables of these tests out of the service's metadata."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=NAMES)
@@ -66,7 +66,7 @@ async def store(name: str, seen_at: datetime | None = None) -> CityOfBaseTests:
     return await load(name)
 
 
-def test_tables_of_the_tests_are_not_those_of_the_service() -> None:
+def test_tables_of_the_tests_are_separate() -> None:
     assert not Base.metadata.tables.keys() & OwnBase.metadata.tables.keys()
 
 
@@ -82,7 +82,7 @@ async def test_times_are_utc_and_aware() -> None:
     assert city.created_at.tzinfo is UTC
 
 
-async def test_time_of_any_zone_comes_back_as_the_same() -> None:
+async def test_time_in_any_zone_is_stored_as_utc() -> None:
     seen_at = datetime.fromisoformat("2001-02-03T04:05:06.789012+05:30")
 
     city = await store("Porto", seen_at)
@@ -91,7 +91,7 @@ async def test_time_of_any_zone_comes_back_as_the_same() -> None:
     assert city.seen_at.utcoffset() == timedelta()
 
 
-async def test_update_is_noted() -> None:
+async def test_update_changes_version_and_updated_at() -> None:
     city = await store("Porto")
     assert city.version == 1
 
@@ -112,7 +112,7 @@ async def test_columns_are_changed_by_name() -> None:
     assert (city.name, city.seen_at) == ("Faro", None)
 
 
-async def test_update_of_what_another_has_changed_is_refused() -> None:
+async def test_update_of_a_stale_object_is_refused() -> None:
     city = await store("Porto")
     async with Database.transaction() as session:
         (await session.get_one(CityOfBaseTests, city.id)).name = "Faro"
@@ -138,7 +138,7 @@ def test_every_model_is_imported(
     assert sys.modules.pop(f"{models.__name__}.of_a_test.city")
 
 
-def test_enumeration_is_text() -> None:
+def test_enum_is_stored_as_text() -> None:
     assert "kind VARCHAR(6) NOT NULL" in ddl(
         OwnBase.metadata.tables["streets_of_base_tests"]
     )
@@ -149,7 +149,7 @@ def ddl(table: Table) -> str:
     return str(CreateTable(table).compile(dialect=dialect))
 
 
-def test_every_constraint_has_a_name_and_columns_an_order() -> None:
+def test_constraints_are_named_and_columns_ordered() -> None:
     cities, streets = OwnBase.metadata.tables.values()
 
     created = ddl(cities) + ddl(streets)

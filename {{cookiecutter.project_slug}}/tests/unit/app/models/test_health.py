@@ -9,21 +9,21 @@ def test_live_is_ok() -> None:
 
 
 @pytest.mark.anyio
-async def test_ready_asks_every_check() -> None:
-    asked: list[str] = []
+async def test_ready_runs_every_check() -> None:
+    called: list[str] = []
 
     async def one() -> None:
-        asked.append("one")
+        called.append("one")
 
     async def other() -> None:
-        asked.append("other")
+        called.append("other")
 
     assert (await Health.ready([one, other])).status == "ok"
-    assert asked == ["one", "other"]
+    assert called == ["one", "other"]
 
 
 @pytest.mark.anyio
-async def test_ready_names_what_failed() -> None:
+async def test_ready_names_the_failed_dependency() -> None:
     async def fail() -> None:
         raise DependencyError("Payments")
 

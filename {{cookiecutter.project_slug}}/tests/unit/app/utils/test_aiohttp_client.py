@@ -15,12 +15,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """Start a server that tells what it was asked."""
+    """Start a server that describes each request in its response."""
 
-    async def tell(request: web.Request) -> web.Response:
-        told = [request.method, request.query.get("page")]
-        asked = " ".join(request.headers)
-        response = web.json_response(told, headers={"X-Asked-With": asked})
+    async def describe(request: web.Request) -> web.Response:
+        described = [request.method, request.query.get("page")]
+        names = " ".join(request.headers)
+        response = web.json_response(described, headers={"X-Request-Headers": names})
         response.set_cookie("session", "of one user")
         return response
 
@@ -29,7 +29,7 @@ async def url() -> AsyncIterator[str]:
         return web.Response()
 
     app = web.Application()
-    app.router.add_route("*", "/", tell)
+    app.router.add_route("*", "/", describe)
     app.router.add_get("/hang", hang)
     async with TestServer(app) as server:
         yield str(server.make_url("/"))
@@ -66,13 +66,13 @@ async def test_request_goes_through_the_proxy_of_the_environment(
     response = await AiohttpClient.get(UPSTREAM, params={"page": "2"})
 
     assert await response.json() == ["GET", "2"]
-    asked = response.headers["X-Asked-With"].split()
-    assert "Proxy-Authorization" in asked
-    assert "Authorization" not in asked
+    sent = response.headers["X-Request-Headers"].split()
+    assert "Proxy-Authorization" in sent
+    assert "Authorization" not in sent
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-async def test_request_to_an_excepted_host_goes_straight(
+async def test_request_to_an_excluded_host_bypasses_the_proxy(
     url: str, settings: pytest.MonkeyPatch, name: str
 ) -> None:
     settings.setenv("HTTP_PROXY", DEAD)
@@ -83,7 +83,7 @@ async def test_request_to_an_excepted_host_goes_straight(
     assert await response.json() == ["GET", None]
 
 
-async def test_request_may_name_another_proxy(
+async def test_request_can_use_another_proxy(
     url: str, settings: pytest.MonkeyPatch
 ) -> None:
     settings.setenv("http_proxy", DEAD)
@@ -93,13 +93,13 @@ async def test_request_may_name_another_proxy(
     assert await response.json() == ["GET", None]
 
 
-async def test_session_is_made_once() -> None:
+async def test_session_is_created_once() -> None:
     session = AiohttpClient.get_aiohttp_client()
 
     assert AiohttpClient.get_aiohttp_client() is session
 
 
-async def test_closed_session_is_made_again() -> None:
+async def test_closed_session_is_replaced() -> None:
     session = AiohttpClient.get_aiohttp_client()
     await AiohttpClient.close_aiohttp_client()
 
@@ -120,9 +120,7 @@ async def test_closing_twice_does_nothing() -> None:
     await AiohttpClient.close_aiohttp_client()
 
 
-async def test_server_that_hangs_is_given_up(
-    url: str, settings: pytest.MonkeyPatch
-) -> None:
+async def test_hanging_server_times_out(url: str, settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_AIOHTTP_TIMEOUT", "0.05")
 
     with pytest.raises(TimeoutError):
@@ -135,12 +133,12 @@ async def test_trace_is_continued(url: str) -> None:
         response = await AiohttpClient.get(url)
     without = await AiohttpClient.get(url)
 
-    assert "traceparent" in response.headers["X-Asked-With"]
-    assert "traceparent" not in without.headers["X-Asked-With"]
+    assert "traceparent" in response.headers["X-Request-Headers"]
+    assert "traceparent" not in without.headers["X-Request-Headers"]
 
 
-async def test_use_is_told(
-    told: list[str], url: str, settings: pytest.MonkeyPatch
+async def test_use_is_reported(
+    events: list[str], url: str, settings: pytest.MonkeyPatch
 ) -> None:
     settings.setenv("FASTAPI_AIOHTTP_TIMEOUT", "0.05")
     await AiohttpClient.get(url)
@@ -149,7 +147,7 @@ async def test_use_is_told(
     with pytest.raises(ClientError):
         await AiohttpClient.get(DEAD)
 
-    assert told == [
+    assert events == [
         "http limited 100",
         *("http acquired", "http released"),
         *("http acquired", "http released", "http failed timeout"),
@@ -157,21 +155,19 @@ async def test_use_is_told(
     ]
 
 
-async def test_request_that_is_not_wanted_any_more_is_no_failure(
-    told: list[str], url: str
-) -> None:
+async def test_cancelled_request_is_not_a_failure(events: list[str], url: str) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await AiohttpClient.get(f"{url}hang")
 
-    assert told[1:] == ["http acquired", "http released"]
+    assert events[1:] == ["http acquired", "http released"]
 
 
-async def test_wait_for_a_connection_is_told(told: list[str], url: str) -> None:
+async def test_wait_for_a_connection_is_reported(events: list[str], url: str) -> None:
     connector = AiohttpClient.get_aiohttp_client().connector
     assert connector is not None
     connector._limit = 1
 
     await asyncio.gather(AiohttpClient.get(url), AiohttpClient.get(url))
 
-    assert told.count("http waited") == 1
+    assert events.count("http waited") == 1

@@ -32,7 +32,7 @@ UNAVAILABLE = "^Could not connect to the database at FASTAPI_DATABASE_URL$"
 
 
 class OwnBase(Base):
-    """Keeps the table of these tests away from those of the service."""
+    """Keeps the table of these tests out of the service's metadata."""
 
     __abstract__ = True
     metadata = MetaData()
@@ -66,7 +66,7 @@ def used_connections() -> int:
     return pool.checkedout()
 
 
-async def test_what_is_done_in_a_transaction_is_stored_at_its_end() -> None:
+async def test_transaction_is_committed_at_its_end() -> None:
     async with Database.transaction() as session:
         session.add(CityOfDatabaseTests(name="Porto"))
         await session.flush()
@@ -75,7 +75,7 @@ async def test_what_is_done_in_a_transaction_is_stored_at_its_end() -> None:
     assert used_connections() == 0
 
 
-async def test_use_is_told(told: list[str], settings: pytest.MonkeyPatch) -> None:
+async def test_use_is_reported(events: list[str], settings: pytest.MonkeyPatch) -> None:
     settings.setenv("FASTAPI_DATABASE_POOL_SIZE", "1")
     settings.setenv("FASTAPI_DATABASE_MAX_OVERFLOW", "0")
     settings.setenv("FASTAPI_DATABASE_TIMEOUT", "0.1")
@@ -85,13 +85,13 @@ async def test_use_is_told(told: list[str], settings: pytest.MonkeyPatch) -> Non
         with pytest.raises(DependencyError):
             await asyncio.create_task(names())
 
-    assert told == [
+    assert events == [
         *("database limited 1", "database waited", "database acquired"),
         *("database failed timeout", "database released"),
     ]
 
 
-async def test_objects_can_be_read_after_the_end() -> None:
+async def test_objects_can_be_read_after_the_commit() -> None:
     async with Database.transaction() as session:
         city = CityOfDatabaseTests(name="Porto")
         session.add(city)
@@ -111,7 +111,7 @@ async def test_objects_can_be_read_after_the_end() -> None:
     ],
 )
 @pytest.mark.parametrize("is_nested", [False, True])
-async def test_exception_takes_all_back_and_passes_as_it_is(
+async def test_exception_rolls_back_and_is_raised_unchanged(
     error: BaseException, is_nested: bool
 ) -> None:
     await store("Porto")
@@ -130,7 +130,7 @@ async def test_exception_takes_all_back_and_passes_as_it_is(
     assert used_connections() == 0
 
 
-async def test_what_the_database_refuses_is_raised_as_it_is() -> None:
+async def test_errors_of_statements_are_raised_unchanged() -> None:
     await store("Porto")
 
     with pytest.raises(IntegrityError):
@@ -142,7 +142,7 @@ async def test_what_the_database_refuses_is_raised_as_it_is() -> None:
     assert await names() == ["Porto"]
 
 
-async def test_commit_that_fails_is_raised() -> None:
+async def test_failed_commit_is_raised() -> None:
     with pytest.raises(IntegrityError):
         async with Database.transaction() as session:
             for _ in range(2):
@@ -151,12 +151,12 @@ async def test_commit_that_fails_is_raised() -> None:
     assert await names() == []
 
 
-async def test_transaction_inside_of_another_joins_it() -> None:
+async def test_nested_transaction_joins_the_outer_one() -> None:
     async with Database.transaction() as outer:
         async with Database.transaction() as inner:
             assert inner is outer
             await store("Faro")
-        # All is still to be stored.
+        # Nothing is committed yet.
         assert await asyncio.create_task(names()) == []
         await store("Porto")
         assert used_connections() == 0
@@ -175,14 +175,14 @@ async def test_transaction_of_a_generator_is_joined_too() -> None:
         assert inner is outer
 
 
-async def test_transactions_that_follow_each_other_are_apart() -> None:
+async def test_consecutive_transactions_are_separate() -> None:
     async with Database.transaction() as one:
         pass
     async with Database.transaction() as other:
         assert other is not one
 
 
-async def test_exception_that_was_caught_in_between_stores_nothing() -> None:
+async def test_caught_exception_of_a_nested_transaction_rolls_back() -> None:
     error = LookupError("in a part")
 
     with pytest.raises(TransactionError) as caught:
@@ -201,7 +201,7 @@ async def test_exception_that_was_caught_in_between_stores_nothing() -> None:
     assert await names() == ["Braga"]
 
 
-async def test_refusal_that_was_caught_in_between_stores_nothing() -> None:
+async def test_caught_conflict_of_a_nested_transaction_rolls_back() -> None:
     await store("Porto")
 
     with pytest.raises(TransactionError) as caught:
@@ -218,7 +218,7 @@ async def test_refusal_that_was_caught_in_between_stores_nothing() -> None:
     assert await names() == ["Porto"]
 
 
-async def test_refused_statement_that_was_caught_stores_nothing() -> None:
+async def test_caught_error_of_a_statement_rolls_back() -> None:
     for _ in range(2):
         with pytest.raises(TransactionError) as caught:
             async with Database.transaction() as session:
@@ -230,12 +230,12 @@ async def test_refused_statement_that_was_caught_stores_nothing() -> None:
         assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
         assert await names() == []
         assert used_connections() == 0
-    # The same connection serves the next.
+    # The next transaction uses the same connection.
     await store("Faro")
     assert await names() == ["Faro"]
 
 
-async def test_refused_object_that_was_caught_stores_nothing() -> None:
+async def test_caught_error_of_a_flush_rolls_back() -> None:
     await store("Porto")
 
     with pytest.raises(TransactionError):
@@ -249,7 +249,7 @@ async def test_refused_object_that_was_caught_stores_nothing() -> None:
     assert await names() == ["Porto"]
 
 
-async def test_unavailability_that_was_caught_stores_nothing() -> None:
+async def test_caught_timeout_rolls_back() -> None:
     await store("Porto")
 
     def fail(*_arguments: Any) -> None:
@@ -267,7 +267,7 @@ async def test_unavailability_that_was_caught_stores_nothing() -> None:
     assert used_connections() == 0
 
 
-async def test_part_may_be_tried_in_a_savepoint() -> None:
+async def test_savepoint_can_be_rolled_back_alone() -> None:
     await store("Porto")
 
     async with Database.transaction() as session:
@@ -281,7 +281,7 @@ async def test_part_may_be_tried_in_a_savepoint() -> None:
     assert await names() == ["Faro", "Porto"]
 
 
-async def test_another_task_has_a_transaction_of_its_own() -> None:
+async def test_another_task_has_its_own_transaction() -> None:
     sessions: list[AsyncSession] = []
 
     async def act(name: str) -> None:
@@ -320,7 +320,7 @@ async def test_task_that_outlives_a_transaction_is_not_in_it() -> None:
     assert await names() == ["Faro"]
 
 
-async def test_cancellation_takes_all_back_and_returns_the_connection() -> None:
+async def test_cancellation_rolls_back_and_returns_the_connection() -> None:
     reached = asyncio.Event()
 
     async def act() -> None:
@@ -341,7 +341,7 @@ async def test_cancellation_takes_all_back_and_returns_the_connection() -> None:
     assert await names() == []
 
 
-async def test_cancelled_statement_leaves_nothing_locked(
+async def test_cancelled_statement_releases_its_locks(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_TIMEOUT", "0.5")
@@ -372,7 +372,7 @@ async def test_cancelled_statement_leaves_nothing_locked(
     assert await names() == []
 
 
-async def test_engine_is_made_once_until_it_is_closed() -> None:
+async def test_engine_is_created_once_until_it_is_closed() -> None:
     engine = Database.get_engine()
     assert Database.get_engine() is engine
 
@@ -382,7 +382,7 @@ async def test_engine_is_made_once_until_it_is_closed() -> None:
     assert Database.get_engine() is not engine
 
 
-async def test_other_event_loop_is_refused_while_one_uses_the_database() -> None:
+async def test_second_event_loop_is_refused_while_one_uses_the_database() -> None:
     await store("Porto")
 
     for function in (names, Database.check_readiness):
@@ -392,20 +392,20 @@ async def test_other_event_loop_is_refused_while_one_uses_the_database() -> None
     assert await names() == ["Porto"]
 
 
-def test_engine_can_be_had_without_an_event_loop() -> None:
+def test_engine_can_be_created_without_an_event_loop() -> None:
     engine = Database.get_engine()
 
     assert Database.get_engine() is engine
 
 
-def test_next_event_loop_has_connections_of_its_own() -> None:
+def test_next_event_loop_has_its_own_engine() -> None:
     async def engine() -> AsyncEngine:
         return Database.get_engine()
 
     assert asyncio.run(engine()) is not asyncio.run(engine())
 
 
-async def test_all_is_closed_with_the_application() -> None:
+async def test_engine_is_closed_with_the_application() -> None:
     async with Database.lifespan():
         await store("Porto")
         await Database.check_readiness()
@@ -418,9 +418,9 @@ async def test_all_is_closed_with_the_application() -> None:
 def missing(
     request: pytest.FixtureRequest, settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Name a database that cannot be opened."""
+    """Configure a database that cannot be opened."""
     (tmp_path / "folder").mkdir()
-    (tmp_path / "text").write_text("This is no database." * 100)
+    (tmp_path / "text").write_text("This is not a database." * 100)
     settings.setenv("FASTAPI_DATABASE_URL", f"sqlite:///{tmp_path}/{request.param}")
 
 
@@ -463,7 +463,7 @@ def test_database_that_cannot_be_opened_is_a_502(missing: None) -> None:
         assert client.get("/api/live").status_code == 200
 
 
-async def test_database_that_can_be_opened_later_is_used_then(
+async def test_database_that_becomes_available_is_used(
     settings: pytest.MonkeyPatch, tmp_path: Path, create_tables: Callable[..., None]
 ) -> None:
     file = tmp_path / "later" / "service.db"
@@ -478,7 +478,7 @@ async def test_database_that_can_be_opened_later_is_used_then(
     assert await names() == ["Porto"]
 
 
-async def test_database_that_may_only_be_read_is_a_dependency_error() -> None:
+async def test_read_only_database_is_a_dependency_error() -> None:
     with pytest.raises(DependencyError, match=UNAVAILABLE) as caught:
         async with Database.transaction() as session:
             await session.execute(text("PRAGMA query_only = ON"))
@@ -488,7 +488,7 @@ async def test_database_that_may_only_be_read_is_a_dependency_error() -> None:
     assert "readonly" in str(caught.value.__cause__)
 
 
-async def test_dependency_error_can_be_caught_where_a_transaction_joins() -> None:
+async def test_nested_transaction_raises_a_dependency_error() -> None:
     with pytest.raises(TransactionError) as caught:
         async with Database.transaction() as session:
             await session.execute(text("PRAGMA query_only = ON"))
@@ -500,7 +500,7 @@ async def test_dependency_error_can_be_caught_where_a_transaction_joins() -> Non
     assert isinstance(caught.value.__cause__, DependencyError)
 
 
-async def test_database_that_is_busy_is_a_dependency_error(
+async def test_busy_database_is_a_dependency_error(
     settings: pytest.MonkeyPatch, database: Path
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_TIMEOUT", "0.05")
@@ -517,7 +517,7 @@ async def test_database_that_is_busy_is_a_dependency_error(
 
 @pytest.fixture
 async def exhausted(settings: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Use every connection that there may be."""
+    """Use all connections of the pool."""
     settings.setenv("FASTAPI_DATABASE_TIMEOUT", "0.05")
     settings.setenv("FASTAPI_DATABASE_POOL_SIZE", "1")
     settings.setenv("FASTAPI_DATABASE_MAX_OVERFLOW", "0")
@@ -526,18 +526,18 @@ async def exhausted(settings: pytest.MonkeyPatch) -> AsyncIterator[None]:
         yield
 
 
-async def test_pool_that_is_exhausted_is_a_dependency_error(exhausted: None) -> None:
+async def test_exhausted_pool_is_a_dependency_error(exhausted: None) -> None:
     async with asyncio.timeout(5):
         with pytest.raises(DependencyError, match=UNAVAILABLE):
             await names()
 
 
-async def test_readiness_does_not_wait_behind_the_pool(exhausted: None) -> None:
+async def test_readiness_does_not_wait_for_the_pool(exhausted: None) -> None:
     await Database.check_readiness()
     await Database.check_readiness()
 
 
-async def test_readiness_does_not_wait_behind_who_writes() -> None:
+async def test_readiness_does_not_wait_for_a_writer() -> None:
     async with Database.transaction() as session:
         await store("Porto")
         await session.flush()
@@ -546,7 +546,7 @@ async def test_readiness_does_not_wait_behind_who_writes() -> None:
 
 
 async def migrate() -> None:
-    """Apply all migrations; the command runs a loop of its own."""
+    """Apply all migrations; the command runs its own event loop."""
     await asyncio.to_thread(commands.upgrade, get_settings())
 
 
@@ -573,7 +573,7 @@ async def test_not_ready_until_the_database_has_every_migration(
     await Database.check_readiness()
 
 
-async def test_not_ready_with_a_migration_that_cannot_be_read(
+async def test_not_ready_with_an_unreadable_migration(
     migration: Callable[..., Path],
 ) -> None:
     migration("a1").write_text("revision =")
@@ -581,10 +581,10 @@ async def test_not_ready_with_a_migration_that_cannot_be_read(
     with pytest.raises(DependencyError, match=r"^A migration is missing") as caught:
         await Database.check_readiness()
 
-    assert str(caught.value.__cause__).startswith("a1.py is no Python: ")
+    assert str(caught.value.__cause__).startswith("a1.py is not valid Python: ")
 
 
-async def test_database_that_was_ready_is_not_compared_again(
+async def test_ready_database_is_not_compared_again(
     migration: Callable[..., Path],
 ) -> None:
     migration("a1")
@@ -596,7 +596,7 @@ async def test_database_that_was_ready_is_not_compared_again(
     await Database.check_readiness()
 
 
-async def test_ready_with_a_database_that_is_newer(
+async def test_ready_with_a_newer_database(
     migration: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     migration("a1")
@@ -613,7 +613,7 @@ async def test_ready_with_a_database_that_is_newer(
     ]
 
 
-async def test_not_ready_with_a_database_that_has_diverged(
+async def test_not_ready_with_a_diverged_database(
     migration: Callable[..., Path],
 ) -> None:
     migration("a1")
@@ -630,7 +630,7 @@ async def test_not_ready_with_a_database_that_has_diverged(
     )
 
 
-def test_migration_that_is_missing_is_a_502(migration: Callable[..., Path]) -> None:
+def test_missing_migration_is_a_502(migration: Callable[..., Path]) -> None:
     migration("a1")
 
     with TestClient(get_application()) as client:

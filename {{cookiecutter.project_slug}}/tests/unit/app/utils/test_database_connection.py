@@ -31,7 +31,7 @@ POSTGRESQL = "postgresql://maria:sesame@one:1,two:2/cities"
 
 
 class RefusalError(sqlite3.OperationalError):
-    """Has the code that PostgreSQL would give it."""
+    """An SQLite error with the SQLSTATE of a PostgreSQL error."""
 
     def __init__(self, sqlstate: str) -> None:
         super().__init__("refused")
@@ -39,7 +39,7 @@ class RefusalError(sqlite3.OperationalError):
 
 
 def fail_with(error: BaseException) -> None:
-    """Let the next query fail in the driver."""
+    """Make the driver fail at the next query."""
     errors = [error]
 
     def fail(_cursor: Any, statement: str, *_arguments: Any) -> None:
@@ -64,14 +64,14 @@ async def execute() -> Any:
     ],
     ids=repr,
 )
-async def test_failure_is_told_by_its_kind(
-    told: list[str], error: Exception, kind: str
+async def test_failure_is_reported_by_kind(
+    events: list[str], error: Exception, kind: str
 ) -> None:
     fail_with(error)
     with pytest.raises(DependencyError):
         await execute()
 
-    assert told[-1] == f"database failed {kind}"
+    assert events[-1] == f"database failed {kind}"
 
 
 @pytest.mark.anyio
@@ -86,7 +86,7 @@ async def test_failure_is_told_by_its_kind(
     ],
     ids=repr,
 )
-async def test_what_means_that_it_cannot_serve_is_a_dependency_error(
+async def test_error_of_an_unavailable_server_is_a_dependency_error(
     error: Exception,
 ) -> None:
     assert await execute() == 1
@@ -108,7 +108,7 @@ async def test_what_means_that_it_cannot_serve_is_a_dependency_error(
     ],
     ids=repr,
 )
-async def test_what_the_server_refuses_is_raised_as_it_is(error: Exception) -> None:
+async def test_other_server_errors_are_raised_unchanged(error: Exception) -> None:
     fail_with(error)
 
     with pytest.raises(OperationalError) as caught:
@@ -119,7 +119,7 @@ async def test_what_the_server_refuses_is_raised_as_it_is(error: Exception) -> N
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [RuntimeError("bug"), asyncio.CancelledError()])
-async def test_what_is_no_error_of_the_database_passes(error: BaseException) -> None:
+async def test_unrelated_errors_are_raised_unchanged(error: BaseException) -> None:
     fail_with(error)
 
     with pytest.raises(type(error)) as caught:
@@ -132,7 +132,7 @@ async def test_what_is_no_error_of_the_database_passes(error: BaseException) -> 
 @pytest.mark.parametrize(
     ("error", "sqlstate"), [(TimeoutError(), "57014"), (OverflowError(), "22003")]
 )
-async def test_bare_error_of_a_driver_gets_a_code(
+async def test_driver_error_without_a_code_gets_one(
     error: Exception, sqlstate: str
 ) -> None:
     fail_with(error)
@@ -147,7 +147,7 @@ async def test_bare_error_of_a_driver_gets_a_code(
 
 
 @pytest.mark.anyio
-async def test_connection_to_what_became_a_standby_is_not_used_again() -> None:
+async def test_connection_to_a_demoted_primary_is_not_reused() -> None:
     async def connection() -> Any:
         async with Database.get_engine().connect() as connection:
             return (await connection.get_raw_connection()).driver_connection
@@ -164,7 +164,7 @@ async def test_connection_to_what_became_a_standby_is_not_used_again() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError()])
-async def test_connection_whose_query_was_not_answered_is_closed_alone(
+async def test_only_the_connection_with_the_lost_query_is_closed(
     error: Exception,
 ) -> None:
     async def driver(connection: AsyncConnection) -> Any:
@@ -186,7 +186,7 @@ async def test_connection_whose_query_was_not_answered_is_closed_alone(
 
 
 @pytest.mark.anyio
-async def test_commit_after_an_error_is_refused_as_postgresql_would() -> None:
+async def test_commit_after_an_error_is_refused_as_on_postgresql() -> None:
     with pytest.raises(TransactionError) as caught:
         async with Database.get_engine().begin() as connection:
             await connection.execute(
@@ -215,7 +215,7 @@ async def test_commit_after_an_error_in_a_savepoint_is_accepted() -> None:
 
 
 @pytest.mark.anyio
-async def test_statement_by_itself_fails_by_itself() -> None:
+async def test_failed_autocommit_statement_affects_no_other() -> None:
     engine = new_probe(get_settings())
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -233,7 +233,7 @@ async def test_statement_by_itself_fails_by_itself() -> None:
 
 
 @pytest.mark.anyio
-async def test_integer_of_very_many_digits_is_an_error_of_sqlalchemy() -> None:
+async def test_integer_out_of_range_is_a_dbapi_error() -> None:
     async with Database.get_engine().connect() as connection:
         with pytest.raises(DBAPIError) as caught:
             await connection.execute(text("SELECT :value"), {"value": 2**70})
@@ -243,7 +243,7 @@ async def test_integer_of_very_many_digits_is_an_error_of_sqlalchemy() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("debug", ["false", "true"])
-async def test_parameters_are_only_shown_while_debugging(
+async def test_parameters_are_only_shown_in_debug_mode(
     settings: pytest.MonkeyPatch, debug: str
 ) -> None:
     settings.setenv("FASTAPI_DEBUG", debug)
@@ -278,7 +278,7 @@ def test_values_in_errors_of_postgresql_are_hidden() -> None:
     assert "sesame" not in f"{wrapped}{vars(error)}{vars(cause)}"
 
 
-def test_errors_without_values_stay() -> None:
+def test_errors_without_values_are_unchanged() -> None:
     error = OSError(113, "No route to host")
 
     _hide_values(
@@ -291,7 +291,7 @@ def test_errors_without_values_stay() -> None:
     assert error.args == (113, "No route to host")
 
 
-def test_statement_that_was_prepared_for_an_older_table_can_be_repeated() -> None:
+def test_outdated_prepared_statement_can_be_retried() -> None:
     error = type("InvalidCachedStatementError", (Exception,), {})("is invalid")
 
     assert is_unavailable(DBAPIError("SELECT $1", None, error))
@@ -299,7 +299,7 @@ def test_statement_that_was_prepared_for_an_older_table_can_be_repeated() -> Non
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_of_engine", [False, True])
-async def test_statement_that_commits_by_itself_is_stored(is_of_engine: bool) -> None:
+async def test_autocommitted_statement_is_stored(is_of_engine: bool) -> None:
     engine = Database.get_engine()
     if is_of_engine:
         engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -314,14 +314,14 @@ async def test_statement_that_commits_by_itself_is_stored(is_of_engine: bool) ->
 
 
 @pytest.mark.anyio
-async def test_sqlite_keeps_references_whole() -> None:
+async def test_sqlite_enforces_foreign_keys() -> None:
     for engine in (Database.get_engine(), connect(Settings(), None)):
         async with engine.connect() as connection:
             assert await connection.scalar(text("PRAGMA foreign_keys")) == 1
         await engine.dispose()
 
 
-def test_nothing_is_left_of_a_file_that_could_not_be_opened(
+def test_failed_open_leaves_no_thread(
     settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_URL", f"sqlite:///{tmp_path}/nowhere/service.db")
@@ -331,15 +331,15 @@ def test_nothing_is_left_of_a_file_that_could_not_be_opened(
         with pytest.raises(OperationalError):
             await connect(Settings(), None).connect()
 
-    # A thread that ended after its loop would say so, most of the time.
+    # A thread that outlives its loop reports an error, but not every time.
     for _ in range(20):
         asyncio.run(fail())
-        # Those of other tests may end meanwhile.
+        # Threads of other tests may end in the meantime.
         assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.anyio
-async def test_two_who_read_and_then_write_do_not_collide() -> None:
+async def test_concurrent_reads_before_writes_do_not_conflict() -> None:
     async with Database.transaction() as session:
         await session.execute(text("CREATE TABLE counters_of_a_test (n INTEGER)"))
         await session.execute(text("INSERT INTO counters_of_a_test VALUES (0)"))
@@ -360,22 +360,22 @@ async def test_two_who_read_and_then_write_do_not_collide() -> None:
 
 
 @pytest.fixture
-def asked(settings: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Collect what the driver of PostgreSQL is asked for; it cannot connect."""
-    asked: list[dict[str, Any]] = []
+def connect_options(settings: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Record the options of each connection to PostgreSQL, which is then refused."""
+    connect_options: list[dict[str, Any]] = []
 
     async def refuse(**options: Any) -> None:
-        asked.append(options)
+        connect_options.append(options)
         raise ConnectionRefusedError(111, "Connection refused")
 
     settings.setattr("asyncpg.connect", refuse)
     settings.setenv("FASTAPI_DATABASE_URL", POSTGRESQL)
-    return asked
+    return connect_options
 
 
 @pytest.mark.anyio
 async def test_settings_reach_postgresql(
-    settings: pytest.MonkeyPatch, asked: list[dict[str, Any]]
+    settings: pytest.MonkeyPatch, connect_options: list[dict[str, Any]]
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_TIMEOUT", "3")
 
@@ -385,8 +385,8 @@ async def test_settings_reach_postgresql(
         assert getattr(caught.value.__cause__, "sqlstate", None) == "08001"
         assert "Connection refused" in str(caught.value.__cause__)
 
-    assert asked[0] == asked[1]
-    assert asked[0] == {
+    assert connect_options[0] == connect_options[1]
+    assert connect_options[0] == {
         "user": "maria",
         "password": "sesame",
         "database": "cities",
@@ -398,32 +398,34 @@ async def test_settings_reach_postgresql(
 
 
 @pytest.mark.anyio
-async def test_statements_are_not_prepared_behind_a_pool_of_transactions(
-    settings: pytest.MonkeyPatch, asked: list[dict[str, Any]]
+async def test_prepared_statements_can_be_disabled(
+    settings: pytest.MonkeyPatch, connect_options: list[dict[str, Any]]
 ) -> None:
     settings.setenv("FASTAPI_DATABASE_PREPARED_STATEMENTS", "false")
 
     with pytest.raises(DependencyError):
         await execute()
 
-    assert asked[0]["statement_cache_size"] == 0
+    assert connect_options[0]["statement_cache_size"] == 0
 
 
 @pytest.mark.anyio
-async def test_migrations_may_take_as_long_as_they_need(
-    asked: list[dict[str, Any]],
+async def test_migrations_have_no_command_timeout(
+    connect_options: list[dict[str, Any]],
 ) -> None:
     with pytest.raises(OperationalError):
         await connect(Settings(), None).connect()
 
-    assert asked[0]["command_timeout"] is None
-    assert asked[0]["timeout"] == 5
+    assert connect_options[0]["command_timeout"] is None
+    assert connect_options[0]["timeout"] == 5
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [TimeoutError(), ValueError("of the driver")])
-async def test_whatever_goes_wrong_while_connecting_is_a_dependency_error(
-    settings: pytest.MonkeyPatch, asked: list[dict[str, Any]], error: Exception
+async def test_any_error_while_connecting_is_a_dependency_error(
+    settings: pytest.MonkeyPatch,
+    connect_options: list[dict[str, Any]],
+    error: Exception,
 ) -> None:
     async def fail(**_options: Any) -> None:
         raise error
@@ -438,7 +440,7 @@ async def test_whatever_goes_wrong_while_connecting_is_a_dependency_error(
 
 @pytest.mark.anyio
 async def test_connecting_can_be_cancelled(
-    settings: pytest.MonkeyPatch, asked: list[dict[str, Any]]
+    settings: pytest.MonkeyPatch, connect_options: list[dict[str, Any]]
 ) -> None:
     async def hang(**_options: Any) -> None:
         await asyncio.Event().wait()
@@ -451,7 +453,7 @@ async def test_connecting_can_be_cancelled(
 
 
 @pytest.mark.parametrize("make", [new_engine, new_probe])
-def test_engine_of_postgresql_refuses_unfit_connections(
+def test_postgresql_engine_refuses_unusable_connections(
     make: Callable[[Settings], Any],
 ) -> None:
     engine = make(Settings(database_url=SecretStr(POSTGRESQL)))
@@ -462,7 +464,7 @@ def test_engine_of_postgresql_refuses_unfit_connections(
 
 @pytest.mark.parametrize("is_closed", [False, True])
 @pytest.mark.parametrize("is_left_open", [False, True])
-def test_connection_that_is_closed_or_left_in_a_transaction_is_not_used(
+def test_connection_closed_or_in_a_transaction_is_not_used(
     is_closed: bool, is_left_open: bool
 ) -> None:
     class Connection:
@@ -495,11 +497,11 @@ NAIVE = datetime(2001, 2, 3)
         (True, "yesterday"),
     ],
 )
-def test_time_goes_to_postgresql_as_it_is(timezone: bool, value: Any) -> None:
+def test_time_is_sent_to_postgresql_unchanged(timezone: bool, value: Any) -> None:
     assert bound(timezone, value) == value
 
 
-def test_time_without_a_zone_is_none_of_postgresql_where_one_is_needed() -> None:
+def test_naive_time_is_refused_where_a_zone_is_required() -> None:
     with pytest.raises(ValueError, match=r"^not a time with a zone$"):
         bound(True, NAIVE)
 

@@ -13,13 +13,13 @@ from {{ cookiecutter.package_name }}.app.utils import RedisClient
 pytestmark = pytest.mark.anyio
 
 
-async def test_client_is_made_once() -> None:
+async def test_client_is_created_once() -> None:
     client = RedisClient.open_redis_client()
 
     assert RedisClient.open_redis_client() is client
 
 
-async def test_closed_client_is_made_again() -> None:
+async def test_closed_client_is_replaced() -> None:
     client = RedisClient.open_redis_client()
     await RedisClient.close_redis_client()
 
@@ -27,7 +27,7 @@ async def test_closed_client_is_made_again() -> None:
 
 
 @pytest.mark.parametrize("required", ["true", "false"])
-async def test_client_is_open_from_the_start_where_redis_is_required(
+async def test_client_is_open_from_the_start_when_redis_is_required(
     settings: pytest.MonkeyPatch, required: str
 ) -> None:
     settings.setenv("FASTAPI_USE_REDIS", required)
@@ -65,7 +65,7 @@ async def test_pipeline_is_one_call(redis: FakeServer) -> None:
     assert await RedisClient.call(count_twice) == [1, 2]
 
 
-async def test_use_is_told(told: list[str], redis: FakeServer) -> None:
+async def test_use_is_reported(events: list[str], redis: FakeServer) -> None:
     async def refuse(_client: Redis) -> None:
         raise ReadOnlyError
 
@@ -80,7 +80,7 @@ async def test_use_is_told(told: list[str], redis: FakeServer) -> None:
     with pytest.raises(DependencyError):
         await RedisClient.get("city")
 
-    assert told == [
+    assert events == [
         *("redis acquired", "redis released"),
         *("redis acquired", "redis failed refused", "redis released"),
         *("redis acquired", "redis failed timeout", "redis released"),
@@ -88,14 +88,14 @@ async def test_use_is_told(told: list[str], redis: FakeServer) -> None:
     ]
 
 
-async def test_redis_that_is_away_is_a_dependency_error(redis: FakeServer) -> None:
+async def test_unreachable_redis_is_a_dependency_error(redis: FakeServer) -> None:
     redis.connected = False
 
     with pytest.raises(DependencyError, match="Could not connect to Redis"):
         await RedisClient.get("city")
 
 
-async def test_redis_that_is_slow_is_a_dependency_error(redis: FakeServer) -> None:
+async def test_slow_redis_is_a_dependency_error(redis: FakeServer) -> None:
     async def wait(_client: Redis) -> None:
         raise RedisTimeoutError
 
@@ -103,7 +103,7 @@ async def test_redis_that_is_slow_is_a_dependency_error(redis: FakeServer) -> No
         await RedisClient.call(wait)
 
 
-async def test_command_is_bounded_as_a_whole(
+async def test_timeout_covers_the_whole_command(
     redis: FakeServer, settings: pytest.MonkeyPatch
 ) -> None:
     settings.setenv("FASTAPI_REDIS_TIMEOUT", "0.01")
@@ -145,21 +145,21 @@ async def test_redis_that_cannot_serve_is_a_dependency_error(
     assert await RedisClient.get("city") == "Lisbon"
 
 
-async def test_error_that_redis_answers_is_raised_as_it_is(redis: FakeServer) -> None:
+async def test_other_redis_errors_are_raised_unchanged(redis: FakeServer) -> None:
     await RedisClient.set("city", "Lisbon")
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await RedisClient.rpush("city", "Lima")
 
 
-async def test_ping_tells_whether_redis_answers(redis: FakeServer) -> None:
+async def test_ping_returns_whether_redis_answers(redis: FakeServer) -> None:
     assert await RedisClient.ping() is True
 
     redis.connected = False
     assert await RedisClient.ping() is False
 
 
-async def test_ping_tells_when_redis_refuses(
+async def test_ping_is_false_when_redis_refuses(
     redis: FakeServer, settings: pytest.MonkeyPatch
 ) -> None:
     async def refuse(_client: Redis) -> bool:
@@ -187,7 +187,7 @@ async def test_not_ready_without_redis_when_it_is_required(
         await RedisClient.check_readiness()
 
 
-async def test_nobody_listens(settings: pytest.MonkeyPatch) -> None:
+async def test_ping_is_false_when_nothing_listens(settings: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     settings.setenv("FASTAPI_REDIS_PORT", str(port))

@@ -31,7 +31,7 @@ async def test_settings_reach_the_client(settings: pytest.MonkeyPatch) -> None:
     assert options["db"] == 3
 
 
-async def test_one_tls_context_serves_all_connections(
+async def test_connections_share_a_tls_context(
     settings: pytest.MonkeyPatch,
 ) -> None:
     settings.setenv("FASTAPI_REDIS_TLS", "true")
@@ -109,7 +109,7 @@ async def test_connection_to_an_old_master_is_not_used(
     made: list[str] = []
 
     async def ensure(_pool: ConnectionPool, connection: Any) -> None:
-        # While the first one is made, the Sentinels name another master.
+        # The master changes during the first attempt.
         connection.host, connection.port = ("10.0.0.2" if made else "10.0.0.1", 6379)
         made.append(connection.host)
 
@@ -128,7 +128,7 @@ async def test_connection_to_an_old_master_is_not_used(
     assert made == ["10.0.0.1", "10.0.0.2", "10.0.0.2"]
 
 
-async def test_connection_that_ends_while_it_is_made_is_a_dependency_error(
+async def test_connection_lost_while_connecting_is_a_dependency_error(
     settings: pytest.MonkeyPatch,
 ) -> None:
     async def end(*_: Any) -> None:
@@ -148,11 +148,11 @@ READONLY = b"-READONLY You can't write against a read only replica.\r\n"
 
 
 class Server:
-    """Answers commands as it is told, or with OK; an empty answer ends a connection."""
+    """Replies from ``answers``, or with OK; an empty answer closes the connection."""
 
     def __init__(self) -> None:
         self.answers = {"HELLO": MASTER, "PING": b"+PONG\r\n"}
-        self.asked: list[str] = []
+        self.commands: list[str] = []
         self.connections = 0
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -162,9 +162,9 @@ class Server:
             for _ in range(int(line[1:])):
                 size = int((await reader.readline())[1:])
                 words.append((await reader.readexactly(size + 2))[:-2].decode())
-            # As redis-py says it when it connects, it is "HELLO 3".
+            # redis-py itself sends "HELLO 3" when it connects.
             command = words[0] if words != ["HELLO", "3"] else "GREETING"
-            self.asked.append(command)
+            self.commands.append(command)
             answer = self.answers.get(command, b"+OK\r\n")
             if not answer:
                 break
@@ -174,7 +174,7 @@ class Server:
 
 @pytest.fixture
 async def server(settings: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    """Listen where the client connects to."""
+    """Start a server and point the client at it."""
     server = Server()
     listening = await start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
@@ -189,11 +189,11 @@ async def test_connection_to_a_master_is_kept(server: Server) -> None:
     await RedisClient.set("city", "Oslo")
 
     assert server.connections == 1
-    assert server.asked[-3:] == ["HELLO", "SET", "SET"]
+    assert server.commands[-3:] == ["HELLO", "SET", "SET"]
 
 
 @pytest.mark.parametrize("answer", [REPLICA, b""], ids=["demoted", "gone"])
-async def test_connection_to_a_demoted_master_is_left(
+async def test_connection_to_a_demoted_master_is_replaced(
     server: Server, settings: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     settings.setattr(redis_connection, "ROLE_INTERVAL", 0)
@@ -206,14 +206,14 @@ async def test_connection_to_a_demoted_master_is_left(
 
 
 @pytest.mark.parametrize("fields", [["role", "replica"], {"role": "replica"}])
-async def test_each_protocol_says_what_a_server_is(fields: object) -> None:
+async def test_role_is_read_in_both_protocols(fields: object) -> None:
     async def answer() -> object:
         return fields
 
     assert await redis_connection.identity(answer()) == {"role": "replica"}
 
 
-async def test_server_that_does_not_say_what_it_is_is_used(server: Server) -> None:
+async def test_server_without_hello_is_used(server: Server) -> None:
     server.answers["HELLO"] = UNKNOWN
 
     await RedisClient.set("city", "Oslo")
@@ -276,7 +276,7 @@ async def test_not_ready(
     assert reason in str(caught.value.__cause__)
 
 
-async def test_refusal_that_concerns_the_user_alone_keeps_the_connections(
+async def test_permission_error_keeps_the_connection(
     server: Server,
 ) -> None:
     server.answers["GET"] = b"-NOPERM this user has no permissions\r\n"
@@ -298,7 +298,9 @@ async def test_refusal_that_concerns_the_user_alone_keeps_the_connections(
     ],
     ids=["transaction", "script", "plain", "moved"],
 )
-async def test_refusal_in_other_words(server: Server, answer: bytes) -> None:
+async def test_other_refusals_are_dependency_errors(
+    server: Server, answer: bytes
+) -> None:
     server.answers["GET"] = answer
 
     with pytest.raises(DependencyError):
@@ -320,7 +322,7 @@ async def test_values_of_a_refused_pipeline_are_not_shown(server: Server) -> Non
     assert reason == "You can't write against a read only replica."
 
 
-async def test_what_is_no_redis_is_a_dependency_error(server: Server) -> None:
+async def test_server_that_is_not_redis_is_a_dependency_error(server: Server) -> None:
     server.answers["GET"] = b"HTTP/1.1 400 Bad Request\r\n"
 
     with pytest.raises(DependencyError):

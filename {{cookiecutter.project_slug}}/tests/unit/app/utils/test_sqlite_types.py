@@ -40,7 +40,7 @@ class Side(PythonEnum):
 
 
 async def stored(column_type: TypeEngine[Any], value: Any) -> Any:
-    """Return what comes back of a value."""
+    """Store a value in a column of this type, and read it back."""
     table = Table("values_of_a_test", MetaData(), Column("value", column_type))
     async with Database.get_engine().begin() as connection:
         await connection.run_sync(table.create)
@@ -79,7 +79,7 @@ async def stored(column_type: TypeEngine[Any], value: Any) -> Any:
         (DateTime(timezone=True), None),
     ],
 )
-async def test_value_comes_back_as_it_was(
+async def test_value_survives_a_round_trip(
     column_type: TypeEngine[Any], value: Any
 ) -> None:
     found = await stored(column_type, value)
@@ -92,12 +92,12 @@ async def test_value_comes_back_as_it_was(
 @pytest.mark.parametrize(
     ("column_type", "value", "reason"),
     [
-        (SmallInteger(), 2**15, "no value of int16"),
-        (SmallInteger(), -(2**15) - 1, "no value of int16"),
-        (Integer(), 2**31, "no value of int32"),
-        (BigInteger(), 2**63, "no value of int64"),
-        (Integer(), "1", "no value of int32"),
-        (BigInteger(), -(2**63) - 1, "no value of int64"),
+        (SmallInteger(), 2**15, "not an int16"),
+        (SmallInteger(), -(2**15) - 1, "not an int16"),
+        (Integer(), 2**31, "not an int32"),
+        (BigInteger(), 2**63, "not an int64"),
+        (Integer(), "1", "not an int32"),
+        (BigInteger(), -(2**63) - 1, "not an int64"),
         (String(), "a\0b", "text with the character NUL"),
         (Text(), "\0", "text with the character NUL"),
         (String(3), "abcd", "text with more than 3 characters"),
@@ -107,7 +107,7 @@ async def test_value_comes_back_as_it_was(
         (DateTime(timezone=True), NAIVE, "not a time with a zone"),
     ],
 )
-async def test_what_postgresql_would_refuse_is_refused(
+async def test_value_that_postgresql_refuses_is_refused(
     column_type: TypeEngine[Any], value: Any, reason: str
 ) -> None:
     with pytest.raises(StatementError) as caught:
@@ -118,7 +118,7 @@ async def test_what_postgresql_would_refuse_is_refused(
 
 
 @pytest.mark.anyio
-async def test_numbers_compare_and_add_up_as_numbers_do() -> None:
+async def test_numbers_are_compared_and_added_numerically() -> None:
     price = Column("price", Numeric(18, 4))
     table = Table("prices", MetaData(), price)
     async with Database.get_engine().begin() as connection:
@@ -138,7 +138,7 @@ async def test_numbers_compare_and_add_up_as_numbers_do() -> None:
     ("column_type", "default", "expected"),
     [(Numeric(18, 4), "1.5", Decimal("1.5")), (Numeric(), "2", Decimal(2))],
 )
-async def test_default_on_the_server_is_the_number(
+async def test_server_default_is_the_number(
     column_type: Numeric[Any], default: str, expected: Decimal
 ) -> None:
     price = Column("price", column_type, server_default=literal(default, column_type))
@@ -151,7 +151,7 @@ async def test_default_on_the_server_is_the_number(
 
 
 @pytest.mark.anyio
-async def test_what_the_driver_refuses_is_refused_as_ever() -> None:
+async def test_value_that_the_driver_refuses_is_refused() -> None:
     with pytest.raises(StatementError, match="SQLite DateTime type only accepts"):
         await stored(DateTime(), "yesterday")
 
@@ -159,12 +159,12 @@ async def test_what_the_driver_refuses_is_refused_as_ever() -> None:
 @pytest.mark.parametrize(
     ("url", "column"),
     [
-        # Only a key of this type counts up by itself.
+        # SQLite generates values only for a key of this type.
         ("sqlite+aiosqlite://", "id INTEGER NOT NULL"),
         ("postgresql+asyncpg://", "id BIGSERIAL NOT NULL"),
     ],
 )
-def test_big_key_counts_up(url: str, column: str) -> None:
+def test_big_integer_key_is_generated(url: str, column: str) -> None:
     table = Table("keys", MetaData(), Column("id", BigInteger, primary_key=True))
 
     assert column in str(CreateTable(table).compile(create_engine(url)))

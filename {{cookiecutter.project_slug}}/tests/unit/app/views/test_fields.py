@@ -12,7 +12,7 @@ UUID = "12345678-1234-5678-1234-567812345678"
 
 
 def answered(name: str, value: Any) -> Any:
-    """Return what a client gets of a value that it sends."""
+    """Return the value that a client gets back for one that it sends."""
     sent = create_model("Sent", __base__=Body, value=getattr(fields, name))
     return sent.model_validate({"value": value}).model_dump(mode="json")["value"]
 
@@ -43,7 +43,7 @@ def answered(name: str, value: Any) -> Any:
         ("Json", False),
     ],
 )
-def test_value_comes_back(name: str, value: Any) -> None:
+def test_value_is_returned_unchanged(name: str, value: Any) -> None:
     assert answered(name, value) == value
 
 
@@ -58,7 +58,9 @@ def test_value_comes_back(name: str, value: Any) -> None:
         ("DateTime", "2001-02-03 04:05:06.5Z", "2001-02-03T04:05:06.500000Z"),
     ],
 )
-def test_value_comes_back_as_it_is_stored(name: str, value: Any, expected: Any) -> None:
+def test_value_is_returned_as_it_is_stored(
+    name: str, value: Any, expected: Any
+) -> None:
     assert answered(name, value) == expected
 
 
@@ -110,16 +112,16 @@ def test_value_comes_back_as_it_is_stored(name: str, value: Any, expected: Any) 
         ("Json", json.loads("[" * 101 + "]" * 101)),
     ],
 )
-def test_what_a_column_cannot_hold_is_refused(name: str, value: Any) -> None:
+def test_value_that_a_column_cannot_hold_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ValidationError):
         answered(name, value)
 
 
-def test_zero_has_no_sign() -> None:
+def test_negative_zero_becomes_zero() -> None:
     assert str(answered("Float", -0.0)) == "0.0"
 
 
-def test_the_most_levels_can_be_answered() -> None:
+def test_maximum_nesting_is_accepted() -> None:
     nested = json.loads("[" * 100 + "]" * 100)
 
     assert answered("Json", nested) == nested

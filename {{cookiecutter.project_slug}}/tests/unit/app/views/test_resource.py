@@ -36,28 +36,28 @@ class City:
 
 
 @pytest.mark.parametrize("sent", [{}, {"name": "Faro"}, {"country": None}])
-def test_update_holds_what_was_sent(sent: dict[str, Any]) -> None:
+def test_update_has_only_the_fields_sent(sent: dict[str, Any]) -> None:
     assert CityUpdate.model_validate(sent).given() == sent
 
 
 @pytest.mark.parametrize("sent", [{"name": None}, {"name": 1}, {"nam": "Faro"}])
-def test_update_of_no_field_is_refused(sent: dict[str, Any]) -> None:
+def test_invalid_update_is_refused(sent: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CityUpdate.model_validate(sent)
 
 
-def test_schema_says_nothing_of_a_default_that_is_none() -> None:
+def test_schema_has_no_defaults_for_omitted_fields() -> None:
     schema = CityUpdate.model_json_schema()
 
     assert "required" not in schema
     assert all("default" not in each for each in schema["properties"].values())
 
 
-def test_answer_is_built_from_a_row() -> None:
+def test_response_is_built_from_a_row() -> None:
     assert CityResponse.of(City(1)) == CityResponse(id=1, name="Lisbon")
 
 
-def test_query_knows_what_to_select_by() -> None:
+def test_query_returns_its_filters() -> None:
     query = CityQuery.model_validate({"limit": "5", "size": "7"})
 
     assert (query.limit, query.after, query.equal()) == (5, 0, {"size": 7})
@@ -75,7 +75,7 @@ def test_page_is_bounded(sent: dict[str, int]) -> None:
     ("ids", "expected", "after"),
     [((), [], None), ((3, 5), [3, 5], None), ((3, 5, 8), [3, 5], 5)],
 )
-def test_page_names_its_last_row_where_more_follow(
+def test_page_names_its_last_row_when_more_follow(
     ids: tuple[int, ...], expected: list[int], after: int | None
 ) -> None:
     page = Page[CityResponse].of([*map(City, ids)], limit=2)

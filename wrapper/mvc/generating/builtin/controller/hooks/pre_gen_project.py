@@ -1,4 +1,4 @@
-"""Refuses what cannot become a controller, in one sentence."""
+"""Refuses an invalid controller, in one sentence."""
 
 import json
 import sys

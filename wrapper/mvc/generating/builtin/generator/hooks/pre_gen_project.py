@@ -1,4 +1,4 @@
-"""Refuses what cannot name a generator, in one sentence."""
+"""Refuses an invalid name for a generator, in one sentence."""
 
 import json
 import re
@@ -6,6 +6,6 @@ import sys
 
 name, slug = json.loads(r"""{{ [cookiecutter.name, cookiecutter.__name] | tojson }}""")
 if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _-]{0,29}", name):
-    sys.exit(f"`{name}` must begin with a letter and hold letters, digits, - and _, at most 30.")
+    sys.exit(f"`{name}` must begin with a letter and be at most 30 letters, digits, - and _.")
 if slug == "generator":
-    sys.exit("`generator` would hide the generator that makes it.")
+    sys.exit("`generator` would hide the built-in generator of that name.")

@@ -1,4 +1,4 @@
-"""Refuses what is no simple file name, in one sentence."""
+"""Refuses anything but a simple file name, in one sentence."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The tests of the controller once more, on PostgreSQL."""
+"""The controller's tests, run on PostgreSQL."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ from tests.unit.app.controllers.test_{{ cookiecutter.__table }} import *  # noqa
 
 @pytest.fixture(autouse=True)
 def database(database: Path, postgresql: str) -> str:
-    """Lead all tests to a database of PostgreSQL."""
+    """Run all tests on PostgreSQL."""
     return postgresql

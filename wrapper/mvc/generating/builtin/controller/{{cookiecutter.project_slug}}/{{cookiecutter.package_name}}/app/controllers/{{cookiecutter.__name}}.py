@@ -32,9 +32,9 @@ async def {{ endpoint.function }}(
 {%- endfor %}
 {{- "\n" if endpoint.signature }}) -> {{ "None" if is_head else cookiecutter.__response }}:
 {%- if is_head %}
-    """Answer without a body, until this endpoint is written."""
+    """Return no body, until this endpoint is implemented."""
 {%- else %}
-    """Answer with the name of this endpoint, until it is written."""
+    """Return the name of this endpoint, until it is implemented."""
     return {{ cookiecutter.__response }}(
         endpoint="{{ endpoint.function }}",
     )

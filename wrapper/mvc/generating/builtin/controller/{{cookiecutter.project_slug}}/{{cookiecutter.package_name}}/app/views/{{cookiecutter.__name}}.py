@@ -1,9 +1,9 @@
-"""The answers of the `{{ cookiecutter.__name }}` controller."""
+"""The responses of the `{{ cookiecutter.__name }}` controller."""
 
 from pydantic import BaseModel
 
 
 class {{ cookiecutter.__response }}(BaseModel):
-    """The name of the endpoint that answered, until it is written."""
+    """The name of the endpoint, until it is implemented."""
 
     endpoint: str

@@ -1,6 +1,6 @@
 {%- set resource = cookiecutter | resource -%}
 {%- set names = resource.names -%}
-"""The {{ names.table.replace("_", " ") }}."""
+"""The model for {{ names.table.replace("_", " ") }}."""
 {% if resource.has("dt.") %}
 import datetime as dt
 {%- endif %}
@@ -21,7 +21,7 @@ from .base import Base
 
 
 class {{ names.model }}(Base):
-    """One of the {{ names.table.replace("_", " ") }}."""
+    """A row of the table `{{ names.table }}`."""
 
     __tablename__ = "{{ names.table }}"
 
@@ -31,9 +31,10 @@ class {{ names.model }}(Base):
     async def find(
         cls, session: AsyncSession, key: int, *, lock: bool = False
     ) -> Self | None:
-        """Return the one with this id; ``lock`` keeps others from changing it.
+        """Return the row with this id; ``lock`` keeps others from changing it.
 
-        They may refer to it: what refers to each other shall not wait for each other.
+        Others can still add references to it, so that rows that refer to each other
+        do not have to wait for each other.
         """
         lock_row = {"key_share": True} if lock else None
         return await session.get(cls, key, with_for_update=lock_row)
@@ -42,6 +43,6 @@ class {{ names.model }}(Base):
     async def page(
         cls, session: AsyncSession, *, after: int, limit: int, **equal: Any
     ) -> Sequence[Self]:
-        """Return those that follow an id; ``equal`` holds columns and their values."""
+        """Return the rows after an id; ``equal`` maps columns to required values."""
         found = sa.select(cls).where(cls.id > after).filter_by(**equal)
         return (await session.scalars(found.order_by(cls.id).limit(limit))).all()

@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it back."""
+    """Revert the change."""
     op.drop_table("{{ cookiecutter.__table }}")

@@ -1,6 +1,6 @@
 {%- set names = (cookiecutter | resource).names -%}
 {%- set row = names.variable -%}
-"""The {{ names.table.replace("_", " ") }}."""
+"""The endpoints for {{ names.table.replace("_", " ") }}."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -39,7 +39,7 @@ router = APIRouter(
 async def index(
     query: Annotated[{{ names.model }}Query, Query()],
 ) -> {{ names.model }}Page:
-    """Show a page of them, in the order of their ids."""
+    """Return a page of {{ names.table.replace("_", " ") }}, ordered by id."""
     async with Database.transaction() as session:
         rows = await {{ names.model }}.page(
             session,
@@ -56,7 +56,7 @@ async def create(
     request: Request,
     response: Response,
 ) -> {{ names.model }}Response:
-    """Add one; 409 where a value is taken, or refers to nothing."""
+    """Create one; 409 if a value is taken or refers to nothing."""
     {{ row }} = {{ names.model }}(**body.model_dump())
     async with Database.transaction() as session:
         session.add({{ row }})
@@ -70,7 +70,7 @@ async def show(
     key: Key,
     response: Response,
 ) -> {{ names.model }}Response:
-    """Show one."""
+    """Return one."""
     async with Database.transaction() as session:
         {{ row }} = await _find(session, key)
     response.headers["ETag"] = etag({{ row }})
@@ -84,7 +84,7 @@ async def update(
     response: Response,
     if_match: IfMatch = None,
 ) -> {{ names.model }}Response:
-    """Change one; 412 where the client has not seen it as it is."""
+    """Change one; 412 if the client has not seen its current version."""
     async with Database.transaction() as session:
         {{ row }} = await _find(session, key, lock=True)
         check_etag({{ row }}, if_match)

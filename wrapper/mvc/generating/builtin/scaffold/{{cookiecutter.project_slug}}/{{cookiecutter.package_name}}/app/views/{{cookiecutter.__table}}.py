@@ -1,6 +1,6 @@
 {%- set resource = cookiecutter | resource -%}
 {%- set names = resource.names -%}
-"""The requests and answers of the {{ names.table.replace("_", " ") }}."""
+"""The requests and responses for {{ names.table.replace("_", " ") }}."""
 
 import datetime as dt
 {%- if resource.has("Decimal") %}
@@ -22,20 +22,20 @@ from .resource import UNCHANGED, Body, Page, PageQuery, Resource
 
 
 class {{ names.model }}Create(Body):
-    """The fields of a new one, as a client sends them."""
+    """The fields that a client sends to create one."""
 
 {{ resource.created | join("\n") }}
 
 
 class {{ names.model }}Update(Body):
-    """The fields that a client changes; those that it leaves out stay."""
+    """The fields that a client changes; omitted fields stay unchanged."""
 {% for field in resource.updated %}
     {{ field }}
 {%- endfor %}
 
 
 class {{ names.model }}Query(PageQuery):
-    """Which page a client asks for, and the values of all on it."""
+    """The page that a client requests, and the values to filter by."""
 {%- for field in resource.filters %}
 {{- "\n" if loop.first }}
     {{ field.name }}: {{ field.kind.view }} = UNCHANGED
@@ -43,7 +43,7 @@ class {{ names.model }}Query(PageQuery):
 
 
 class {{ names.model }}Response(Resource):
-    """One of them, as a client gets it."""
+    """One of them, as a client receives it."""
 
     id: int
 {%- for field in resource.answered %}
@@ -54,4 +54,4 @@ class {{ names.model }}Response(Resource):
 
 
 class {{ names.model }}Page(Page[{{ names.model }}Response]):
-    """A page of them."""
+    """A page of {{ names.table.replace("_", " ") }}."""

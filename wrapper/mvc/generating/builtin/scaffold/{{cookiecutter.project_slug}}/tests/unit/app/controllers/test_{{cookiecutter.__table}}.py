@@ -52,7 +52,7 @@ def test_create_with_an_invalid_value(client: TestClient, field: str) -> None:
 
 
 @pytest.mark.usefixtures("created")
-def test_create_with_a_value_that_is_taken(client: TestClient) -> None:
+def test_create_with_a_taken_value(client: TestClient) -> None:
     response = client.post(URL, json=CREATE)
 
     assert response.status_code == 409
@@ -106,7 +106,7 @@ def test_index_by_value(client: TestClient, created: str, field: str) -> None:
 {%- endif %}
 
 
-def test_show_what_is_not_there(client: TestClient) -> None:
+def test_show_missing(client: TestClient) -> None:
     assert client.get(f"{URL}/1000").status_code == 404
 
 
@@ -129,7 +129,7 @@ def test_update_to_an_invalid_value(
     assert response.status_code == 422
 
 
-def test_update_of_the_version_that_was_seen(client: TestClient, created: str) -> None:
+def test_update_of_a_stale_version(client: TestClient, created: str) -> None:
     seen = {"If-Match": client.get(created).headers["ETag"]}
 
     codes = [

@@ -1,3 +1,3 @@
-"""What is true of {{ cookiecutter.__module }}."""
+"""The model `{{ cookiecutter.__module }}`."""
 
 NAME = "{{ cookiecutter.__module }}"
