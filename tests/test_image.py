@@ -189,7 +189,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, bake: Bake) -> Iterator[Eng
         program(folder / "bin", other, "exit 1")
     engine = Engine(folder)
     names = [name for _, name in BASE.findall((bake().path / "Dockerfile").read_text("utf-8"))]
-    engine.run("bash", ROOT / "tests/standins.sh", *names, package_index())
+    engine.run("bash", ROOT / "tests/base_images.sh", *names, package_index())
     yield engine
     engine.run("podman", "rm", "--all", "--force")
     engine.run("buildah", "rm", "--all")

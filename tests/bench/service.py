@@ -116,7 +116,7 @@ def service(workshop: Workshop) -> Iterator[str]:
         "The project with every feature but the database, compared with four lines of FastAPI and",
         "with an application without a framework. `$WORKERS` is 1, so that results do not depend",
         "on how connections are spread over workers; access logs are off, the log level is",
-        "`warning`. With a database, here a SQLite file, each request to `/api/ready` queries it.",
+        "`warning`. With a database, here an SQLite file, each request to `/api/ready` queries it.",
         f"All run at once and are measured alternately; medians of {ROUNDS} runs, with the minimum",
         "and maximum in parentheses. `wrk` runs on the same machine.",
     )

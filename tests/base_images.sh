@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build stubs of the two base images of the Dockerfile from Debian packages, for machines
-# without access to an image registry. Usage: standins.sh BUILDER RUNTIME INDEX, with the
+# without access to an image registry. Usage: base_images.sh BUILDER RUNTIME INDEX, with the
 # names of the images and the URL of the package index that the builder installs from.
 set -euo pipefail
 
