@@ -88,7 +88,7 @@ def features(questions: Answers) -> list[str]:
 
 
 def complete(questions: Answers, given: Answers, options: Options, refusal: Refusal) -> Answers:
-    """Complete ``given`` with the user's answers, or the defaults, to all other questions.
+    """Complete ``given``: ask the user all other questions, or use their defaults.
 
     Raises:
         MvcError: when an answer cannot be used, or a default cannot be rendered.

@@ -56,12 +56,12 @@ class TextFormatter(logging.Formatter):
         return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """Return the line, escaped as it may contain text from clients."""
+        """Return the line, escaped: it may contain text from clients."""
         record.message = _visible(record.message.rstrip())
         return super().formatMessage(record)
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802
-        """Return the traceback, escaped as its messages may quote clients."""
+        """Return the traceback, escaped: its messages may quote clients."""
         return "\n".join(map(_visible, super().formatException(ei).split("\n")))
 
 

@@ -24,7 +24,7 @@ try:
 except ImportError:  # On Windows nothing waits for processes that a killed update has started.
     fcntl = None  # type: ignore[assignment]
 
-# Marks a folder in the journal, where files have the number of their copy.
+# Marks a folder in `note.json`, where files have the number of their copy.
 FOLDER = "folder"
 # Entries of the git directory while an operation of git is unfinished.
 UNFINISHED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
@@ -233,11 +233,11 @@ class Transaction:
 
     def _hold_index(self) -> None:
         try:
-            # Git creates a file there, so that a folder is the lock of an update.
+            # Git creates a file there, so a folder is the lock of an update.
             self._index_lock.mkdir()
         except FileExistsError as error:
             raise MvcError(
-                f"Another git process is running here. If not, remove `{self._index_lock}`."
+                f"A git process may be running here. If not, remove `{self._index_lock}`."
             ) from error
 
     def _unlock(self) -> None:

@@ -18,7 +18,7 @@ LABELS = {"A": "create", "D": "delete", "M": "change", "R": "move", "T": "change
 
 @git.without_hooks()
 def check_project(project: Path) -> Status:
-    """Compare the commit that a project follows with the newest one of its template.
+    """Compare a project's commit with its template's newest release, or else HEAD.
 
     Raises:
         MvcError: when the template is not available, or lacks the recorded commit.
@@ -89,7 +89,7 @@ def abort_update(folder: Path) -> None:
     Raises:
         MvcError: when there is none in the repository of ``folder``.
     """
-    # A killed update may have left no state file: then take ``folder`` for the project.
+    # A killed update may have left no state file: then use ``folder`` as the project.
     with suppress(MvcError):
         folder = find_project(folder)
     Transaction(Repository.of(folder)).undo()

@@ -195,9 +195,9 @@ class AccessLog:
 
 
 def telemetry() -> TelemetryConfig:
-    """Return FastAPI's options for traces: all requests but probes, if they are wanted.
+    """Return FastAPI's options for traces: if wanted, of all requests but probes.
 
-    If not, tracing is off, as FastAPI would look for a provider at each request. Set
+    If not, tracing is off, or FastAPI would seek a provider at each request. Set
     your own provider before the application is built.
     """
     wanted = os.environ.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true"

@@ -91,7 +91,7 @@ class Master(Arbiter):
     def stop(self, graceful: bool = True) -> None:
         """Stop the workers, and remove only socket files that are still this master's.
 
-        gunicorn removes the file of each socket that it closes, even if the file is
+        gunicorn unlinks the path of each socket that it closes, even if the file is
         missing or belongs to another process by now.
         """
         for listener in [*self.LISTENERS]:

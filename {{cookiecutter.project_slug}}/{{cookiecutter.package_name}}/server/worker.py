@@ -22,7 +22,7 @@ from .settings import get_server_settings
 CLOSING = 1.0
 # Seconds between two heartbeats.
 TICK = 0.1
-# Seconds that gunicorn gives a worker on QUIT after TERM, whatever the settings say.
+# Seconds that gunicorn gives workers if QUIT follows TERM, whatever the settings.
 QUICKLY = 2.0
 
 
@@ -53,7 +53,7 @@ class DrainingServer(Server):
         self._stopped: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; drain only on ``TERM``, which gunicorn sends to replace a worker."""
+        """Stop; drain only on ``TERM``, which gunicorn sends to stop gracefully."""
         if sig != signal.SIGTERM:
             self._drain_timeout = 0
             self._graceful_timeout = min(QUICKLY, self._graceful_timeout)
@@ -110,7 +110,7 @@ class DrainingServer(Server):
         await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        # Every second uvicorn rebuilds the second list from the first.
+        # uvicorn rebuilds the latter from the former once a second.
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
 
@@ -133,7 +133,7 @@ class Worker(UvicornWorker):
         drain = min(settings.drain_timeout, graceful / 2)
         # gunicorn annotates the application that it loads as WSGI.
         self.config.app = Answers(cast(ASGIApp, self.wsgi))
-        # `Server.load` adds its own `ProxyHeaders`.
+        # `master.Server` adds its `ProxyHeaders`.
         self.config.proxy_headers = False
         server = DrainingServer(self.config, drain, graceful, self.ppid)
         # gunicorn sends QUIT for an immediate shutdown.

@@ -216,7 +216,7 @@ def _resolved(text: str, field: Field, names: Names, models: dict[str, str]) -> 
         raise MvcError(f"`{text}` refers to a model `{model}`, which the project does not have.")
     kind = field.kind
     if model == names.model:
-        # Rows with these ids do not refer to the same rows as those that the tests create.
+        # Rows with these ids refer to other rows than those that the tests create do.
         kind = replace(kind, samples=("301", "302", "0"))
     return replace(field, kind=kind, table=models[model])
 

@@ -53,7 +53,7 @@ class Database:
         async with Database.transaction() as session:
             session.add(City(name="Lisbon"))
 
-    It connects at the first use, and belongs to that event loop until it is closed. In
+    It connects at first use, and belongs to the loop of that use until closed. In
     another loop it raises RuntimeError.
     """
 
@@ -81,7 +81,7 @@ class Database:
 
     @classmethod
     async def close_engine(cls) -> None:
-        """Close all connections; does nothing when none was opened."""
+        """Close all connections; do nothing if none was opened."""
         engines = cls.engine, cls._probe
         cls.engine = cls._probe = cls._loop = None
         cls._is_migrated = False
@@ -141,7 +141,7 @@ class Database:
 
     @classmethod
     def _belong_to_loop(cls) -> None:
-        """Bind connections to one event loop, as asyncpg would crash the process."""
+        """Bind connections to one event loop: with two, asyncpg would crash."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

@@ -279,7 +279,7 @@ def _error(dbapi: Any, error: BaseException, state: str) -> Exception:
 def _refuse_unfit(connection: Any, _record: Any, _proxy: Any) -> None:
     """Make the pool reconnect if the server has closed the connection.
 
-    Also if a transaction was left open, which would swallow all that follow. This costs
+    Also if a transaction was left open, which would swallow later ones. This costs
     nothing; ``pool_pre_ping`` would ask the server before each transaction.
     """
     driver = connection.driver_connection
@@ -295,7 +295,7 @@ async def _open_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
     try:
         return await connection
     except BaseException:
-        # The thread still calls the event loop, which may be closed before that.
+        # The thread still calls the event loop, which may be closed by then.
         await to_thread(thread.join)
         raise
 
@@ -317,7 +317,7 @@ def _release_sqlite(connection: Any, _record: Any, error: BaseException | None) 
 
 def _begin_sqlite(connection: Connection) -> None:
     if not _commits_each(connection):
-        # A transaction that began with a read could not write after another has.
+        # One that began with a read could not write once another has written.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

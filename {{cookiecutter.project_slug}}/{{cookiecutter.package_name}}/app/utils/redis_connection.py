@@ -39,7 +39,7 @@ REFUSALS = (
     ReadOnlyError,
     TryAgainError,
 )
-# redis-py has no classes for some of these, and for none of them if a transaction or,
+# redis-py lacks classes for some of these, and for all of them if a transaction or,
 # before Redis 7, a script quotes them.
 REFUSED = re.compile(
     r"(?:^|because of: |: -)"
@@ -48,7 +48,7 @@ REFUSED = re.compile(
 PIPELINED = re.compile(
     r"Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],\)", re.DOTALL
 )
-# Redis refuses this script whenever it refuses writes; it writes nothing.
+# Writes nothing, but is refused whenever Redis refuses writes.
 WRITE = "#!lua\nreturn 1"
 # Seconds until the server of a connection is asked for its role again.
 ROLE_INTERVAL = 5
@@ -99,7 +99,7 @@ async def leave(client: Redis, refusal: Exception) -> None:
 
 
 async def check_master(client: Redis) -> None:
-    """Raise an error unless a master answers that would accept a write now.
+    """Raise an error unless the server is a master that accepts writes now.
 
     PING does not show that, but a script that could write does. For users without the
     permission to run scripts, HELLO still returns the role of the server.
