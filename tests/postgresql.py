@@ -349,6 +349,14 @@ class PostgreSQL(Program):
         wait_until(lambda: self.sql("SELECT state FROM pg_stat_replication") == "streaming\n")
         return other
 
+    def synchronous_standby(self, folder: Path) -> "PostgreSQL":
+        """Start a standby that has every write which the server acknowledges."""
+        other = self.standby(folder)
+        self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.sql("SELECT pg_reload_conf()")
+        wait_until(lambda: self.sql("SELECT sync_state FROM pg_stat_replication") == "sync\n")
+        return other
+
     def promote(self) -> None:
         """Promote a standby to primary."""
         self.call("pg_ctl", "promote", "-w", "-D", self.data)

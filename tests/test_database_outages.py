@@ -430,11 +430,8 @@ def test_failover_loses_no_write_and_needs_no_restart(
     with running() as primary, users_folder() as folder, ExitStack() as stack:
         url = {"FASTAPI_DATABASE_URL": primary.add("planets")}
         outages.migrate(**url)
-        standby = primary.standby(folder)
+        standby = primary.synchronous_standby(folder)
         stack.callback(standby.kill)
-        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        primary.sql("SELECT pg_reload_conf()")
-        wait_until(lambda: primary.sql("SELECT sync_state FROM pg_stat_replication") == "sync\n")
         # The standby, which refuses writes, comes first.
         first = f"127.0.0.1:{standby.port},"
         both = primary.url("planets", first, target_session_attrs="read-write")

@@ -1,7 +1,7 @@
 """Keeps a service under load while things go wrong, and accounts for every request.
 
-``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and replaced, the master of
-Redis fails over, slow clients come and go. Each failed request must be explained by one of
+``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and replaced, Redis and PostgreSQL
+fail over, slow clients come and go. Each failed request must be explained by one of
 these incidents, and the memory and open files of each process must not grow. Only a run of
 ten minutes, the default, writes docs/soak.md.
 """
@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -29,8 +29,10 @@ from pathlib import Path
 from select import select
 from threading import Event
 from typing import Any, Self
+from uuid import uuid4
 
 from bench.measuring import circumstances, prose, table
+from postgresql import PostgreSQL, programs, running, users_folder
 from stress.outage import BIN, Group, alone, replace, serve, with_mounts
 from support import (
     MVC,
@@ -60,6 +62,11 @@ LARGER, MORE, LONG = 0.05, 8, 120
 
 PLANETS, ATLAS = "POST /api/planets", "GET /api/planets"
 READY, TICKER = "GET /api/ready", "GET /api/stock_market/ticker"
+# Rows of a generated resource, which are written to PostgreSQL.
+SHIPS = "POST /api/ships"
+SCAFFOLD = ("scaffold", "Ship", "name:str:unique", "crew:int")
+
+WRITABLE = {"target_session_attrs": "read-write"}
 
 SIZE = 2**20
 # It sleeps, so that some requests are always in progress.
@@ -130,7 +137,8 @@ class Connection(HTTPConnection):
         """Send a request; return its result."""
         response = None
         try:
-            self.request(method, path)
+            headers = {"Content-Type": "application/json"}
+            self.request(method, path, new_ship() if path == SHIPS.split()[1] else None, headers)
             response = self.getresponse()
             body = self.take(response)
         except ConnectionRefusedError:
@@ -141,7 +149,7 @@ class Connection(HTTPConnection):
             return Kind.WITHIN if response else Kind.BEFORE
         except HTTPException:
             return Kind.WITHIN
-        if response.status != 200:
+        if response.status not in (200, 201):
             return Kind.BAD_GATEWAY if response.status == 502 else Kind.OTHER
         # An answer that breaks off within its headers looks like one without a body.
         if not body:
@@ -153,6 +161,11 @@ class Connection(HTTPConnection):
     def take(self, response: HTTPResponse) -> bytes:
         """Read the body."""
         return response.read()
+
+
+def new_ship() -> bytes:
+    """Return the body of a request that creates a row."""
+    return json.dumps({"name": uuid4().hex, "crew": 1}).encode()
 
 
 class Slow(Connection):
@@ -203,8 +216,9 @@ TITLE = "# Soak"
 ABSTRACT = prose(
     "Ten minutes of load with incidents. `make soak` measures it and writes this page.",
     f"{CONNECTIONS} clients with persistent connections send {RATE} requests a second to",
-    f"{WORKERS} workers, which write to a Redis with Sentinels. Meanwhile, {len(CROWD)} slow",
-    "clients connect, workers are killed and replaced, and the master of Redis fails.",
+    f"{WORKERS} workers, which write to a Redis with Sentinels and to a PostgreSQL with a",
+    f"synchronous standby. Meanwhile, {len(CROWD)} slow clients connect, workers are killed and",
+    "replaced, the master of Redis fails twice, and the primary of PostgreSQL once.",
 )
 
 
@@ -226,6 +240,7 @@ class Client:
 
     port: int
     requests: list[Request]
+    asked: Sequence[str]
 
     def __post_init__(self) -> None:
         """Create a connection."""
@@ -233,7 +248,7 @@ class Client:
 
     def renew(self) -> None:
         """Replace the connection; its first answer contains the worker's PID."""
-        self.connection, self.endpoints = Connection(self.port), cycle((PLANETS, READY, TICKER))
+        self.connection, self.endpoints = Connection(self.port), cycle(self.asked)
 
     def ask(self) -> None:
         """Send the next request."""
@@ -299,6 +314,8 @@ class Soak:
 
     service: Service
     seconds: float
+    # The first one's answer contains the PID of the worker.
+    endpoints: Sequence[str] = (PLANETS, READY, TICKER)
     requests: list[Request] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     samples: dict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
@@ -310,7 +327,7 @@ class Soak:
         self.wait_for_workers()
         with ThreadPoolExecutor(1 + CONNECTIONS + len(CROWD)) as self.pool:
             jobs = [self.pool.submit(self.repeat, self.sample, PERIOD)]
-            clients = [Client(self.service.port, self.requests) for _ in range(CONNECTIONS)]
+            clients = [self.client() for _ in range(CONNECTIONS)]
             for client in clients:
                 jobs.append(self.pool.submit(self.repeat, client.ask, CONNECTIONS / RATE))
             try:
@@ -324,6 +341,10 @@ class Soak:
             client.connection.close()
         for job in jobs:
             job.result()
+
+    def client(self) -> Client:
+        """Return a new client."""
+        return Client(self.service.port, self.requests, self.endpoints)
 
     def repeat(self, action: Callable[[], None], seconds: float) -> None:
         """Run an action every ``seconds``, but do not catch up after a delay."""
@@ -348,7 +369,7 @@ class Soak:
         answered: set[int | None] = set()
 
         def done() -> bool:
-            client = Client(self.service.port, self.requests)
+            client = self.client()
             client.ask()
             client.connection.close()
             answered.add(client.connection.worker)
@@ -401,6 +422,18 @@ def fail_over(group: Group, _soak: Soak) -> Incident:
     return Incident("failover of Redis", costs, begin, begin, time.monotonic())
 
 
+def fail_over_database(primary: PostgreSQL, standby: PostgreSQL, soak: Soak) -> Incident:
+    """Kill the primary and promote its standby; over when the service is ready again."""
+    begin = time.monotonic()
+    primary.kill()
+    wait_until(lambda: soak.service.answers("/api/ready", 502))
+    standby.promote()
+    wait_until(lambda: soak.service.answers("/api/ready"))
+    soak.wait_for_workers()
+    costs = frozenset({Kind.BAD_GATEWAY})
+    return Incident("failover of PostgreSQL", costs, begin, begin, time.monotonic())
+
+
 def crowd(soak: Soak) -> Incident:
     """Let slow clients connect for a while, which must fail no request."""
     begin = time.monotonic()
@@ -421,18 +454,28 @@ def main() -> None:
     duration = parser.parse_args().minutes
     if not shutil.which("redis-server"):
         sys.exit("The soak needs redis-server.")
+    if not programs():
+        sys.exit("The soak needs PostgreSQL.")
     if not with_mounts():
         sys.exit("The soak needs `unshare` with permission to mount.")
-    with tempfile.TemporaryDirectory(prefix="mvc-soak-") as name, alone():
+    with tempfile.TemporaryDirectory(prefix="mvc-soak-") as name, alone(), ExitStack() as stack:
         folder = Path(name)
         run(BIN / "cookiecutter", ROOT, "--no-input", "-o", folder, cwd=folder)
         project = folder / "galactic-empire"
         remember(Baked(project, {"package_name": "galactic_empire"}))
         package = add_controllers(project)
+        run(MVC, "generate", *SCAFFOLD, cwd=project)
         python = environment(folder / "venv", project)
+        primary = stack.enter_context(running())
+        url = {"FASTAPI_DATABASE_URL": primary.add("ships")}
+        run(python, "-m", package.name, "db", "upgrade", cwd=project, **url)
+        standby = primary.synchronous_standby(stack.enter_context(users_folder()))
+        stack.callback(standby.kill)
         with Group.running(folder) as group:
-            log = {"FASTAPI_GUNICORN_LOG_LEVEL": "critical"}
-            soak = Soak(serve(python, package.name, group.hosts, **log), 60 * duration)
+            either = primary.url("ships", f"127.0.0.1:{standby.port},", **WRITABLE)
+            variables = {"FASTAPI_GUNICORN_LOG_LEVEL": "critical", "FASTAPI_DATABASE_URL": either}
+            service = serve(python, package.name, group.hosts, **variables)
+            soak = Soak(service, 60 * duration, (PLANETS, READY, TICKER, SHIPS))
             try:
                 wait_until(partial(soak.service.answers, "/api/ready"))
                 soak.run(
@@ -445,6 +488,7 @@ def main() -> None:
                         # Requests that wait for Redis open connections, which stay open. An
                         # early failover includes them in the first quarter of the last workers.
                         (0.27, partial(fail_over, group)),
+                        (0.45, partial(fail_over_database, primary, standby)),
                         (0.6, partial(fail_over, group)),
                         (0.8, crowd),
                     ]
