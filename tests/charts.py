@@ -132,14 +132,19 @@ Resource = dict[str, Any]
 Place = tuple[str | int, ...]
 
 
+def helm_path(engine: str) -> Path:
+    """Return the path of Helm; skip the test where it is not installed."""
+    path = ROOT / ".tools/bin" / engine
+    if not path.exists():
+        pytest.skip(f"needs {engine}: bash tests/npm.sh")
+    return path
+
+
 @cache
 def helm(engine: str, *words: str | Path, values: str) -> "subprocess.CompletedProcess[str]":
     """Run Helm, or return the cached result for the same words and values."""
-    program = ROOT / ".tools/bin" / engine
-    if not program.exists():
-        pytest.skip(f"needs {engine}: bash tests/npm.sh")
     return subprocess.run(
-        [program, *words, "--namespace", "empire", "--values", "-"],
+        [helm_path(engine), *words, "--namespace", "empire", "--values", "-"],
         input=values,
         capture_output=True,
         text=True,

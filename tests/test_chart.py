@@ -29,6 +29,7 @@ from charts import (
     contents,
     engines,
     find,
+    helm_path,
     leaves,
     matches,
     merged,
@@ -848,7 +849,7 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., list[Resource]]]:
             Cluster.objects[f"{place}/secrets/{name}"] = {**secret, "data": data}
         done = subprocess.run(
             [
-                *(ROOT / ".tools/bin" / engine, "install", "prod", chart.path),
+                *(helm_path(engine), "install", "prod", chart.path),
                 *("--dry-run=server", "--disable-openapi-validation", "--namespace", "empire"),
             ],
             capture_output=True,
@@ -935,9 +936,7 @@ def test_text_answers_arrive_in_the_chart(charts: Callable[..., Chart]) -> None:
     for engine in ENGINES:
         done = chart.helm(engine, "lint", chart.path, "--strict")
         assert done.returncode == 0, done.stdout
-    described = yaml.safe_load(
-        run(ROOT / ".tools/bin/helm4", "show", "chart", chart.path, cwd=ROOT)
-    )
+    described = yaml.safe_load(run(helm_path("helm4"), "show", "chart", chart.path, cwd=ROOT))
     assert described["description"] == text
     assert described["maintainers"][0]["name"] == text.replace(">", "")
 

@@ -332,7 +332,7 @@ def test_transactions_keep_their_promises_on_both(
 
 
 LOOPS = """
-import asyncio, json, traceback
+import asyncio, json, sys, traceback
 
 from sqlalchemy import select
 
@@ -357,7 +357,7 @@ async def main():
         await add(name)
         refused = await asyncio.to_thread(in_another_loop)
     try:
-        await add("sesame", size=None)
+        await add(sys.argv[1], size=None)
     except Exception:
         text = traceback.format_exc()
     # A new connection does not see rows of a transaction that was left open.
@@ -377,7 +377,7 @@ def test_another_event_loop_is_refused_and_loses_nothing(empire: Empire, url: st
     empire.migrate(FASTAPI_DATABASE_URL=url)
 
     done = subprocess.run(
-        [empire.python, "-c", LOOPS],
+        [empire.python, "-c", LOOPS, "sesame"],
         cwd=empire.path,
         env={**os.environ, "FASTAPI_DATABASE_URL": url},
         capture_output=True,

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import ROOT, Project, Service, free_port, run, wait_until
+from charts import helm_path
+from support import Project, Service, free_port, run, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -92,9 +93,7 @@ def test_error_names_a_secret_and_does_not_show_it(own: Project, name: str) -> N
 
 
 def test_own_settings_can_be_set_through_the_chart(own: Project) -> None:
-    helm = ROOT / ".tools/bin/helm4"
-    if not helm.exists():
-        pytest.skip("needs helm4: bash tests/npm.sh")
+    helm = helm_path("helm4")
     chart = own.path / "charts" / own.path.name
 
     rendered = run(
