@@ -12,6 +12,7 @@ which ``make run`` respects, types that port instead. ``OTHER_PORT`` likewise re
 
 import os
 import re
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pexpect
+import pytest
 
 # Commands that run until they are stopped; the reader continues in another terminal.
 SERVERS = re.compile(r"(make|mvc) run\b|python3 -m http\.server\b")
@@ -147,6 +149,8 @@ def lines(text: str) -> str:
 
 def follow(page: Path, folder: Path, **variables: str) -> int:
     """Follow a page; return how many commands were typed."""
+    if "$ curl " in page.read_text("utf-8") and not shutil.which("curl"):
+        pytest.skip("needs curl")
     terminal, typed = Terminal(folder, variables), 0
     port = variables.get("MAKEFLAGS", PORT).removeprefix("PORT=")
     other = variables.get("OTHER_PORT", OTHER_PORT)
