@@ -924,7 +924,7 @@ PRE, POST = "../hooks/pre_gen_project.py", "../hooks/post_gen_project.py"
 MANIFEST = "../cookiecutter.json"
 BROKEN: dict[str, tuple[Mapping[str, str | None], Mapping[str, Any], str]] = {
     "hook with words": ({POST: "import sys; sys.exit('Not here.')"}, {}, "Error: Not here."),
-    "silent hook": ({POST: "import sys; sys.exit(1)"}, {}, "hook of the template failed: it said"),
+    "silent hook": ({POST: "import sys; sys.exit(1)"}, {}, "hook of the template failed: it printed"),
     "hook without an interpreter": (
         {"../hooks/post_gen_project.sh": "#!/nowhere/sh"},
         {},
@@ -1169,11 +1169,11 @@ WRONG = [
     (["--set", "colour=red", "--set", "colour=blue"], "contradicts another option"),
     (["--set", "project_slug=rebels"], "`project_slug` cannot be changed."),
     (["--no-redis"], "no question `redis`"),
-    (["--abort", "--pretend"], "and no other option"),
-    (["--abort", "--checkout", "v1.0.0"], "and no other option"),
-    (["--abort", "--template", "x"], "and no other option"),
-    (["--abort", "--set", "size=2"], "and no other option"),
-    (["--abort", "--no-redis"], "and no other option"),
+    (["--abort", "--pretend"], "cannot be combined with other options"),
+    (["--abort", "--checkout", "v1.0.0"], "cannot be combined with other options"),
+    (["--abort", "--template", "x"], "cannot be combined with other options"),
+    (["--abort", "--set", "size=2"], "cannot be combined with other options"),
+    (["--abort", "--no-redis"], "cannot be combined with other options"),
 ]
 
 
