@@ -1,7 +1,7 @@
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -438,16 +438,18 @@ def test_unreachable_database_is_reported(
 def test_upgrade_can_wait_for_the_database(
     migration: Migration, settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    settings.setattr(commands, "INTERVAL", 0.01)
     file = tmp_path / "later" / "service.db"
     settings.setenv("FASTAPI_DATABASE_URL", f"sqlite:///{file}")
     migration("a1", None, CITIES)
-    timer = Timer(0.1, file.parent.mkdir)
-    timer.start()
+
+    async def sleep(seconds: float) -> None:
+        assert seconds == commands.INTERVAL
+        file.parent.mkdir()
+
+    settings.setattr(asyncio, "sleep", sleep)
 
     assert commands.upgrade(get_settings(), wait=60) == ["a1 a1."]
 
-    timer.join()
     assert tables(file) == {"cities"}
 
 
