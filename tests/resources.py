@@ -39,6 +39,8 @@ RESOURCES = [
         "scaffold",
         "Location",
         "key:int",
+        "session:str?:index",
+        "cls:str?:index",
         "note:str=dt.Decimal UUID = Field(",
         "person:references",
         "text:text?",

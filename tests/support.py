@@ -248,6 +248,14 @@ def remember(baked: Baked) -> None:
     (baked.path / ".cruft.json").write_text(json.dumps(state), "utf-8")
 
 
+def copied(baked: Baked, folder: Path) -> Project:
+    """Copy a shared bake into ``folder``, with a `.cruft.json` but no environment yet."""
+    copy = Project(folder / baked.path.name, baked.answers)
+    shutil.copytree(baked.path, copy.path)
+    remember(copy)
+    return copy
+
+
 class Server:
     """An HTTP server on this machine."""
 

@@ -942,6 +942,50 @@ def test_broken_manifest_is_reported_and_listed_with_its_fault(
     assert listed.stderr.startswith("Generator `lib/generators/award`: ")
 
 
+def test_files_of_included_generators_are_written_first(mvc: Mvc, service: Path) -> None:
+    route = {"file": "x.py", "import": "from a import b", "call": "app.add(b)"}
+    described = {
+        "award": {**AWARD["_generator"], "includes": ["prize"]},
+        # Its route and what it includes are ignored.
+        "prize": {**AWARD["_generator"], "alias": "p", "includes": ["medal"], "route": route},
+        "medal": {**AWARD["_generator"], "alias": "m"},
+    }
+    for name, generator in described.items():
+        files = {f"{TOP}/{name}.txt": f"{name} for {{{{cookiecutter.name}}}}\n"}
+        variables = {**AWARD, "_generator": generator}
+        add_generator(service / "lib/generators" / name, variables, files)
+
+    done = mvc("generate", "award", "Dune")
+
+    assert (done.stdout, done.stderr) == (
+        report(("create", "prize.txt"), ("create", "award.txt")),
+        "",
+    )
+    assert (service / "prize.txt").read_text("utf-8") == "prize for Dune\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        (None, "Generator `lib/generators/award`: There is no generator `prize`. Choose from: "),
+        ("{", "Generator `lib/generators/prize`: `cookiecutter.json` is broken: "),
+    ],
+)
+def test_included_generator_that_cannot_be_used_is_reported(
+    mvc: Mvc, service: Path, variables: str | None, fault: str
+) -> None:
+    described = {**AWARD["_generator"], "includes": ["prize"]}
+    add_generator(service / "lib/generators/award", {**AWARD, "_generator": described})
+    if variables:
+        add_generator(service / "lib/generators/prize", variables)
+
+    done = mvc("generate", "award", "Dune")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {fault}")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_missing_folder_is_reported(mvc: Mvc, service: Path) -> None:
     add_generator(service / "lib/generators/award", AWARD, {"x/y.txt": ""})
 

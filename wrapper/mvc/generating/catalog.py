@@ -8,7 +8,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from mvc.errors import UsageError
+from mvc.errors import MvcError, UsageError
 
 MANIFEST = "cookiecutter.json"
 BUILT_IN = Path(__file__).with_name("builtin")
@@ -94,6 +94,7 @@ def select(generators: dict[str, Generator], word: str) -> Generator:
 
     Raises:
         UsageError: when there is none.
+        MvcError: when its manifest is broken.
     """
     aliases = {one.alias: one for one in reversed(generators.values()) if one.alias}
     spellings = {one.name.replace("-", "_"): one for one in reversed(generators.values())}
@@ -101,6 +102,8 @@ def select(generators: dict[str, Generator], word: str) -> Generator:
     if not found:
         known = ", ".join(generators)
         raise UsageError(f"There is no generator `{word}`. Choose from: {known}.")
+    if found.fault:
+        raise MvcError(found.blamed_for(found.fault))
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mvc.errors import MvcError
 from mvc.generating import catalog
 from mvc.generating.catalog import Generator
 from mvc.state import State, find_project
@@ -40,8 +39,6 @@ def _generators_that(verb: str, force_help: str) -> type[TyperGroup]:
             """Return the command of a generator, by its name or its alias."""
             project = find_project(ctx.obj)
             one = catalog.select(catalog.discover(project), cmd_name)
-            if one.fault:
-                raise MvcError(one.blamed_for(one.fault))
             answers = State.read(project).answers
 
             def callback(pretend: bool, force: bool, **values: Any) -> None:

@@ -90,7 +90,7 @@ def check_removal(project: Path, paths: Iterable[PurePosixPath]) -> list[str]:
                     "remove the later one first."
                 )
         if removed:
-            slug = State.read(project).answers["project_slug"]
+            slug = State.read(project).answers.get("project_slug", project.name)
             command = f"{slug} db downgrade {before[0] if before else 'base'}"
             advice.append(f"Wherever `{path.name}` is applied, run `{command}` first.")
     return advice

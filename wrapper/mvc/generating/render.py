@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mvc import engine
 from mvc.answers import fill_in, parse
-from mvc.errors import MvcError
+from mvc.errors import MvcError, UsageError
 from mvc.generating import catalog
 from mvc.generating.catalog import Generator
 from mvc.generating.router import Registration
@@ -44,7 +44,10 @@ def render(
         MvcError: when the generator fails or refuses its arguments.
     """
     known = catalog.discover(project) if generator.includes else {}
-    included = [catalog.select(known, name) for name in generator.includes]
+    try:
+        included = [catalog.select(known, name) for name in generator.includes]
+    except UsageError as error:
+        raise MvcError(generator.blamed_for(str(error))) from error
     # For templates that read the project.
     context = {**answers, "_project": str(project)}
     parts = [_render_one(each, context, values) for each in (*included, generator)]

@@ -16,6 +16,8 @@ from mvc.generating.resources.names import check_word, snake
 LONGEST_DEFAULT = 40
 # As a literal; a longer one would make a line too long.
 LONGEST_LITERAL = 60
+# Others could leave those of `datetime` in another time zone.
+YEARS = range(2, 9999)
 # Columns and methods of the base, and names used by generated models and by pydantic.
 TAKEN = {
     *("id", "created_at", "updated_at", "version", "metadata", "registry", "change", "find"),
@@ -23,6 +25,8 @@ TAKEN = {
     *("classmethod", "dict", "given", "list", "of"),
     *("construct", "copy", "from_orm", "json", "schema", "schema_json"),
     *("update_forward_refs", "validate"),
+    # The first parameter of the methods that take fields by name.
+    "self",
     # Linters reject it, as it looks like a 1.
     "l",
 }
@@ -65,11 +69,6 @@ class Field:
     modifier: str
     default: Default | None
     table: str = ""
-
-    @property
-    def filters(self) -> bool:
-        """Whether pages can be filtered by it."""
-        return bool(self.modifier)
 
 
 def quoted(text: str) -> str:
@@ -139,9 +138,13 @@ def _date(text: str) -> Default:
 
 def _datetime(text: str) -> Default:
     moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None or not 2 <= moment.year <= 9998:
-        raise ValueError("it must be a time with a time zone, such as 2026-01-31T12:00:00Z")
-    moment = moment.astimezone(dt.UTC)
+    if moment.tzinfo and moment.year in YEARS:
+        moment = moment.astimezone(dt.UTC)
+    if not moment.tzinfo or moment.year not in YEARS:
+        raise ValueError(
+            "it must be a time with a time zone in the years 2 to 9998, "
+            "such as 2026-01-31T12:00:00Z"
+        )
     python = f"dt.datetime.fromisoformat({quoted(moment.isoformat().replace('+00:00', 'Z'))})"
     return Default(python, quoted(moment.isoformat(" ")))
 
@@ -156,10 +159,9 @@ def _uuid(text: str) -> Default:
 
 def _json(text: str) -> Default:
     value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
-    if value is None or "\\u0000" in text:
+    if value is None:
         raise ValueError("it must be JSON, and not null")
     python = _literal(value)
-    _text(text)
     factory = {"[]": "list", "{}": "dict"}.get(python, f"lambda: {python}")
     return Default(factory, quoted(json.dumps(value)), is_function=True)
 
@@ -280,7 +282,7 @@ def _default(text: str, kind: Kind, default: str) -> Default:
 def _check(text: str, field: Field) -> None:
     if field.name in TAKEN or field.name.startswith(PYDANTIC):
         raise MvcError(f"`{text}` cannot be a field: `{field.name}` is already in use.")
-    if field.filters and field.name in TAKEN_BY_PAGES:
+    if field.modifier and field.name in TAKEN_BY_PAGES:
         raise MvcError(
             f"`{text}` cannot have an index: pages already have a parameter `{field.name}`."
         )

@@ -12,8 +12,8 @@ LONGEST = 30
 TAKEN_BY_CLASSES = {
     *("Annotated", "Any", "AsyncSession", "Base", "Callable", "Database", "Decimal", "IfMatch"),
     *("Key", "Mapped", "Page", "Query", "Request", "Response", "Self", "Sequence"),
-    # Linters take it for a 0.
-    "O",
+    # Linters reject them, as they look like digits.
+    *("I", "O"),
 }
 TAKEN_BY_VARIABLES = {
     *("body", "check_etag", "create", "delete", "error_responses", "etag", "if_match", "index"),

@@ -44,7 +44,7 @@ class Resource:
     @property
     def filters(self) -> list[Field]:
         """The fields that pages can be filtered by."""
-        return [field for field in self.fields if field.filters]
+        return [field for field in self.fields if field.modifier]
 
     @property
     def referenced(self) -> list[tuple[str, str, str]]:
@@ -148,9 +148,7 @@ def resource(context: dict[str, Any]) -> Resource:
     _check_project(package, context.get("database"))
     names = names_of(context["name"], context["plural"])
     models = _models(package / "app/models", names)
-    texts = context["fields"]
-    texts = texts.split() if isinstance(texts, str) else texts
-    fields = [_resolved(text, field_of(text), names, models) for text in texts]
+    fields = [_resolved(text, field_of(text), names, models) for text in context["fields"]]
     _check(names, fields)
     return Resource(names, fields)
 
@@ -216,7 +214,8 @@ def _resolved(text: str, field: Field, names: Names, models: dict[str, str]) -> 
         raise MvcError(f"`{text}` refers to a model `{model}`, which the project does not have.")
     kind = field.kind
     if model == names.model:
-        # Rows with these ids refer to other rows than those that the tests create do.
+        # The row that `store` inserts with an id refers to rows of the same id, and would use
+        # up 101 and 102 as unique references.
         kind = replace(kind, samples=("301", "302", "0"))
     return replace(field, kind=kind, table=models[model])
 

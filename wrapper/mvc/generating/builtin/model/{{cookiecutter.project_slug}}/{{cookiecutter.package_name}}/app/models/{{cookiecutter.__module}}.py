@@ -41,7 +41,7 @@ class {{ names.model }}(Base):
 
     @classmethod
     async def page(
-        cls, session: AsyncSession, *, after: int, limit: int, **equal: Any
+        cls, session: AsyncSession, /, *, after: int, limit: int, **equal: Any
     ) -> Sequence[Self]:
         """Return the rows after an id; ``equal`` maps columns to required values."""
         found = sa.select(cls).where(cls.id > after).filter_by(**equal)
