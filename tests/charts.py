@@ -24,8 +24,8 @@ HOSTILE = (
 )
 
 
-CLUSTER = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
-TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": CLUSTER}
+MONITORING = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+TERM = {"topologyKey": "kubernetes.io/hostname", "labelSelector": MONITORING}
 REQUIREMENT = {"key": "disk", "operator": "In", "values": ["ssd"]}
 # Everything that is empty by default.
 EVERYTHING: dict[str, Any] = {
@@ -48,12 +48,12 @@ EVERYTHING: dict[str, Any] = {
     },
     "networkPolicy": {
         "from": [
-            {"namespaceSelector": CLUSTER},
+            {"namespaceSelector": MONITORING},
             {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
         ]
     },
     "metrics": {
-        "networkPolicy": {"from": [{"namespaceSelector": CLUSTER}]},
+        "networkPolicy": {"from": [{"namespaceSelector": MONITORING}]},
         "podMonitor": {"labels": {"release": "1"}, "interval": "1m"},
         "prometheusRule": {"labels": {"release": "null"}},
         "dashboard": {

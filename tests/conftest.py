@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
+from rendering import Rendering, renderings
 from support import (
     MVC,
     PATIENT,
@@ -27,12 +29,12 @@ from support import (
     Service,
     combinations,
     commit_template,
+    copied,
     covering,
     environment,
     free_port,
     label,
     listens,
-    remember,
     run,
     wait_until,
     with_controller,
@@ -76,8 +78,9 @@ os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 # The variables of a make that runs these tests must not reach the make of projects.
 for name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
-# A shell starts background jobs with these signals ignored, which child processes inherit.
-# A handler that does nothing has the same effect here, but is not inherited.
+# Background jobs start with some of these signals ignored, and so does what `nohup` runs;
+# child processes inherit that. A handler that does nothing has the same effect here, but is
+# not inherited.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
@@ -126,11 +129,15 @@ def every(bake: Bake) -> list[Baked]:
 
 
 @pytest.fixture(scope="session")
-def forms(every: list[Baked]) -> dict[tuple[str, bytes], Baked]:
-    """Every distinct content of every file, with a project that contains it."""
-    return {
-        (path, file.read_bytes()): baked for baked in every for path, file in baked.files().items()
-    }
+def rendered(bake: Bake) -> list[Rendering]:
+    """The files of every combination of answers, equal to those that are baked."""
+    return renderings(bake().answers)
+
+
+@pytest.fixture(scope="session")
+def forms(rendered: list[Rendering]) -> set[tuple[str, str]]:
+    """Every variant of every file, as path and text."""
+    return {variant for each in rendered for variant in each.files.items()}
 
 
 @pytest.fixture
@@ -138,10 +145,7 @@ def project(bake: Bake, tmp_path: Path) -> MakeProject:
     """Copy a bake into the test's own folder and give it an environment."""
 
     def project(python: str = sys.executable, **answers: Any) -> Project:
-        baked = bake(**answers)
-        copy = Project(tmp_path / baked.path.name, baked.answers)
-        shutil.copytree(baked.path, copy.path)
-        remember(copy)
+        copy = copied(bake(**answers), tmp_path)
         install(copy, python)
         return copy
 
@@ -151,21 +155,15 @@ def project(bake: Bake, tmp_path: Path) -> MakeProject:
 @pytest.fixture
 def service(bake: Bake, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in the test's own project, without an environment or a repository."""
-    baked = bake()
-    copy = Baked(home / baked.path.name, baked.answers)
-    shutil.copytree(baked.path, copy.path)
-    remember(copy)
-    monkeypatch.chdir(copy.path)
-    return copy.path
+    path = copied(bake(), home).path
+    monkeypatch.chdir(path)
+    return path
 
 
 @pytest.fixture(scope="session")
 def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project with every feature, whose files tests must not change."""
-    baked = bake()
-    copy = Project(tmp_path_factory.mktemp("full") / baked.path.name, baked.answers)
-    shutil.copytree(baked.path, copy.path)
-    remember(copy)
+    copy = copied(bake(), tmp_path_factory.mktemp("full"))
     install(copy)
     return copy
 
@@ -300,6 +298,20 @@ def nginx(tmp_path: Path) -> Iterator[Nginx]:
     for process in processes:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser installed on this machine."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if not program:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        # Its sandbox refuses to run as root, as tests in containers do.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

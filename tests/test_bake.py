@@ -1,25 +1,25 @@
 """New projects, for all combinations of answers."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
-from fnmatch import fnmatch
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Bake
+from rendering import Rendering, belongs, is_raw
 from support import (
     CODE,
     COMPOSED,
-    FEATURES,
     MVC,
     PYTHON,
     QUESTIONS,
-    ROOT,
     Baked,
     combinations,
     covering,
@@ -42,16 +42,6 @@ SIGNS = {
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
 
 
-def belongs(path: str, answers: dict[str, Any]) -> bool:
-    """Return whether a file belongs to a project with these answers."""
-    return all(
-        answers[key] == value
-        for (key, value), listed in FEATURES.items()
-        for feature in (Path(entry.format_map(answers)) for entry in listed)
-        if Path(path).is_relative_to(feature)
-    )
-
-
 def test_files_are_those_of_the_chosen_features(every: list[Baked]) -> None:
     union = set(chain.from_iterable(baked.files() for baked in every))
     for baked in every:
@@ -61,7 +51,16 @@ def test_files_are_those_of_the_chosen_features(every: list[Baked]) -> None:
         assert not [folder for folder in baked.path.rglob("*") if folder.is_dir() and empty(folder)]
 
 
-def deciding(baked: Baked) -> dict[str, Any]:
+def test_renderings_equal_what_is_baked(every: list[Baked], rendered: list[Rendering]) -> None:
+    files = {label(deciding(each)): each.files for each in rendered}
+
+    assert len(files) == len(combinations())
+    for baked in every:
+        texts = {path: file.read_text("utf-8") for path, file in baked.files().items()}
+        assert files[label(deciding(baked))] == texts
+
+
+def deciding(baked: Baked | Rendering) -> dict[str, Any]:
     """Return the answers of a project that affect which files it has."""
     return {key: baked.answers[key] for key in combinations()[0]}
 
@@ -81,14 +80,15 @@ def test_sample_texts_suit_a_company(bake: Bake) -> None:
 
 
 @pytest.mark.parametrize("paths", [PYTHON, CODE, COMPOSED])
-def test_representatives_cover_all_projects(bake: Bake, every: list[Baked], paths: str) -> None:
-    def contents(baked: Baked) -> dict[str, bytes]:
-        files = baked.files().items()
-        return {path: file.read_bytes() for path, file in files if re.fullmatch(paths, path)}
+def test_representatives_cover_all_projects(rendered: list[Rendering], paths: str) -> None:
+    def contents(project: Rendering) -> dict[str, str]:
+        return {path: text for path, text in project.files.items() if re.fullmatch(paths, path)}
 
-    known = [contents(bake(**answers)) for answers in representatives(paths)]
+    chosen = representatives(paths)
+    known = [contents(each) for each in rendered if deciding(each) in chosen]
 
-    assert [label(deciding(baked)) for baked in every if contents(baked) not in known] == []
+    assert len(known) == len(chosen)
+    assert [label(deciding(each)) for each in rendered if contents(each) not in known] == []
 
 
 @pytest.mark.parametrize("strength", [2, 3])
@@ -99,19 +99,23 @@ def test_every_tuple_of_answers_is_covered(strength: int) -> None:
     assert met(covering(strength, combinations())) == met(combinations())
 
 
-def test_declined_feature_is_not_mentioned(every: list[Baked]) -> None:
+def test_declined_feature_is_not_mentioned(rendered: list[Rendering]) -> None:
     words = {
         flag: re.compile("|".join(rf"(?<![a-z]){re.escape(word)}" for word in signs))
         for flag in FLAGS
         for signs in [SIGNS.get(flag, [flag])]
     }
+    declined = {
+        (*variant, flag)
+        for each in rendered
+        for variant in each.files.items()
+        for flag in FLAGS
+        if not each.answers[flag]
+    }
     mentions = {
         (path, flag)
-        for baked in every
-        for path, file in baked.files().items()
-        for text in [f"{path}\n{file.read_text('utf-8')}".lower()]
-        for flag in FLAGS
-        if not baked.answers[flag] and words[flag].search(text)
+        for path, text, flag in declined
+        if words[flag].search(f"{path}\n{text}".lower())
     }
 
     assert not mentions
@@ -143,44 +147,54 @@ def test_names_of_any_length_keep_the_code_formatted(bake: Bake, names: dict[str
     check_style(bake(**names))
 
 
-def test_links_have_existing_targets(every: list[Baked]) -> None:
-    dead = set()
-    for baked in every:
-        for path, file in baked.files().items():
-            text = file.read_text("utf-8")
-            named = {
-                baked.path / name for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|svg)\b", text)
-            }
-            if path.endswith(".md"):
-                links = re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
-                links += [f"{page}.md" for page in re.findall(r"^[\w/-]+$", toctrees(text), re.M)]
-                named |= {file.parent / link for link in links if not link.startswith("api/")}
-            dead |= {(path, target.name) for target in named if not target.exists()}
+def test_links_have_existing_targets(rendered: list[Rendering]) -> None:
+    dead = {
+        (path, target)
+        for each in rendered
+        for path, text in each.files.items()
+        for target in targets(path, text)
+        if target not in each.files
+        and not any(Path(target) in Path(it).parents for it in each.files)
+    }
 
     assert not dead
+
+
+@cache
+def targets(path: str, text: str) -> set[str]:
+    """Return the files and folders of the project that a file names."""
+    named = set(re.findall(r"\bdocs/[\w/-]+\.(?:md|svg)\b", text))
+    if path.endswith(".md"):
+        links = re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
+        links += [f"{page}.md" for page in re.findall(r"^[\w/-]+$", toctrees(text), re.M)]
+        folder = os.path.dirname(path)
+        named |= {
+            os.path.normpath(os.path.join(folder, link))
+            for link in links
+            if not link.startswith("api/")
+        }
+    return named
 
 
 def toctrees(text: str) -> str:
     return "\n".join(re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.M | re.S))
 
 
-def test_text_files_are_tidy(forms: dict[tuple[str, bytes], Baked]) -> None:
-    raw = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))["_copy_without_render"]
-    for path, content in forms:
-        text = content.decode("utf-8")
+def test_text_files_are_tidy(forms: set[tuple[str, str]]) -> None:
+    for path, text in forms:
         assert "\r" not in text, path
         assert not text or text.endswith("\n"), path
         assert not text.endswith("\n\n"), path
         assert not re.search(r"[ \t]$", text, re.M), path
-        if not any(fnmatch(path, pattern) for pattern in raw):
+        if not is_raw(path):
             assert not re.search(r"\{\{|\{%|\{#", text), path
         assert "cookiecutter" not in text, path
 
 
-def test_manifests_parse(forms: dict[tuple[str, bytes], Baked]) -> None:
+def test_manifests_parse(forms: set[tuple[str, str]]) -> None:
     for path, content in forms:
         if path.endswith(".toml"):
-            tomllib.loads(content.decode("utf-8"))
+            tomllib.loads(content)
         if path.endswith(".json"):
             json.loads(content)
 

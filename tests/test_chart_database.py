@@ -9,9 +9,9 @@ import pytest
 import trustme
 import yaml
 from charts import (
-    CLUSTER,
     DATABASES,
     EVERYTHING,
+    MONITORING,
     NEEDS,
     Chart,
     container,
@@ -169,10 +169,11 @@ def test_authority_is_mounted_without_its_key(chart: Chart, kind: str) -> None:
 
 
 def test_migration_is_a_pod_of_the_service_with_another_command(chart: Chart) -> None:
-    for case in chart.cases().values():
-        resources = chart.render(case)
-        if not find(resources, "Job"):
-            continue
+    rendered = [chart.render(case) for case in chart.cases().values()]
+    migrating = [resources for resources in rendered if find(resources, "Job")]
+
+    assert len(migrating) > 2
+    for resources in migrating:
         migration, service = pod(resources, "Job")["spec"], pod(resources)["spec"]
         one = container(resources, "Job")
 
@@ -287,7 +288,9 @@ def test_database_is_reached_by_the_service_and_the_operator_alone(chart: Chart)
 
 
 def test_metrics_of_the_servers_are_collected(chart: Chart) -> None:
-    values = merged(METRICS, {"metrics": {"networkPolicy": {"from": [{"podSelector": CLUSTER}]}}})
+    values = merged(
+        METRICS, {"metrics": {"networkPolicy": {"from": [{"podSelector": MONITORING}]}}}
+    )
     resources = chart.render(values)
     [monitor] = find(resources, "PodMonitor", "database")
 
@@ -296,7 +299,7 @@ def test_metrics_of_the_servers_are_collected(chart: Chart) -> None:
     assert [each["port"] for each in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]
     assert policy(resources, "database")["ingress"][-1] == {
         "ports": [{"port": 9187}],
-        "from": [{"podSelector": CLUSTER}],
+        "from": [{"podSelector": MONITORING}],
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Bake
-from support import COMPOSED, QUESTIONS, ROOT, Baked, Project, label, program, representatives, run
+from support import COMPOSED, QUESTIONS, ROOT, Project, label, program, representatives, run
 
 BIN = Path(sys.executable).parent
 HEALTHY = {"postgres": {"condition": "service_healthy"}}
@@ -170,7 +170,7 @@ def test_image_without_an_engine_is_refused(bake: Bake, tmp_path: Path) -> None:
     assert done.stderr == "No container engine is running. Tried: docker, podman, buildah.\n"
 
 
-def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_path: Path) -> None:
+def test_deployment_files_are_clean(forms: set[tuple[str, str]], tmp_path: Path) -> None:
     linters = {
         "Dockerfile": ("hadolint",),
         "compose.yaml": COMPOSE_SPEC,
@@ -179,12 +179,12 @@ def test_deployment_files_are_clean(forms: dict[tuple[str, bytes], Baked], tmp_p
         ".sh": ("shellcheck", "--external-sources"),
     }
     # Scripts source each other, so write all files first.
-    for path, content in forms:
-        (tmp_path / Path(path).name).write_bytes(content)
-    for path, content in forms:
+    for path, content in sorted(forms):
+        (tmp_path / Path(path).name).write_text(content, "utf-8")
+    for path, content in sorted(forms):
         for ending, (linter, *options) in linters.items():
             if path.endswith(ending):
-                (tmp_path / Path(path).name).write_bytes(content)
+                (tmp_path / Path(path).name).write_text(content, "utf-8")
                 run(BIN / linter, *options, Path(path).name, cwd=tmp_path)
 
 

@@ -15,7 +15,7 @@ from mvc.errors import MvcError
 from mvc.generating import apply, catalog
 from mvc.generating.render import render
 from mvc.state import State
-from support import KINDS, MARKET, Baked, disturbing_itself, folders, remember, tree
+from support import KINDS, MARKET, copied, disturbing_itself, folders, tree
 
 pytestmark = pytest.mark.slow
 
@@ -70,11 +70,7 @@ def key(words: tuple[str, ...]) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def place(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    baked = bake()
-    copy = Baked(tmp_path_factory.mktemp("identity") / "galactic-empire", baked.answers)
-    shutil.copytree(baked.path, copy.path)
-    remember(copy)
-    return copy.path
+    return copied(bake(), tmp_path_factory.mktemp("identity")).path
 
 
 @pytest.mark.parametrize("layout", ROUTERS)
@@ -110,8 +106,8 @@ def test_generate_then_destroy_is_the_identity(
                 carry_out(apply.generate, words)
             except MvcError as error:
                 assert re.search(
-                    "must end with its|of more than 33|longer than 60|two fields named"
-                    "|begin with a letter",
+                    "must end with its `path` parameter|of more than 33|longer than 60"
+                    "|two fields named|single - or _",
                     str(error),
                 )
                 unique.pop(key(words))

@@ -145,7 +145,7 @@ HAS_NO_VENV = 'case "$*" in *ensurepip*) exit 1 ;; *) exec {} "$@" ;; esac'
         (
             "poetry",
             'echo "Poetry (version 1.8.3)"',
-            "2.2 or newer, but the one on PATH is 1.8.3.",
+            "poetry 2.2 or newer, but the one on PATH is 1.8.3.",
         ),
         ("uv", 'echo "uv 0.4.30 (61ed2a236)"', "uv 0.8 or newer, but the one on PATH is 0.4.30."),
         ("old", PRINTS_3_10, "needs Python 3.11 or newer, but `old` is 3.10."),

@@ -317,7 +317,7 @@ def test_template_on_this_machine_is_reported(
     git("config", "--global", redirection, "https://example.com/template", cwd=home)
     updated = mvc("-C", "empire", "update", "--template", "https://example.com/template")
     assert (updated.returncode, updated.stderr) == (0, "")
-    assert "a place on this machine" not in updated.stdout
+    assert "on this machine" not in updated.stdout
 
 
 def test_no_temporary_files_are_left(mvc: Mvc, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from support import (
     CODE,
     GROWN,
     QUESTIONS,
-    Baked,
     Project,
     combinations,
     covering,
@@ -29,11 +28,13 @@ pytestmark = pytest.mark.slow
 STRICT = {"PYTEST_ADDOPTS": "-W error"}
 # The Python of all other tests, and the other supported ones.
 OWN = f"3.{sys.version_info.minor}"
-OTHERS = [version for version in interpreters() if version != OWN]
+PYTHONS = {OWN: sys.executable, **interpreters()}
+OTHERS = [version for version in PYTHONS if version != OWN]
 # The only project here without a chart, which one of the unit tests reads.
 MINIMAL = {key: False for key, default in QUESTIONS.items() if isinstance(default, bool)}
 # The verbs of the others run in test_grown.py, after code was generated in them, and those
-# of the full project also in test_install.py.
+# of the full project also in test_install.py. The last representative, without any client,
+# is MINIMAL with a chart.
 FRESH = [each for each in representatives(CODE)[:-1] if each not in GROWN] + [MINIMAL]
 
 
@@ -69,24 +70,29 @@ def test_wheel_and_documentation_build(
     executed(answers, "docs")
 
 
-def test_every_variant_of_every_page_is_built(
-    bake: Bake, forms: dict[tuple[str, bytes], Baked]
-) -> None:
+def test_every_variant_of_every_page_is_built(bake: Bake, forms: set[tuple[str, str]]) -> None:
     built = {
-        (path, file.read_bytes())
+        (path, file.read_text("utf-8"))
         for answers in covering(2, combinations())
         for path, file in bake(**answers).files().items()
     }
 
-    assert {path for path, content in forms.keys() - built if path.startswith("docs/")} == set()
+    assert {path for path, _ in forms - built if path.startswith("docs/")} == set()
 
 
 @pytest.mark.parametrize("version", OTHERS or [OWN])
+@pytest.mark.parametrize(
+    ("name", "answers"), [("full", {}), ("minimal", MINIMAL)], ids=["full", "minimal"]
+)
 def test_every_python_is_green(
-    project: MakeProject, executed: Callable[..., None], version: str
+    project: MakeProject,
+    executed: Callable[..., None],
+    name: str,
+    answers: dict[str, Any],
+    version: str,
 ) -> None:
-    created = project(python=interpreters()[version])
+    created = project(python=PYTHONS[version], **answers)
 
     for verb in ("coverage", "integration-test"):
         created.make(verb, **STRICT)
-        executed({version: f"Python {version}"}, verb)
+        executed({"project": name, "python": f"on Python {version}"}, verb)

@@ -45,7 +45,7 @@ class Pods:
         with self.lock:
             self.ready = [each for each in self.ready if each[1] is not pod]
         wait_until(lambda: not self.busy[pod])
-        pod.stop()
+        assert pod.stop() == 0
 
     def ask(self) -> None:
         """Store a planet with the next pod, and read it back."""

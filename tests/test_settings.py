@@ -123,7 +123,11 @@ def test_serve_warns_once_of_a_misspelt_setting(own: Project, tmp_path: Path) ->
     assert line.endswith(WARNING)
 
 
-def test_run_warns_of_a_misspelt_setting(own: Project, tmp_path: Path) -> None:
+def test_run_warns_of_misspelt_and_ignored_settings(
+    own: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTAPI_LOG_FORMAT", "json")
+    monkeypatch.setenv("FASTAPI_GUNICORN_LOG_FORMAT", "%(message)s")
     port, log = free_port(), tmp_path / "log"
     service = start(own, log, "make", "run", f"PORT={port}", port=port)
     try:
@@ -131,7 +135,8 @@ def test_run_warns_of_a_misspelt_setting(own: Project, tmp_path: Path) -> None:
     finally:
         service.kill()
 
-    assert log.read_text("utf-8").count(WARNING) == 1
+    for warning in (WARNING, "FASTAPI_GUNICORN_LOG_FORMAT is ignored"):
+        assert log.read_text("utf-8").count(warning) == 1
 
 
 @pytest.mark.parametrize("verb", ["run", "serve"])

@@ -14,16 +14,15 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from conftest import Bake, MakeProject
-from cookiecutter.utils import create_env_with_context
 from docutils import nodes
 from docutils.core import publish_doctree
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jinja2 import FileSystemLoader
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from myst_parser.parsers.docutils_ import Parser
+from rendering import templates
 from support import QUESTIONS, ROOT, load, uv
 
 pytestmark = pytest.mark.slow
@@ -147,18 +146,11 @@ Render = Callable[..., dict[str, str]]
 def render(bake: Bake) -> Render:
     """Render the files with text answers as cookiecutter does, but faster."""
     answers = bake(copyright_year="1977").answers
-    environment = create_env_with_context({"cookiecutter": answers})
-    environment.loader = FileSystemLoader([TEMPLATE, ROOT / "templates"])
-    sources = {
-        environment.from_string(name).render(cookiecutter=answers): name
-        for path in TEMPLATE.rglob("*")
-        for name in [path.relative_to(TEMPLATE).as_posix()]
-    }
-    templates = {path: environment.get_template(sources[path]) for path in READERS}
+    files = templates(answers)
 
     def render(**typed: str) -> dict[str, str]:
         context = {**answers, **typed}
-        return {path: file.render(cookiecutter=context) for path, file in templates.items()}
+        return {path: files[path].render(cookiecutter=context) for path in READERS}
 
     return render
 

@@ -924,7 +924,11 @@ PRE, POST = "../hooks/pre_gen_project.py", "../hooks/post_gen_project.py"
 MANIFEST = "../cookiecutter.json"
 BROKEN: dict[str, tuple[Mapping[str, str | None], Mapping[str, Any], str]] = {
     "hook with words": ({POST: "import sys; sys.exit('Not here.')"}, {}, "Error: Not here."),
-    "silent hook": ({POST: "import sys; sys.exit(1)"}, {}, "the template failed: it printed"),
+    "silent hook": (
+        {POST: "import sys; sys.exit(1)"},
+        {},
+        "A hook of the template failed: it printed nothing.",
+    ),
     "hook without an interpreter": (
         {"../hooks/post_gen_project.sh": "#!/nowhere/sh"},
         {},

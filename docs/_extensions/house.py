@@ -22,8 +22,8 @@ class Modules(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the diagram."""
-        files = [*PACKAGE.glob("[a-z]*.py"), *PACKAGE.glob("*ing/[a-z]*.py")]
-        names = {file.relative_to(PACKAGE).with_suffix("").as_posix() for file in files}
+        files = [file.relative_to(PACKAGE) for file in PACKAGE.rglob("[a-z]*.py")]
+        names = {file.with_suffix("").as_posix() for file in files if "builtin" not in file.parts}
         modules = sorted(names, key=lambda name: (-height(name), name))
         for name in modules:
             self.env.note_dependency(str(PACKAGE / f"{name}.py"))

@@ -105,7 +105,7 @@ def try_out(
 
 
 def use_command(python: Path, _: Path, folder: Path) -> None:
-    """Create a project in ``folder`` offline, and try every command on it."""
+    """Create a project offline; check it, generate and destroy a controller, and update it."""
     mvc, project = python.with_name("mvc"), folder / "galactic-empire"
     run(mvc, "--help", cwd=folder)
     run(mvc, "new", project, "-n", "-I", cwd=folder, **OFFLINE)

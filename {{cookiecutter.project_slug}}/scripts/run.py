@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Runs the development server, with reload and with the logs of `serve`."""
 
+import os
 import sys
 from argparse import ArgumentParser
 
 import uvicorn
 
-from {{ cookiecutter.package_name }}.config import SettingsError
-from {{ cookiecutter.package_name }}.config.variables import read
-from {{ cookiecutter.package_name }}.server.settings import LayoutSettings
+from {{ cookiecutter.package_name }}.config import variables
+from {{ cookiecutter.package_name }}.server import settings
 
 PACKAGE = "{{ cookiecutter.package_name }}"
 
@@ -20,9 +20,13 @@ def main() -> None:
     parser.add_argument("--port", required=True, type=int)
     options = parser.parse_args()
     try:
-        log_config = read(LayoutSettings).log_configuration()
-    except SettingsError as error:
+        layout = variables.read(settings.LayoutSettings)
+        log_config = layout.log_configuration()
+    except variables.SettingsError as error:
         sys.exit(f"Error: {error}")
+    unknown = variables.unknown_variables(os.environ, *settings.SETTINGS)
+    for warning in [*unknown, *layout.warnings()]:
+        print(f"Warning: {warning}", file=sys.stderr)
     uvicorn.run(
         f"{PACKAGE}.app.asgi:get_application",
         factory=True,

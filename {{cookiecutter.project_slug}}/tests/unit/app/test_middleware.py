@@ -212,21 +212,17 @@ def test_all_origins_can_be_allowed(settings: pytest.MonkeyPatch) -> None:
     assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("Referrer-Policy", "no-referrer"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("X-Frame-Options", "DENY"),
-    ],
-)
-def test_responses_have_security_headers(
-    settings: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_responses_have_security_headers() -> None:
+    expected = {
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
     client = failing_client()
 
     for path in ("/api/live", "/docs", "/nothing", "/fail"):
-        assert client.get(path).headers[name] == value
+        headers = client.get(path).headers
+        assert {name: headers.get(name) for name in expected} == expected
 
 
 def test_response_can_override_security_headers() -> None:

@@ -165,6 +165,10 @@ def test_probes_are_routes(app: FastAPI) -> None:
     assert app.openapi()["paths"].keys() >= PROBES
 
 
+def test_access_log_is_off_by_default() -> None:
+    assert not get_application().observers
+
+
 def test_access_log_has_a_line_for_each_request(
     settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,12 +6,13 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.testclient import WebSocketDenialResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from {{ cookiecutter.package_name }}.app import metrics
 from {{ cookiecutter.package_name }}.app.asgi import get_application
+from {{ cookiecutter.package_name }}.app.controllers import health
+from {{ cookiecutter.package_name }}.app.exceptions import DependencyError
 from {{ cookiecutter.package_name }}.app.utils import usage
 from {{ cookiecutter.package_name }}.server.metrics import Folder, MetricsPort
 
@@ -75,15 +76,23 @@ def test_requests_are_counted_by_route(served: Served) -> None:
     assert samples["service_start_time_seconds"] == 7
 
 
-def test_service_ready_follows_the_readiness_probe(served: Served) -> None:
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_service_ready_follows_the_readiness_probe(
+    served: Served, monkeypatch: pytest.MonkeyPatch, is_ready: bool
+) -> None:
+    async def check() -> None:
+        if not is_ready:
+            raise DependencyError("Payments")
+
+    monkeypatch.setattr(health, "READINESS_CHECKS", (check,))
     assert "service_ready" not in served.samples()
 
     served.client.get("/api/live")
     assert "service_ready" not in served.samples()
-    code = served.client.get("/api/ready").status_code
+    served.client.get("/api/ready")
 
     samples = served.samples()
-    assert samples["service_ready"] == (code == 200)
+    assert samples["service_ready"] == is_ready
     assert not [name for name in samples if name.startswith("http_request_duration")]
 
 
@@ -109,7 +118,7 @@ def test_metrics_port_serves_nothing_else(served: Served) -> None:
         assert served.scraper.get(path).json()["error"]["code"] == 404
     response = served.scraper.post("/metrics")
     assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
-    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
+    with pytest.raises(WebSocketDisconnect):
         served.scraper.websocket_connect("/metrics").__enter__()
     assert served.client.get("/metrics").status_code == 404
 

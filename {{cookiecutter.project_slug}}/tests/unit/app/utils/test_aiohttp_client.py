@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientError, web
+from aiohttp import ClientError, ClientTimeout, web
 from aiohttp.test_utils import TestServer
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -137,13 +137,10 @@ async def test_trace_is_continued(url: str) -> None:
     assert "traceparent" not in without.headers["X-Request-Headers"]
 
 
-async def test_use_is_reported(
-    events: list[str], url: str, settings: pytest.MonkeyPatch
-) -> None:
-    settings.setenv("FASTAPI_AIOHTTP_TIMEOUT", "0.05")
+async def test_use_is_reported(events: list[str], url: str) -> None:
     await AiohttpClient.get(url)
     with pytest.raises(TimeoutError):
-        await AiohttpClient.get(f"{url}hang")
+        await AiohttpClient.get(f"{url}hang", timeout=ClientTimeout(0.05))
     with pytest.raises(ClientError):
         await AiohttpClient.get(DEAD)
 
