@@ -111,8 +111,6 @@ def configuration(form: Form, layout: str, level: str) -> dict[str, Any]:
             }
         },
         "root": {"level": level, "handlers": ["stderr"]},
-        # A separate setting turns access lines on, whatever the level.
-        "loggers": {"access": {"level": "INFO"}},
     }
 
 

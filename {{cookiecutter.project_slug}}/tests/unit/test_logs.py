@@ -86,8 +86,8 @@ def test_values_that_json_cannot_express_become_text(value: Any) -> None:
 def test_log_line_has_the_id_of_its_request(
     capsys: pytest.CaptureFixture[str], form: Any
 ) -> None:
-    loggers = [logging.getLogger(name) for name in ("", "access")]
-    before = [(each, each.level, each.handlers[:]) for each in loggers]
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     app = get_application()
 
     @app.get("/fail")
@@ -99,9 +99,8 @@ def test_log_line_has_the_id_of_its_request(
         with TestClient(app) as client:
             client.get("/fail", headers={"X-Request-ID": "abc-1"})
     finally:
-        for logger, level, handlers in before:
-            logger.setLevel(level)
-            logger.handlers = handlers
+        root.setLevel(level)
+        root.handlers = handlers
 
     expected = {
         "text": "WARNING [abc-1] shop: from a thread",

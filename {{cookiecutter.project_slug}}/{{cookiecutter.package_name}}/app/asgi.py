@@ -40,15 +40,17 @@ class Application(FastAPI):
         app = super().build_middleware_stack()
         origins = self._settings.cors_origins
         if origins:
-            app = Cors(app, [*origins], self._settings.cors_credentials)
-        headers = SECURITY_HEADERS if self._settings.security_headers else []
+            app = Cors(app, origins, self._settings.cors_credentials)
+        headers = SECURITY_HEADERS if self._settings.security_headers else {}
         return Observe(app, self.observers, headers)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI schema, built at the first call."""
-        if not self.openapi_schema:
-            write_integers(super().openapi())
-        return super().openapi()
+        """Return the OpenAPI schema, built again only when the routes have changed."""
+        built = self.openapi_schema
+        schema = super().openapi()
+        if schema is not built:
+            write_integers(schema)
+        return schema
 
 
 def get_application() -> Application:

@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .asgi import Application
-from .observe import READY, Exchange, is_probe
+from .observe import READY, Exchange
 from .utils import usage
 
 # How the values of the workers are combined.
@@ -86,12 +86,12 @@ class RequestMetrics:
 
     def began(self, exchange: Exchange) -> None:
         """Count the request as in progress."""
-        if not is_probe(exchange.scope):
+        if not exchange.is_probe:
             self._in_progress.inc()
 
     def ended(self, exchange: Exchange) -> None:
         """Count the request and its duration."""
-        if is_probe(exchange.scope):
+        if exchange.is_probe:
             if exchange.path == READY:
                 self._ready.set(exchange.status == HTTPStatus.OK)
             return
@@ -121,7 +121,7 @@ class ClientMetrics:
             "client_connections_in_use", "Connections in use", "livesum", labels
         )
         self._limit = _gauge(
-            "client_connections_limit", "Maximum in use", "livesum", labels
+            "client_connections_limit", "Maximum connections in use", "livesum", labels
         )
         self._waits = _histogram(
             "client_connection_wait_seconds", "Wait for a connection", labels

@@ -1,5 +1,6 @@
 """The layers that a request passes before it reaches a controller."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -11,11 +12,11 @@ from .exceptions.handlers import error_response
 
 # Turn off what the pages of a service never need: guessing the type of a response,
 # sending the referrer to other sites, and being shown inside another page.
-SECURITY_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-]
+SECURITY_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"x-frame-options": b"DENY",
+}
 REQUEST_HEADERS = [
     "Authorization",
     "Content-Type",
@@ -32,7 +33,7 @@ class Cors(CORSMiddleware):
     Starlette's own class refuses preflights in plain text.
     """
 
-    def __init__(self, app: ASGIApp, origins: list[str], credentials: bool) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str], credentials: bool) -> None:
         """Wrap ``app``; ``*`` among the origins allows all of them."""
         super().__init__(
             app,

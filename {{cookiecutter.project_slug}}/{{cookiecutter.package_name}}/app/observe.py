@@ -36,6 +36,7 @@ class Exchange:
         "began",
         "has_ended",
         "id",
+        "path",
         "scope",
         "sent",
         "span",
@@ -45,9 +46,12 @@ class Exchange:
     def __init__(self, scope: Scope) -> None:
         """Take a request, and give it an id unless it has an acceptable one."""
         sent: bytes = dict(scope["headers"]).get(HEADER, b"")
-        is_acceptable = sent and ACCEPTABLE.fullmatch(sent)
+        is_acceptable = ACCEPTABLE.fullmatch(sent)
         self.id = sent if is_acceptable else b"%032x" % getrandbits(128)
         self.scope = scope
+        #: The path, without the prefix under which a proxy publishes the service.
+        #: Kept, as a mounted application gets a longer prefix in the same scope.
+        self.path = _path(scope)
         #: Status code of the response; 0 until there is one.
         self.status = 0
         #: Bytes of the response's body.
@@ -70,9 +74,9 @@ class Exchange:
         return perf_counter() - self.began
 
     @property
-    def path(self) -> str:
-        """The path, without the prefix under which a proxy publishes the service."""
-        return _path(self.scope)
+    def is_probe(self) -> bool:
+        """Whether the request is one of the probes."""
+        return self.path in PROBES
 
     @property
     def method(self) -> str:
@@ -84,10 +88,12 @@ class Exchange:
     def route(self) -> str:
         """The path as declared by a controller; empty if no route matched.
 
-        Since FastAPI 0.137, ``scope["route"]`` lacks the beginning of the path.
+        Since FastAPI 0.137, ``scope["route"]`` lacks the prefixes of routers, but a
+        route outside of any router has no context.
         """
         context = self.scope.get("fastapi", {}).get("effective_route_context")
-        return context.path_format if context else ""
+        path: str = getattr(context or self.scope.get("route"), "path_format", "")
+        return path
 
     def identifiers(self) -> Mapping[str, str]:
         """Return the identifiers for log lines."""
@@ -116,20 +122,20 @@ class Observer(Protocol):
 class Observe:
     """Adds the request id and common headers to every response; notifies observers.
 
-    It wraps all other layers, and so covers their responses, too. A header that a
-    response already has is kept.
+    It wraps all other layers, and so covers their responses, too. A response keeps the
+    common headers that it already has, but not the id of another request.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         observers: Sequence[Observer],
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Mapping[bytes, bytes],
     ) -> None:
         """Wrap ``app``; observers can be added to ``observers`` later."""
         self._app = app
         self._observers = observers
-        self._headers = dict(headers)
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -143,7 +149,9 @@ class Observe:
         async def send_observed(message: Message) -> None:
             if message["type"] in STARTS:
                 exchange.status = int(message.get("status", 101))
-                headers = message.get("headers", ())
+                headers = [
+                    each for each in message.get("headers", ()) if each[0] != HEADER
+                ]
                 more = self._missing(dict(headers))
                 headers = [*headers, (HEADER, exchange.id), *more]
                 message = {**message, "headers": headers}
@@ -175,7 +183,7 @@ class AccessLog:
 
     def ended(self, exchange: Exchange) -> None:
         """Log the request."""
-        if is_probe(exchange.scope):
+        if exchange.is_probe:
             return
         client = (exchange.scope.get("client") or ("-",))[0]
         fields = {
@@ -186,7 +194,8 @@ class AccessLog:
             "duration": round(exchange.seconds, 6),
             "client": client,
         }
-        # Like `access.info`, but without looking up the calling line of code.
+        # Like `access.info`, but without looking up the calling line of code, and
+        # whatever the log level: a separate setting turns these lines on.
         record = access.makeRecord(
             *(access.name, logging.INFO, __file__, 0, LINE, (fields,), None),
             extra=fields,

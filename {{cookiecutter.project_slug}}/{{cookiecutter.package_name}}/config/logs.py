@@ -13,4 +13,6 @@ class LogSettings(EnvironmentSettings, title="Log"):
         default="text",
         description="Form of the log: `text`, or `json` with one object per line.",
     )
-    access_log: bool = Field(default=False, description="Log a line for every request.")
+    access_log: bool = Field(
+        default=False, description="Log a line for every request except the probes."
+    )

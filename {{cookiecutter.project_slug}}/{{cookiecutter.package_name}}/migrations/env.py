@@ -10,6 +10,9 @@ from sqlalchemy.schema import CreateTable
 from {{ cookiecutter.package_name }}.app.models.base import Base, import_models
 from {{ cookiecutter.package_name }}.migrations.state import APPLIED
 
+# Types whose values look the same in a migration as in the model.
+PLAIN = (bool, int, float, str)
+
 
 def record(ctx: Any, step: Any, **_others: Any) -> None:
     """Record what is applied; Alembic's own table has only the newest."""
@@ -29,7 +32,9 @@ def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
 def render(kind: str, item: Any, _context: Any) -> Any:
     """Write a default with its type, as the model has it, not as SQLite stores it."""
     if kind == "server_default" and isinstance(item.arg, BindParameter):
-        return f"sa.literal({str(item.arg.value)!r}, sa.{item.arg.type!r})"
+        value = item.arg.value
+        written = value if type(value) in PLAIN else str(value)
+        return f"sa.literal({written!r}, sa.{item.arg.type!r})"
     return False
 
 

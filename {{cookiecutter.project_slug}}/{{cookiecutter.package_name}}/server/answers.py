@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..logs import identifiers
@@ -84,12 +83,12 @@ class Answer:
         if self._is_begun:
             return
         # Imported after the fork, like the rest of the application.
-        from ..app.views.error import ErrorResponse
+        from ..app.exceptions.handlers import error_response
 
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        body = ErrorResponse.of(status, status.phrase).model_dump(exclude_none=True)
-        headers = {"X-Request-ID": identifiers().get("request_id", "")}
-        answer = JSONResponse(body, status, headers)
+        found = identifiers()
+        headers = {"X-Request-ID": found["request_id"]} if found else None
+        answer = error_response(status, status.phrase, headers=headers)
         await answer(self._scope, self._receive, self._send)
 
     def _begin(self, message: Message) -> Message:

@@ -68,7 +68,7 @@ class Server(BaseApplication):
         Master(self).run()
 
     def _end(self, _arbiter: Arbiter) -> None:
-        """Remove the metrics folder; called whenever the master exits."""
+        """Remove the metrics folder; gunicorn calls this when the master exits."""
         if self._metrics:
             self._metrics.remove()
 

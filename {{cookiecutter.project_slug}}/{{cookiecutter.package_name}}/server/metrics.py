@@ -40,7 +40,7 @@ class Folder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def join(self) -> None:
-        """Make this process write here, before anything imports prometheus-client."""
+        """Keep this process's metrics here; call before importing prometheus-client."""
         os.environ[VARIABLE] = str(self.path)
         # Imported after the fork, as the import opens files.
         from prometheus_client import values
@@ -63,8 +63,10 @@ class Folder:
         return number
 
     def _forget(self, number: int) -> None:
-        for file in self.path.glob(f"gauge_live*_{number}.db"):
-            file.unlink(missing_ok=True)
+        # Imported after the fork, as in `join`.
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(number, str(self.path))
 
 
 def _lock(path: Path) -> int | None:

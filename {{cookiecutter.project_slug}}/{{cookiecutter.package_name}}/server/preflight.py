@@ -67,7 +67,7 @@ def _answers(path: str) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except BlockingIOError:
-            # It does, but its backlog is full.
+            # The process there has not yet accepted earlier connections.
             return True
     return True
 
@@ -75,7 +75,7 @@ def _answers(path: str) -> bool:
 def _check_port(host: str, port: int, reuse: bool) -> None:
     """Resolve the host; with ``reuse``, also check that the port can be bound.
 
-    Otherwise each worker would retry a port in use forever.
+    With ``reuse`` it is the workers that bind it: they would retry forever.
     """
     family = socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
     socket.getaddrinfo(host or None, port, family)

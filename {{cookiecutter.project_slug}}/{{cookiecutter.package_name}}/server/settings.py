@@ -1,4 +1,4 @@
-"""Settings of gunicorn and its uvicorn workers; only ``serve`` reads them."""
+"""Settings of the server, which the application does not read."""
 
 import re
 from contextlib import suppress
@@ -152,7 +152,7 @@ class LayoutSettings(EnvironmentSettings, title="Server"):
         return warnings
 
 
-class ServerSettings(LayoutSettings, title="Server"):
+class ServerSettings(LayoutSettings):
     """How the service is served; timeouts are in seconds."""
 
     bind: Bind = Field(
@@ -259,7 +259,7 @@ class ServerSettings(LayoutSettings, title="Server"):
     def _logging(self) -> dict[str, Any]:
         """Return the log configuration, with gunicorn's own lines in the same form."""
         found = self.log_configuration()
-        found["loggers"]["gunicorn.error"] = {**found["root"], "propagate": False}
+        found["loggers"] = {"gunicorn.error": {**found["root"], "propagate": False}}
         return found
 
 

@@ -1,4 +1,3 @@
-import logging
 import re
 
 import pytest
@@ -7,6 +6,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from starlette.responses import Response
 from starlette.types import Message, Scope
 
 from {{ cookiecutter.package_name }}.app.asgi import (
@@ -97,6 +97,16 @@ def test_every_response_has_the_id_of_its_request(
     assert OWN.fullmatch(without.headers["X-Request-ID"])
 
 
+def test_response_cannot_have_another_id(app: FastAPI, client: TestClient) -> None:
+    @app.get("/forwarded")
+    def forwarded() -> Response:
+        return Response(headers={"X-Request-ID": "of-another-service"})
+
+    response = client.get("/forwarded", headers={"X-Request-ID": "abc"})
+
+    assert response.headers.get_list("X-Request-ID") == ["abc"]
+
+
 @pytest.mark.parametrize("sent", ["", "a b", "a\tb", "x" * 129, "é", 'a"b', "a/b"])
 def test_unacceptable_id_is_replaced(client: TestClient, sent: str) -> None:
     headers = [(b"X-Request-ID", sent.encode("latin-1"))]
@@ -128,6 +138,30 @@ def test_observer_receives_the_exchange(client: TestClient, observer: Recorder) 
     assert (stream.received, stream.sent) == (0, 3)
     assert (nothing.method, nothing.route, nothing.status) == ("other", "", 404)
     assert order.seconds > 0
+
+
+def test_route_of_the_application_itself_is_known(
+    app: FastAPI, client: TestClient, observer: Recorder
+) -> None:
+    @app.get("/cities/{name}")
+    def city(name: str) -> str:
+        return name
+
+    client.get("/cities/rome")
+
+    assert [each.route for each in observer.ended_exchanges] == ["/cities/{name}"]
+
+
+def test_mounted_application_changes_no_path(
+    app: FastAPI, client: TestClient, observer: Recorder
+) -> None:
+    app.mount("/shop", get_application())
+
+    client.get("/shop/api/live")
+
+    [exchange] = observer.ended_exchanges
+    assert exchange.path == "/shop/api/live"
+    assert not exchange.is_probe
 
 
 def test_exchange_ends_with_the_last_byte(
@@ -169,11 +203,10 @@ def test_access_log_is_off_by_default() -> None:
     assert not get_application().observers
 
 
-def test_access_log_has_a_line_for_each_request(
+def test_access_log_has_a_line_for_each_request_at_any_log_level(
     settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.setenv("FASTAPI_ACCESS_LOG", "true")
-    caplog.set_level(logging.INFO, logger="access")
 
     with TestClient(get_application(), root_path="/shop") as client:
         for path in ("/shop/api/live", "/shop/api/ready", "/shop/not%20there"):
@@ -190,6 +223,7 @@ def test_identifiers_come_from_the_trace() -> None:
     inner = SpanContext(1, 3, is_remote=False, trace_flags=TraceFlags(1))
     scope = {
         "type": "http",
+        "path": "/",
         "headers": [(b"x-request-id", b"abc")],
         "fastapi.telemetry": object(),
     }
@@ -216,6 +250,11 @@ def test_requests_are_traced_when_enabled(
     settings.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", wanted)
 
     assert telemetry() == {"exclude": is_probe, "operation_spans": False}
+
+
+def test_only_probes_are_excluded_from_traces() -> None:
+    assert is_probe({"path": "/shop/api/ready", "root_path": "/shop"})
+    assert not is_probe({"path": "/shop/api/ready"})
 
 
 def test_requests_are_traced_with_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:

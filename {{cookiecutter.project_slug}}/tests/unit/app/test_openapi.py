@@ -26,6 +26,17 @@ def test_limits_of_integers_are_exact() -> None:
     assert ratio["exclusiveMinimum"] == 0.5
 
 
+def test_limits_are_exact_after_a_route_is_added() -> None:
+    app = get_application()
+    app.openapi()
+
+    @app.post("/limited")
+    async def create(limited: Limited) -> None: ...
+
+    limits = app.openapi()["components"]["schemas"]["Limited"]["properties"]["low"]
+    assert isinstance(limits["minimum"], int)
+
+
 def test_schema_is_built_once() -> None:
     app = get_application()
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     MetaData,
@@ -527,6 +528,7 @@ def test_migration_is_generated_from_the_models(
         Column("id", BigInteger, primary_key=True),
         Column("name", String(20), unique=True),
         Column("price", PRICE, server_default=literal("1.5", PRICE)),
+        Column("is_large", Boolean, server_default=literal(True, Boolean())),
     )
 
     file, is_needed = commands.revision(get_settings(), "Create districts.")
@@ -541,6 +543,7 @@ def test_migration_is_generated_from_the_models(
     assert (
         "server_default=sa.literal('1.5', sa.Numeric(precision=18, scale=4))" in content
     )
+    assert "server_default=sa.literal(True, sa.Boolean())" in content
     assert not database.exists()
     commands.check(get_settings())
     assert len(commands.upgrade(get_settings())) == 2

@@ -5,6 +5,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from {{ cookiecutter.package_name }}.app.observe import Observe
 from {{ cookiecutter.package_name }}.server import answers
 from {{ cookiecutter.package_name }}.server.answers import (
     EVENT_STREAM,
@@ -24,7 +25,7 @@ class Client:
         self, *headers: tuple[bytes, bytes], parts: int = 3, is_endless: bool = False
     ) -> None:
         self.scope: dict[str, Any] = {"type": "http", "headers": [*headers]}
-        self.scope["method"] = "POST"
+        self.scope.update(method="POST", path="/")
         self.left, self.is_endless = parts, is_endless
         self.sent: list[Message] = []
         self.unread_at_the_end: int | None = None
@@ -183,6 +184,24 @@ async def test_cancelled_request_is_refused_if_it_has_not_started(
         else b'{"error":{"code":503,"message":"Service Unavailable",'
         b'"status":"SERVICE_UNAVAILABLE"}}'
     )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_observed", [True, False])
+async def test_refusal_has_the_id_of_its_request(is_observed: bool) -> None:
+    client = Client((b"x-request-id", b"abc"))
+
+    async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        await asyncio.sleep(0)
+
+    app = Observe(cancelled, [], {}) if is_observed else cancelled
+    await asyncio.create_task(client.ask(app))
+
+    headers = dict(client.sent[0]["headers"])
+    assert headers.get(b"x-request-id") == (b"abc" if is_observed else None)
 
 
 @pytest.mark.anyio

@@ -14,7 +14,10 @@ from ..exceptions import HTTPException
 from ..models.base import Base
 from ..views.error import ErrorResponse
 
-ENTITY_TAGS = re.compile(r'(?:^|,)\s*((?:W/)?"[^"]*")(?=\s*(?:,|$))')
+TAG = r'(?:W/)?"[^"]*"'
+ENTITY_TAG = re.compile(TAG)
+# Elements of a list can be empty (RFC 9110, section 5.6.1.2).
+ENTITY_TAGS = re.compile(rf"[\s,]*(?:{TAG}\s*(?:,[\s,]*|$))*")
 
 #: The id of a row, which is `{id}` in the path.
 Key = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
@@ -56,6 +59,7 @@ def check_etag(row: Base, if_match: str | None) -> None:
     """
     if if_match is None or if_match.strip() == "*":
         return
-    if etag(row) not in ENTITY_TAGS.findall(if_match):
+    is_list = ENTITY_TAGS.fullmatch(if_match)
+    if not is_list or etag(row) not in ENTITY_TAG.findall(if_match):
         code = HTTPStatus.PRECONDITION_FAILED
         raise HTTPException(code, "If-Match does not contain the current ETag")

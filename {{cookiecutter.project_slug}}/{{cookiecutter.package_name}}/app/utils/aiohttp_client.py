@@ -129,7 +129,7 @@ async def _in_trace(
 
 def _usage_trace() -> "TraceConfig":
     """Return callbacks that report how the session is used."""
-    from aiohttp import TraceConfig
+    from aiohttp import ClientResponseError, TraceConfig
 
     async def acquired(*_: Any) -> None:
         USAGE.acquired()
@@ -147,9 +147,15 @@ def _usage_trace() -> "TraceConfig":
         _session: Any, _context: Any, request: "TraceRequestExceptionParams"
     ) -> None:
         USAGE.released()
-        if not isinstance(request.exception, CancelledError):
-            is_timeout = isinstance(request.exception, TimeoutError)
-            USAGE.failed("timeout" if is_timeout else "unreachable")
+        match request.exception:
+            case CancelledError():
+                pass
+            case TimeoutError():
+                USAGE.failed("timeout")
+            case ClientResponseError():
+                USAGE.failed("refused")
+            case _:
+                USAGE.failed("unreachable")
 
     config = TraceConfig()
     config.on_request_start.append(acquired)

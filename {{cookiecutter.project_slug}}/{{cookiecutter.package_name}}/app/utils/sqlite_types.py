@@ -76,13 +76,13 @@ class _Numeric(Numeric[Any]):
         scale, precision = self.scale, self.precision
         if scale is None:
             return cast(Processor, inherited.bind_processor(dialect))
-        unit = Decimal(1).scaleb(-scale)
 
         def process(value: Any) -> Any:
             if value is None:
                 return None
             # `int` also refuses NaN and infinity.
-            units = int((Decimal(str(value)) / unit).to_integral_value(ROUND_HALF_UP))
+            number = Decimal(str(value)).scaleb(scale)
+            units = int(number.to_integral_value(ROUND_HALF_UP))
             if precision and abs(units) >= 10**precision:
                 raise ValueError(f"a number with more than {precision} digits")
             return units
@@ -138,8 +138,8 @@ class _DateTime(DATETIME):
         return process
 
 
-#: The types that replace SQLAlchemy's on SQLite. Enum and Float replace themselves, as
-#: they would otherwise be replaced like String and Numeric, their base classes.
+#: What replaces SQLAlchemy's types on SQLite. Enum and Float are kept: without their
+#: own entries, those of their base classes, String and Numeric, would apply to them.
 COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     BigInteger: _BigInteger,
     DateTime: _DateTime,

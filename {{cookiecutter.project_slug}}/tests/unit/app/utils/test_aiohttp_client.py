@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientError, ClientTimeout, web
+from aiohttp import ClientError, ClientResponseError, ClientTimeout, web
 from aiohttp.test_utils import TestServer
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -143,12 +143,15 @@ async def test_use_is_reported(events: list[str], url: str) -> None:
         await AiohttpClient.get(f"{url}hang", timeout=ClientTimeout(0.05))
     with pytest.raises(ClientError):
         await AiohttpClient.get(DEAD)
+    with pytest.raises(ClientResponseError):
+        await AiohttpClient.get(f"{url}nothing", raise_for_status=True)
 
     assert events == [
         "http limited 100",
         *("http acquired", "http released"),
         *("http acquired", "http released", "http failed timeout"),
         *("http acquired", "http released", "http failed unreachable"),
+        *("http acquired", "http released", "http failed refused"),
     ]
 
 
