@@ -118,10 +118,10 @@ def combinations() -> list[dict[str, Any]]:
 
 
 def representatives(paths: str) -> list[dict[str, Any]]:
-    """Return the combinations of answers that affect files whose paths match a regex.
+    """Return a combination of answers for each variant of the files whose paths match a regex.
 
-    All other answers are the defaults, because checks of only these files would repeat the
-    same results. `test_bake.py` verifies that against every combination.
+    Answers that do not affect these files are the defaults. `test_bake.py` verifies that no
+    other combination has other variants.
     """
     names = {"project_slug": "galactic-empire", "package_name": "galactic_empire"}
     matching = {}
