@@ -24,6 +24,10 @@ PACKAGES = (
 )
 PROGRAMS = {"git": "--version", "redis-server": "--version", "wrk": "-v"}
 
+# Each has a processor of its own where there are enough.
+CLIENT, SERVICE, DATABASE = range(3)
+PROCESSORS = sorted(os.sched_getaffinity(0))
+
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")
 
@@ -135,6 +139,26 @@ def seconds(line: str, cwd: Path, **places: object) -> float:
     start = time.perf_counter()
     run(*words(line, **places), cwd=cwd)
     return time.perf_counter() - start
+
+
+def processors(role: int) -> set[int]:
+    """Return the processors for the client, the service or the database."""
+    return {PROCESSORS[role]} if len(PROCESSORS) > DATABASE else set(PROCESSORS)
+
+
+def pinned(role: int) -> list[str]:
+    """Return the prefix of a command that runs on the processors of a role."""
+    return ["taskset", "--cpu-list", ",".join(map(str, sorted(processors(role))))]
+
+
+def placement() -> str:
+    """Describe which processors the measurements use."""
+    if len(PROCESSORS) > DATABASE:
+        return "The client, the service and the database run on a processor each."
+    return (
+        f"The client, the service and the database share {len(PROCESSORS)} processors, so the "
+        "latencies, above all the p99, include time in which a process waits for one."
+    )
 
 
 def interleaved(

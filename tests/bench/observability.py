@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.measuring import Workshop, interleaved, prose, spread, table
+from bench.measuring import Workshop, interleaved, placement, prose, spread, table
 from bench.service import GUNICORN, ROUNDS, SERVE, Contender, worker_class
 from support import Service, free_port
 
@@ -35,6 +35,7 @@ def observability(workshop: Workshop) -> Iterator[str]:
         "request. All applications run at once and are measured alternately; medians of",
         f"{ROUNDS} runs, with the minimum and maximum in parentheses. The four lines serve the",
         "same controller.",
+        placement(),
     )
     (workshop.project.parent / "market.py").write_text(FOUR_LINES)
     plain = f"{GUNICORN} --worker-class {worker_class(workshop)} market:app"

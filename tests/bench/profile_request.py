@@ -1,4 +1,4 @@
-"""Profiles a request: ``python profile_request.py MODULE:APPLICATION [--factory]``.
+"""Profiles a request: ``python profile_request.py PATH MODULE:APPLICATION [--factory]``.
 
 Prints JSON, in microseconds: the median duration of a request without the profiler, and the
 own time of each function under it. There is no server, and so no parsing and no sockets.
@@ -17,7 +17,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 REQUESTS, ROUNDS = 2000, 20
-PATH = "/api/ready"
 
 
 async def receive() -> dict[str, object]:
@@ -30,7 +29,7 @@ async def send(message: dict[str, Any]) -> None:
     assert message.get("status", 200) == 200, message
 
 
-async def ask(application: Any) -> float:
+async def ask(application: Any, path: str) -> float:
     """Send many requests; return the microseconds of one."""
     start = time.perf_counter()
     for _ in range(REQUESTS):
@@ -46,8 +45,8 @@ async def ask(application: Any) -> float:
             "headers": [(b"host", b"127.0.0.1:8000")],
             "state": {},
             "method": "GET",
-            "path": PATH,
-            "raw_path": PATH.encode(),
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
         }
         await application(scope, receive, send)
@@ -66,12 +65,12 @@ def place(file: str) -> str:
 
 async def main() -> None:
     """Measure, then profile."""
-    name, *factory = sys.argv[1:]
+    path, name, *factory = sys.argv[1:]
     application = resolve_name(name)() if factory else resolve_name(name)
-    await ask(application)
-    taken = statistics.median([await ask(application) for _ in range(ROUNDS)])
+    await ask(application, path)
+    taken = statistics.median([await ask(application, path) for _ in range(ROUNDS)])
     with cProfile.Profile() as profile:
-        await ask(application)
+        await ask(application, path)
     own: Counter[str] = Counter()
     for (file, _, name), (_, _, seconds, *_) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
         own[f"{place(file)}: {name}"] += seconds * 1e6 / REQUESTS

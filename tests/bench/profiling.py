@@ -1,7 +1,7 @@
-"""Profiles a request inside the service, compared with four lines of FastAPI."""
+"""Profiles requests inside the service, compared with four lines of FastAPI."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +11,90 @@ from support import run
 ROUNDS = 5
 # The minimum difference for a function to be listed, in microseconds per request.
 DIFFERENCE = 1
-FOUR, SERVICE = "four:app", "galactic_empire.app.asgi:get_application --factory"
 SCRIPT = Path(__file__).with_name("profile_request.py")
+READY, TICKER = "/api/ready", "/api/stock_market/ticker"
+SERVICE = "galactic_empire.app.asgi:get_application --factory"
+PROBES = {"four lines": "four:app", "the service": SERVICE}
+SWITCHES = {
+    "ids alone": SERVICE,
+    "metrics": "observed:with_metrics --factory",
+    "a line in JSON": "observed:with_lines --factory",
+}
+# What the server does for these settings before it serves.
+OBSERVED = """
+import logging.config
+import os
+
+from galactic_empire.app.asgi import Application, get_application
+from galactic_empire.logs import configuration
+from galactic_empire.server.metrics import Folder
+
+
+def with_metrics() -> Application:
+    Folder(None).join()
+    from galactic_empire.app import metrics
+
+    app = get_application()
+    metrics.start(app, 0)
+    return app
+
+
+def with_lines() -> Application:
+    os.environ["FASTAPI_ACCESS_LOG"] = "true"
+    found = configuration("json", "", "INFO")
+    found["handlers"]["stderr"]["stream"] = open(os.devnull, "w")
+    logging.config.dictConfig(found)
+    return get_application()
+"""
 
 
 def profile(workshop: Workshop) -> Iterator[str]:
     """List the functions in which a request to the service spends its time."""
     yield "## A request"
     yield prose(
-        "The same two applications without a server: each is called as uvicorn calls it, for",
-        "`/api/ready`, in its own process. They are measured alternately; medians of",
-        f"{ROUNDS} runs, with the minimum and maximum in parentheses.",
+        "Applications without a server: each is called as uvicorn calls it, in its own process.",
+        f"They are measured alternately; medians of {ROUNDS} runs, with the minimum and maximum in",
+        "parentheses. Then where the difference comes from: the own time of functions in the last",
+        "run, under a profiler, which makes each call slower than it is. Functions that take at",
+        f"least {DIFFERENCE} us longer than in the first application are listed.",
     )
-    yield commands(*(f"python tests/bench/{SCRIPT.name} {each}" for each in (FOUR, SERVICE)))
-    runs = interleaved("a request", ROUNDS, (FOUR, SERVICE), lambda each: measured(each, workshop))
+    (workshop.project.parent / "observed.py").write_text(OBSERVED)
+    yield f"`{READY}`:"
+    yield from compared(READY, PROBES, workshop)
+    yield "A generated controller, with metrics or access log:"
+    yield from compared(TICKER, SWITCHES, workshop)
+
+
+def compared(path: str, applications: Mapping[str, str], workshop: Workshop) -> Iterator[str]:
+    """Profile requests to ``path``, and list what takes longer than in the first application."""
+    yield commands(*(f"python {SCRIPT.name} {path} {each}" for each in applications.values()))
+    runs = interleaved(
+        f"a request to {path}",
+        ROUNDS,
+        applications,
+        lambda name: measured(path, applications[name], workshop),
+    )
     yield table(
         ("application", "of a request, us"),
-        [
-            [name, spread((each["taken"] for each in runs[key]), 1)]
-            for name, key in (("four lines of FastAPI", FOUR), ("the service", SERVICE))
-        ],
+        [[name, spread((each["taken"] for each in taken), 1)] for name, taken in runs.items()],
     )
-    yield prose(
-        "Where the difference comes from: the own time of functions in the last run, under a",
-        "profiler, which makes each call slower than it is. Functions that differ by at least",
-        f"{DIFFERENCE} us:",
-    )
-    four, service = (runs[key][-1]["own"] for key in (FOUR, SERVICE))
-    differences = {name: service.get(name, 0) - four.get(name, 0) for name in {**four, **service}}
+    first, *others = (taken[-1]["own"] for taken in runs.values())
+    rows = {
+        name: [own.get(name, 0) for own in (first, *others)]
+        for name in {**first, **{name: 0 for own in others for name in own}}
+    }
     yield table(
-        ("function", "four lines, us", "the service, us", "difference"),
+        ("function", *(f"{name}, us" for name in applications)),
         [
-            [f"`{name}`", *(f"{own.get(name, 0):.1f}" for own in (four, service)), f"{more:+.1f}"]
-            for name, more in sorted(differences.items(), key=lambda item: -item[1])
-            if abs(more) >= DIFFERENCE
+            [f"`{name}`", *(f"{time:.1f}" for time in times)]
+            for name, times in sorted(rows.items(), key=lambda row: row[1][0] - max(row[1]))
+            if max(times) - times[0] >= DIFFERENCE
         ],
     )
 
 
-def measured(application: str, workshop: Workshop) -> Any:
+def measured(path: str, application: str, workshop: Workshop) -> Any:
     """Run the script on an application; return its results."""
     python, cwd = workshop.bin / "python", workshop.project.parent
-    return json.loads(run(python, SCRIPT, *words(application), cwd=cwd, PYTHONPATH=str(cwd)))
+    printed = run(python, SCRIPT, path, *words(application), cwd=cwd, PYTHONPATH=str(cwd))
+    return json.loads(printed)

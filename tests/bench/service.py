@@ -11,9 +11,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
-from bench.measuring import Workshop, commands, found, interleaved, prose, spread, table, words
+from bench.measuring import (
+    CLIENT,
+    DATABASE,
+    SERVICE,
+    Workshop,
+    commands,
+    found,
+    interleaved,
+    pinned,
+    placement,
+    processors,
+    prose,
+    spread,
+    table,
+    words,
+)
 from support import RedisServer, Service, free_port, run, wait_until
 
 ROUNDS = 5
@@ -56,6 +72,8 @@ class Contender:
     command: str
     route: str = "/api/ready"
     workers: int = 1
+    # Lua for wrk that makes the requests, if they are not `GET` of the route.
+    script: str = ""
     variables: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @contextmanager
@@ -68,6 +86,8 @@ class Contender:
             **self.variables,
         }
         command = words(f"env {self.command}", PORT=port, WORKERS=self.workers)
+        if self.workers == 1:
+            command = [*pinned(SERVICE), *command]
         service = Service(command, port, variables, cwd=workshop.project.parent)
         try:
             wait_until(partial(service.answers, self.route))
@@ -78,7 +98,9 @@ class Contender:
     def load(self, service: Service, seconds: int = 3) -> Load:
         """Load it with as many requests as 32 persistent connections can send."""
         line = words(WRK, SECONDS=seconds, PORT=service.port, ROUTE=self.route)
-        output = run(*line, cwd=Path.cwd())
+        with NamedTemporaryFile("w", suffix=".lua") as script:
+            print(self.script, file=script, flush=True)
+            output = run(*pinned(CLIENT), *line, "--script", script.name, cwd=Path.cwd())
 
         def latency(percent: int) -> float:
             number, unit = found(rf"^ +{percent}% +([\d.]+)(us|ms|s)$", output)
@@ -118,7 +140,8 @@ def service(workshop: Workshop) -> Iterator[str]:
         "on how connections are spread over workers; access logs are off, the log level is",
         "`warning`. With a database, here an SQLite file, each request to `/api/ready` queries it.",
         f"All run at once and are measured alternately; medians of {ROUNDS} runs, with the minimum",
-        "and maximum in parentheses. `wrk` runs on the same machine.",
+        "and maximum in parentheses.",
+        placement(),
     )
     yield commands(*dict.fromkeys(contender.command for contender in contenders), WRK)
     with ExitStack() as stack:
@@ -218,6 +241,7 @@ def reading_redis(workshop: Workshop) -> Iterator[Contender]:
     folder.mkdir()
     redis = RedisServer(folder)
     redis.start()
+    os.sched_setaffinity(redis.process.pid, processors(DATABASE))
     try:
         redis.send("set", "planet", "Coruscant")
         name, route = "the service: a read from Redis", "/api/planets"
