@@ -23,7 +23,7 @@ install: .venv/.complete ## Install the command and its development tools
 	touch $@
 
 test: install ## Run all tests
-	$(BIN)/pytest --numprocesses=auto $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 test-fast: install ## Run the tests that take less than two minutes in all
 	$(BIN)/pytest --numprocesses=auto -m "not slow" $(ARGS)

@@ -35,6 +35,7 @@ from support import (
     free_port,
     label,
     listens,
+    package_index,
     run,
     wait_until,
     with_controller,
@@ -88,6 +89,12 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Check the types of dependencies once for all projects."""
+    os.environ["MYPY_CACHE_DIR"] = str(tmp_path_factory.mktemp("mypy"))
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +157,18 @@ def project(bake: Bake, tmp_path: Path) -> MakeProject:
         return copy
 
     return project
+
+
+@pytest.fixture(scope="session")
+def managers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return variables that put Poetry and uv on the PATH and set their package index."""
+    folder = tmp_path_factory.mktemp("managers") / "venv"
+    python = environment(folder, "poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1")
+    return {
+        "PATH": os.pathsep.join([str(python.parent), str(MVC.parent), os.environ["PATH"]]),
+        "POETRY_PYPI_MIRROR_URL": package_index(),
+        "UV_DEFAULT_INDEX": package_index(),
+    }
 
 
 @pytest.fixture

@@ -20,14 +20,19 @@ class Rendering(NamedTuple):
     files: dict[str, str]
 
 
+def conditions(path: str, names: dict[str, Any]) -> set[tuple[str, Any]]:
+    """Return the answers that a project must have to contain a file."""
+    return {
+        condition
+        for condition, listed in FEATURES.items()
+        for entry in listed
+        if Path(path).is_relative_to(entry.format_map(names))
+    }
+
+
 def belongs(path: str, answers: dict[str, Any]) -> bool:
     """Return whether a file belongs to a project with these answers."""
-    return all(
-        answers[key] == value
-        for (key, value), listed in FEATURES.items()
-        for feature in (Path(entry.format_map(answers)) for entry in listed)
-        if Path(path).is_relative_to(feature)
-    )
+    return conditions(path, answers) <= answers.items()
 
 
 def environment_of(answers: dict[str, Any]) -> Environment:
@@ -77,11 +82,12 @@ def renderings(answers: dict[str, Any]) -> list[Rendering]:
         path: sorted({*re.findall(r"cookiecutter\.(\w+)", texts[path])} & combinations()[0].keys())
         for path in rendered
     }
+    needed = {path: conditions(path, answers) for path in texts}
     found = []
     for combination in combinations():
         chosen, files = {**answers, **combination}, {}
         for path in texts:
-            if belongs(path, chosen):
+            if needed[path] <= chosen.items():
                 key = (path, *(chosen[name] for name in mentioned.get(path, ())))
                 if key not in known:
                     known[key] = rendered[path].render(cookiecutter=chosen)

@@ -52,17 +52,17 @@ def newcomer(tmp_path: Path, repository: Path) -> Reader:
 
 
 @pytest.fixture
-def user(newcomer: Reader) -> Reader:
-    """A newcomer who has installed the command."""
-    path = os.pathsep.join([str(MVC.parent), newcomer.variables["PATH"]])
-    more = {"PATH": path, "MVC_TEMPLATE": PUBLIC_URL}
+def user(newcomer: Reader, managers: dict[str, str]) -> Reader:
+    """A newcomer who has installed the command, and Poetry."""
+    more = {**managers, "MVC_TEMPLATE": PUBLIC_URL}
     return Reader(newcomer.folder, newcomer.variables | more)
 
 
 @pytest.fixture
-def developer(user: Reader, project: MakeProject) -> Iterator[Reader]:
+def developer(user: Reader, project: MakeProject, page: str) -> Iterator[Reader]:
     """A user in a project, whose changes are undone in the end."""
-    created = project()
+    # Only one of these pages generates resources; without a database there are fewer tests.
+    created = project(database=page == "docs/generators.md")
     router = created.package / "app/router.py"
     before = router.read_bytes()
     yield user._replace(folder=created.path)
@@ -82,7 +82,9 @@ def owner(user: Reader, repository: Path, tmp_path: Path) -> Reader:
     shutil.copytree(repository, template)
     git("tag", "v1.0.0", cwd=template)
     variables["MVC_TEMPLATE"] = str(template)
-    run(MVC, "new", "galactic-empire", "--no-input", cwd=user.folder, **variables)
+    # Without a database there are fewer tests, which the page runs twice.
+    new = ("new", "galactic-empire", "--no-input", "--no-database")
+    run(MVC, *new, cwd=user.folder, **variables)
     readme = template / "{{cookiecutter.project_slug}}/README.md"
     readme.write_text(readme.read_text("utf-8") + "\nAll is well.\n", "utf-8")
     commit(template, "Say that all is well")
