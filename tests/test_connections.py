@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
@@ -54,6 +54,20 @@ async def slow(seconds: float) -> str:
 def slower() -> str:
     import time
     time.sleep(300)
+    return "done"
+
+@router.get("/busy")
+async def busy() -> str:
+    # Nothing else runs in this worker until it is told to stop.
+    import signal, time
+    told = []
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *given: told.append(before(*given)))
+    print("busy", flush=True)
+    while not told:
+        time.sleep(0.01)
+    # By now the server is due to look whether it must stop.
+    time.sleep(0.2)
     return "done"
 
 @router.post("/private")
@@ -490,6 +504,27 @@ def test_download_continues_during_a_stop(patient: Callable[..., Service]) -> No
 
         assert response.read() == b"x" * 3000
 
+    assert service.process.wait(SECONDS) == 0
+
+
+def test_waiting_connections_are_answered_during_a_stop(
+    patient: Callable[..., Service], capfd: pytest.CaptureFixture[str]
+) -> None:
+    service = patient()
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(closing(HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)))
+            for _ in range(10)
+        ]
+        first, *others = connections
+        first.request("GET", "/api/planets/busy")
+        wait_until(lambda: "busy\n" in capfd.readouterr().out)
+        for connection in others:
+            connection.request("GET", "/api/live")
+
+        service.process.send_signal(signal.SIGTERM)
+
+        assert [each.getresponse().status for each in connections] == [200] * 10
     assert service.process.wait(SECONDS) == 0
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from select import POLLIN, poll
 from socket import socket
 from types import FrameType
 from typing import cast
@@ -106,13 +107,31 @@ class DrainingServer(Server):
 
     async def _announce_end(self) -> None:
         """Accept no new connections; end existing ones with their next response."""
-        # Accept pending connections first: the last worker to close would reset them.
-        await asyncio.sleep(0)
+        await self._accept_pending()
         for server in self.servers:
             server.close()
         # uvicorn rebuilds the latter from the former once a second.
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
+
+    async def _accept_pending(self) -> None:
+        """Accept waiting connections, which the last worker to close would reset.
+
+        uvloop accepts one connection in each iteration of the loop; asyncio accepts all
+        of them, but needs another iteration before the server can be closed.
+        """
+        listening = poll()
+        for server in self.servers:
+            for each in server.sockets:
+                listening.register(each, POLLIN)
+        was_waiting = True
+        # On a reload, clients may connect all the time: leave those to other workers.
+        for _ in range(self.config.backlog):
+            is_waiting = bool(listening.poll(0))
+            if not is_waiting and not was_waiting:
+                break
+            was_waiting = is_waiting
+            await asyncio.sleep(0)
 
 
 def _ends_by_itself(connection: object) -> bool:

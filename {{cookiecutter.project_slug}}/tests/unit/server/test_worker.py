@@ -1,6 +1,7 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from socket import create_connection, create_server
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -35,7 +36,7 @@ def draining_server(
     config = Config(app=Mock(), log_config=None)
     config.load()
     server = DrainingServer(config, drain_timeout, graceful_timeout, MASTER)
-    server.servers = [Mock(spec=asyncio.Server)]
+    server.servers = [Mock(spec=asyncio.Server, sockets=())]
     server.server_state.connections.add(Mock(spec=Protocol, is_event_stream=False))
     return server
 
@@ -67,6 +68,40 @@ async def test_draining_announces_the_end_until_clients_disconnect() -> None:
     server.server_state.connections.clear()
 
     assert await server.on_tick(12)
+
+
+@pytest.mark.anyio
+async def test_waiting_connections_are_accepted_before_the_end() -> None:
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accepted.put(writer)
+
+    server = draining_server()
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listener:
+        server.servers = [listener]
+        address = listener.sockets[0].getsockname()
+        clients = [create_connection(address) for _ in range(3)]
+        server.handle_exit(signal.SIGTERM, None)
+
+        await server.on_tick(0)
+
+        async with asyncio.timeout(60):
+            for client in clients:
+                (await accepted.get()).close()
+                client.close()
+
+
+@pytest.mark.anyio
+async def test_ever_more_connections_do_not_delay_the_end() -> None:
+    server = draining_server()
+    server.handle_exit(signal.SIGTERM, None)
+    with create_server(("127.0.0.1", 0)) as listening:
+        server.servers = [Mock(spec=asyncio.Server, sockets=(listening,))]
+        with create_connection(listening.getsockname()):
+            await server.on_tick(0)
+
+    assert announces_end(server)
 
 
 @pytest.mark.anyio
