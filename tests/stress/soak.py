@@ -1,9 +1,10 @@
 """Keeps a service under load while things go wrong, and accounts for every request.
 
-``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and replaced, Redis and PostgreSQL
-fail over, slow clients come and go. Each failed request must be explained by one of
-these incidents, and the memory and open files of each process must not grow. Only a run of
-ten minutes, the default, writes docs/soak.md.
+``make soak [ARGS=--minutes=MINUTES]``. Workers are killed and replaced, the service restarts,
+Redis and PostgreSQL fail over, slow clients come and go, and others keep streams of events
+and WebSockets open. Each failed request must be explained by one of these incidents, and the
+memory, open files and database connections of each process must not grow. Only a run of ten
+minutes, the default, writes docs/soak.md.
 """
 
 import argparse
@@ -17,23 +18,23 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from itertools import cycle
 from pathlib import Path
 from select import select
 from threading import Event
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from uuid import uuid4
 
 from bench.measuring import circumstances, prose, table
 from postgresql import PostgreSQL, programs, running, users_folder
-from stress.outage import BIN, Group, alone, replace, serve, with_mounts
+from stress.outage import BIN, VARIABLES, Group, alone, replace, with_hosts, with_mounts
 from support import (
     MVC,
     ROOT,
@@ -43,6 +44,7 @@ from support import (
     Service,
     add_controller,
     environment,
+    free_port,
     remember,
     run,
     wait_until,
@@ -55,15 +57,17 @@ CONNECTIONS, RATE, WORKERS = 16, 500, 2
 KEPT = 100
 
 # Measured for each process every PERIOD seconds; memory is in MiB.
-*_, FILES = MEASURES = ("RSS", "PSS", "USS", "files")
+MEMORY = ("RSS", "PSS", "USS")
+MEASURES = (*MEMORY, "files", "database")
 PERIOD = 2
-# More memory or files than this is growth; it is judged only after LONG seconds.
+# More memory, or more of the others, than this is growth; it is judged only after LONG seconds.
 LARGER, MORE, LONG = 0.05, 8, 120
 
 PLANETS, ATLAS = "POST /api/planets", "GET /api/planets"
 READY, TICKER = "GET /api/ready", "GET /api/stock_market/ticker"
 # Rows of a generated resource, which are written to PostgreSQL.
 SHIPS = "POST /api/ships"
+EVENTS, SOCKET = "GET /api/planets/events", "GET /api/planets/socket"
 SCAFFOLD = ("scaffold", "Ship", "name:str:unique", "crew:int")
 
 WRITABLE = {"target_session_attrs": "read-write"}
@@ -73,9 +77,12 @@ SIZE = 2**20
 CONTROLLER = f"""
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
+from fastapi.responses import StreamingResponse
 
 from ..utils import RedisClient
 
@@ -93,6 +100,25 @@ async def create() -> dict[str, int | str | None]:
 @router.get("")
 async def atlas() -> Response:
     return Response("." * {SIZE}, media_type="text/plain")
+
+
+@router.get("/events")
+async def events() -> StreamingResponse:
+    async def seconds() -> AsyncIterator[str]:
+        while True:
+            yield 'data: {{"worker": %d}}\\n\\n' % os.getpid()
+            await asyncio.sleep(1)
+
+    return StreamingResponse(seconds(), media_type="text/event-stream")
+
+
+@router.websocket("/socket")
+async def converse(socket: WebSocket) -> None:
+    await socket.accept()
+    with suppress(WebSocketDisconnect):
+        async for _ in socket.iter_text():
+            await socket.send_json(dict(worker=os.getpid()))
+            await asyncio.sleep(1)
 """
 
 
@@ -100,7 +126,9 @@ class Kind(StrEnum):
     """The result of a request."""
 
     GOOD = "answered"
+    ENDED = "ended by the server"
     REFUSED = "refused"
+    NEW = "reset when new"
     BEFORE = "reset before the answer"
     WITHIN = "reset within the answer"
     BAD_GATEWAY = "502"
@@ -108,14 +136,21 @@ class Kind(StrEnum):
     LATE = "timed out"
 
 
-RESET = frozenset({Kind.BEFORE, Kind.WITHIN})
+# What killing, renewing or restarting workers costs.
+RESET = frozenset({Kind.NEW, Kind.BEFORE, Kind.WITHIN})
+ENDED = frozenset({Kind.ENDED})
+# A connection made just as the last worker stops listening is reset.
+RESTART = frozenset({Kind.REFUSED, Kind.NEW, Kind.ENDED})
 
 
 class Connection(HTTPConnection):
     """A connection that knows which worker serves it, after the first answer with its PID."""
 
+    headers: ClassVar[dict[str, str]] = {"Content-Type": "application/json"}
     worker: int | None = None
     asked = 0
+    # The result of a complete answer.
+    ending = Kind.GOOD
 
     def __init__(self, port: int) -> None:
         """Connect to ``port`` of 127.0.0.1."""
@@ -137,8 +172,8 @@ class Connection(HTTPConnection):
         """Send a request; return its result."""
         response = None
         try:
-            headers = {"Content-Type": "application/json"}
-            self.request(method, path, new_ship() if path == SHIPS.split()[1] else None, headers)
+            content = new_ship() if path == SHIPS.split()[1] else None
+            self.request(method, path, content, self.headers)
             response = self.getresponse()
             body = self.take(response)
         except ConnectionRefusedError:
@@ -146,21 +181,27 @@ class Connection(HTTPConnection):
         except TimeoutError:
             return Kind.LATE
         except ConnectionError:
-            return Kind.WITHIN if response else Kind.BEFORE
+            if response:
+                return Kind.WITHIN
+            return Kind.BEFORE if self.asked > 1 else Kind.NEW
         except HTTPException:
             return Kind.WITHIN
-        if response.status not in (200, 201):
+        if response.status not in (101, 200, 201):
             return Kind.BAD_GATEWAY if response.status == 502 else Kind.OTHER
         # An answer that breaks off within its headers looks like one without a body.
-        if not body:
+        if not body and self.ending is Kind.GOOD:
             return Kind.WITHIN
         if b'"worker"' in body:
-            self.worker = json.loads(body)["worker"]
-        return Kind.GOOD
+            self.learn(body)
+        return self.ending
 
     def take(self, response: HTTPResponse) -> bytes:
         """Read the body."""
         return response.read()
+
+    def learn(self, body: bytes) -> None:
+        """Remember the worker, whose PID the body contains."""
+        self.worker = json.loads(body)["worker"]
 
 
 def new_ship() -> bytes:
@@ -212,13 +253,92 @@ class Idle(Slow):
 # None of them uses Redis, as each would open a connection to it, which would stay open.
 CROWD = [(Dripping, TICKER)] * 100 + [(Sipping, ATLAS)] * 10 + [(Idle, TICKER)] * 20
 
+
+class Stream(Connection):
+    """A connection with a single request, which lasts until the server ends it."""
+
+    def __init__(self, port: int, over: Event) -> None:
+        """Leave soon after the event ``over``."""
+        super().__init__(port)
+        self.over = over
+
+
+class Events(Stream):
+    """Receives server-sent events."""
+
+    def take(self, response: HTTPResponse) -> bytes:
+        event = b""
+        # Unlike `readline`, this raises if the end is missing.
+        while piece := response.read1():
+            event += piece
+            if event.endswith(b"\n\n"):
+                body, event = event.removeprefix(b"data: "), b""
+                self.learn(body)
+                if self.over.is_set():
+                    return body
+        # If not, it broke off within the headers.
+        if response.chunked:
+            self.ending = Kind.ENDED
+        return event
+
+
+class WebSocket(Stream):
+    """Sends a message after each answer."""
+
+    headers: ClassVar[dict[str, str]] = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
+    # The server goes away, or restarts.
+    PROPER = (1001, 1012)
+
+    def take(self, response: HTTPResponse) -> bytes:
+        if response.status != 101:
+            return super().take(response)
+        self.write(self.TEXT, b"?")
+        while True:
+            kind, content = self.receive(response)
+            if kind == self.CLOSE:
+                proper = int.from_bytes(content[:2]) in self.PROPER
+                self.ending = Kind.ENDED if proper else Kind.OTHER
+            if kind == self.CLOSE or self.over.is_set():
+                return content
+            if kind == self.PING:
+                self.write(self.PONG, content)
+            else:
+                self.learn(content)
+                self.write(self.TEXT, b"?")
+
+    def receive(self, response: HTTPResponse) -> tuple[int, bytes]:
+        """Return the first byte and the content of the next frame."""
+        kind, size = self.exactly(2, response)
+        return kind, self.exactly(size, response)
+
+    def exactly(self, size: int, response: HTTPResponse) -> bytes:
+        """Receive a number of bytes."""
+        received = response.fp.read(size)
+        if len(received) < size:
+            raise IncompleteRead(received)
+        return received
+
+    def write(self, kind: int, content: bytes) -> None:
+        """Send a short frame, masked with zeros."""
+        self.send(bytes([kind, 0x80 | len(content), 0, 0, 0, 0]) + content)
+
+
+STREAMS = [(Events, EVENTS)] * 4 + [(WebSocket, SOCKET)] * 4
+
 TITLE = "# Soak"
 ABSTRACT = prose(
     "Ten minutes of load with incidents. `make soak` measures it and writes this page.",
     f"{CONNECTIONS} clients with persistent connections send {RATE} requests a second to",
     f"{WORKERS} workers, which write to a Redis with Sentinels and to a PostgreSQL with a",
-    f"synchronous standby. Meanwhile, {len(CROWD)} slow clients connect, workers are killed and",
-    "replaced, the master of Redis fails twice, and the primary of PostgreSQL once.",
+    f"synchronous standby. {len(STREAMS)} more keep streams of events and WebSockets open.",
+    f"Meanwhile, {len(CROWD)} slow clients connect, workers are killed and replaced, the service",
+    "restarts, the master of Redis fails twice, and the primary of PostgreSQL once.",
 )
 
 
@@ -262,22 +382,31 @@ class Client:
 
 @dataclass(frozen=True)
 class Sample:
-    """The memory and open files of a process at a point in time."""
+    """What a process has at a point in time: memory, open files and database connections."""
 
     at: float
     has: dict[str, float]
 
     @classmethod
-    def of(cls, pid: int) -> Self:
-        """Measure a process, which must exist."""
+    def of(cls, pid: int, databases: Collection[int]) -> Self:
+        """Measure a process, which must exist; the databases listen on these ports."""
         sizes: dict[str, int] = {}
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
             name, size, _ = line.split()
             sizes[name] = int(size)
         private = sizes["Private_Clean:"] + sizes["Private_Dirty:"]
         memory = (size / 1024 for size in (sizes["Rss:"], sizes["Pss:"], private))
-        files = len(os.listdir(f"/proc/{pid}/fd"))
-        return cls(time.monotonic(), dict(zip(MEASURES, (*memory, files), strict=True)))
+        files, connections = [], 0
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            # It may be closed already.
+            with suppress(FileNotFoundError):
+                files.append(str(file.readlink()))
+        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+            _, _, remote, *_, inode = line.split()[:10]
+            port = int(remote.rpartition(":")[2], 16)
+            connections += port in databases and f"socket:[{inode}]" in files
+        has = (*memory, len(files), connections)
+        return cls(time.monotonic(), dict(zip(MEASURES, has, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -316,20 +445,24 @@ class Soak:
     seconds: float
     # The first one's answer contains the PID of the worker.
     endpoints: Sequence[str] = (PLANETS, READY, TICKER)
+    # Their ports.
+    databases: Collection[int] = ()
     requests: list[Request] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
-    samples: dict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     over: Event = field(default_factory=Event)
 
     def run(self, schedule: Iterable[tuple[float, Callable[["Soak"], Incident]]]) -> None:
         """Cause incidents one after the other, each after its part of the time."""
         self.start = time.monotonic()
         self.wait_for_workers()
-        with ThreadPoolExecutor(1 + CONNECTIONS + len(CROWD)) as self.pool:
+        with ThreadPoolExecutor(1 + CONNECTIONS + len(STREAMS) + len(CROWD)) as self.pool:
             jobs = [self.pool.submit(self.repeat, self.sample, PERIOD)]
             clients = [self.client() for _ in range(CONNECTIONS)]
             for client in clients:
                 jobs.append(self.pool.submit(self.repeat, client.ask, CONNECTIONS / RATE))
+            for stream in STREAMS:
+                jobs.append(self.pool.submit(self.repeat, partial(self.listen, *stream), 1))
             try:
                 for part, cause in schedule:
                     self.sleep_until(part)
@@ -357,12 +490,18 @@ class Soak:
         """Return when this part of the time has passed."""
         time.sleep(max(0, self.start + part * self.seconds - time.monotonic()))
 
+    def listen(self, way: type[Stream], endpoint: str) -> None:
+        """Open a stream, and listen until it ends."""
+        with closing(way(self.service.port, self.over)) as connection:
+            self.requests.append(connection.ask(endpoint, time.monotonic()))
+
     def sample(self) -> None:
-        """Measure the master and its workers."""
-        for pid in (self.service.process.pid, *self.service.workers()):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                sample = Sample.of(pid)
-                self.samples[pid].append(sample)
+        """Measure the master and its workers, up to one that is just ending."""
+        master = self.service.process.pid
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for pid in (master, *self.service.workers()):
+                sample = Sample.of(pid, self.databases)
+                self.samples[f"{'master' if pid == master else 'worker'} {pid}"].append(sample)
 
     def wait_for_workers(self, gone: frozenset[int] = frozenset()) -> None:
         """Return when the workers in ``gone`` have ended, and all current ones have answered."""
@@ -405,12 +544,29 @@ def kill_worker(soak: Soak) -> Incident:
 
 
 def renew_workers(soak: Soak) -> Incident:
-    """Send HUP to the master, which must fail no request; over when all workers are new."""
+    """Send HUP to the master, which must fail no request; over when all workers are new.
+
+    Streams must end properly.
+    """
     workers = frozenset(soak.service.workers())
     begin = time.monotonic()
     soak.service.process.send_signal(signal.SIGHUP)
     soak.wait_for_workers(workers)
-    return Incident("HUP", frozenset(), begin, begin, time.monotonic(), workers)
+    return Incident("HUP", ENDED, begin, begin, time.monotonic(), workers)
+
+
+def restart(start: Callable[[], Service], soak: Soak) -> Incident:
+    """Stop the service, and start it again; over when all workers are new.
+
+    In between, connections are refused. Streams must end properly.
+    """
+    workers = frozenset(soak.service.workers())
+    begin = time.monotonic()
+    assert soak.service.stop() == 0
+    soak.service = start()
+    wait_until(soak.service.answers)
+    soak.wait_for_workers(workers)
+    return Incident("restart", RESTART, begin, begin, time.monotonic(), workers)
 
 
 def fail_over(group: Group, _soak: Soak) -> Incident:
@@ -465,7 +621,7 @@ def main() -> None:
         remember(Baked(project, {"package_name": "galactic_empire"}))
         package = add_controllers(project)
         run(MVC, "generate", *SCAFFOLD, cwd=project)
-        python = environment(folder / "venv", project)
+        python = environment(folder / "venv", project, "websockets")
         primary = stack.enter_context(running())
         url = {"FASTAPI_DATABASE_URL": primary.add("ships")}
         run(python, "-m", package.name, "db", "upgrade", cwd=project, **url)
@@ -473,9 +629,18 @@ def main() -> None:
         stack.callback(standby.kill)
         with Group.running(folder) as group:
             either = primary.url("ships", f"127.0.0.1:{standby.port},", **WRITABLE)
-            variables = {"FASTAPI_GUNICORN_LOG_LEVEL": "critical", "FASTAPI_DATABASE_URL": either}
-            service = serve(python, package.name, group.hosts, **variables)
-            soak = Soak(service, 60 * duration, (PLANETS, READY, TICKER, SHIPS))
+            port = free_port()
+            variables = {
+                **VARIABLES,
+                "FASTAPI_BIND": f"127.0.0.1:{port}",
+                "FASTAPI_WORKERS": str(WORKERS),
+                "FASTAPI_GUNICORN_LOG_LEVEL": "critical",
+                "FASTAPI_DATABASE_URL": either,
+            }
+            command = with_hosts(group.hosts, python, "-m", package.name, "serve")
+            start = partial(Service, command, port, variables, folder)
+            endpoints, databases = (PLANETS, READY, TICKER, SHIPS), (primary.port, standby.port)
+            soak = Soak(start(), 60 * duration, endpoints, databases)
             try:
                 wait_until(partial(soak.service.answers, "/api/ready"))
                 soak.run(
@@ -484,6 +649,7 @@ def main() -> None:
                         (0.1, kill_worker),
                         (0.15, renew_workers),
                         (0.2, kill_worker),
+                        (0.22, partial(restart, start)),
                         (0.25, renew_workers),
                         # Requests that wait for Redis open connections, which stay open. An
                         # early failover includes them in the first quarter of the last workers.
@@ -528,11 +694,13 @@ def report(soak: Soak) -> str:
         table(("reason", "what", "endpoint", "connection", "failed", "at"), by_reason(soak)),
         table(("process", "from", "to", *MEASURES, "growth"), by_process(soak)),
         prose(
-            "Times are in seconds since the start. `under way` counts the requests that an",
-            "incident could affect and that were in progress when it took effect. RSS, PSS and",
-            "USS, in MiB, and open files are medians of the first and the last quarter. An",
-            f"increase of up to {LARGER:.0%} or {MORE} files does not count as growth, and less",
-            f"than {LONG} seconds are too short to judge.",
+            "Times are in seconds since the start. A stream or WebSocket is one request, which",
+            "counts as failed if it ended before the soak. `under way` counts the requests that",
+            "an incident could affect and that were in progress when it took effect. RSS, PSS",
+            "and USS, in MiB, open files and connections to the database are medians of the first",
+            f"and the last quarter. An increase of up to {LARGER:.0%}, or {MORE} files or",
+            f"connections, does not count as growth, and less than {LONG} seconds are too short",
+            "to judge.",
         ),
     ]
     return "\n\n".join(parts)
@@ -572,15 +740,14 @@ def by_reason(soak: Soak) -> Iterator[Sequence[object]]:
 
 def by_process(soak: Soak) -> Iterator[Sequence[object]]:
     """Return a row for each process with at least four samples."""
-    for pid, samples in soak.samples.items():
+    for name, samples in soak.samples.items():
         if len(samples) < 4:
             continue
-        name = "master" if pid == soak.service.process.pid else "worker"
         times = (f"{samples[end].at - soak.start:.0f}" for end in (0, -1))
         changes = (f"{first:.1f} to {last:.1f}" for first, last in quarters(samples).values())
         more = grown(samples)
         verdict = "too short" if more is None else ", ".join(more) or "none"
-        yield f"{name} {pid}", *times, *changes, verdict
+        yield name, *times, *changes, verdict
 
 
 def grown(samples: list[Sample]) -> list[str] | None:
@@ -590,7 +757,7 @@ def grown(samples: list[Sample]) -> list[str] | None:
     return [
         name
         for name, (first, last) in quarters(samples).items()
-        if last > (first + MORE if name == FILES else first * (1 + LARGER))
+        if last > (first * (1 + LARGER) if name in MEMORY else first + MORE)
     ]
 
 
