@@ -82,15 +82,16 @@ def test_end_of_a_stream_whose_worker_was_told_to_stop_is_explained(incident: In
     for other in (
         stream(9.9, Kind.ENDED),
         stream(14.9, Kind.ENDED, OTHER),
-        *(stream(14.9, kind) for kind in set(Kind) - {Kind.ENDED, Kind.REFUSED}),
+        *(stream(14.9, kind) for kind in set(Kind) - {Kind.ENDED, Kind.REFUSED, Kind.NEW}),
     ):
         assert not incident.explains(other)
 
 
-def test_restart_explains_refused_connections_and_hup_does_not() -> None:
-    refused = request(14.9, 14.9, Kind.REFUSED, None)
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.NEW])
+def test_restart_explains_refused_connections_and_hup_does_not(kind: Kind) -> None:
+    refused = request(14.9, 14.9, kind, None)
     assert AGAIN.explains(refused)
-    assert not AGAIN.explains(request(15.1, 15.1, Kind.REFUSED, None))
+    assert not AGAIN.explains(request(15.1, 15.1, kind, None))
     assert not HUP.explains(refused)
 
 
