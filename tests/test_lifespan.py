@@ -89,8 +89,8 @@ def busy(full: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proj
     module = copy.package / "app/lifespan.py"
     text = module.read_text("utf-8")
     for old, new in (
-        ("\nfrom .utils.", "\nfrom .background import background\nfrom .utils."),
-        ("    RedisClient.lifespan,\n", "    RedisClient.lifespan,\n    background,\n"),
+        ("import clients\n", "import clients\nfrom .background import background\n"),
+        ("    *clients.LIFESPANS,\n", "    *clients.LIFESPANS,\n    background,\n"),
     ):
         assert old in text
         text = text.replace(old, new, 1)

@@ -29,9 +29,9 @@ MANIFESTS = {
     "compose.yaml",
     "flake.nix",
     "{{cookiecutter.package_name}}/app/asgi.py",
-    "{{cookiecutter.package_name}}/app/lifespan.py",
+    "{{cookiecutter.package_name}}/app/clients.py",
     "{{cookiecutter.package_name}}/app/utils/__init__.py",
-    "{{cookiecutter.package_name}}/config/__init__.py",
+    "{{cookiecutter.package_name}}/config/clients.py",
 }
 # Each of the manifests mentions the database.
 MAX_IFS = 61

@@ -161,6 +161,39 @@ def test_rename_of_the_package_includes_own_code(repository: Path, tmp_path: Pat
     assert git("grep", "--cached", "-lw", "galactic_empire", cwd=project.path) == "docs/own.md"
 
 
+OWN_PARTS = {
+    "galactic_empire/app/lifespan.py": (
+        ("import clients\n", "import clients\nfrom .models.tax import check, collect\n"),
+        ("    *clients.LIFESPANS,\n", "    *clients.LIFESPANS,\n    collect,\n"),
+        ("    *clients.READINESS_CHECKS,\n", "    *clients.READINESS_CHECKS,\n    check,\n"),
+    ),
+    "galactic_empire/config/__init__.py": (
+        ("import LogSettings\n", "import LogSettings\nfrom .taxes import TaxSettings\n"),
+        ("    LogSettings,\n", "    LogSettings,\n    TaxSettings,\n"),
+    ),
+}
+
+
+@pytest.mark.slow
+def test_own_tasks_checks_and_settings_do_not_conflict_with_any_feature(
+    repository: Path, tmp_path: Path
+) -> None:
+    project = create(repository, tmp_path, EVERYTHING)
+    for path, edits in OWN_PARTS.items():
+        text = (project.path / path).read_text("utf-8")
+        for old, new in edits:
+            assert old in text
+            text = text.replace(old, new)
+        (project.path / path).write_text(text, "utf-8")
+    commit(project.path, "Collect taxes")
+
+    for answers in (NOTHING, EVERYTHING):
+        run(MVC, "update", "-n", "-I", *sets(answers), cwd=project.path)
+        commit(project.path, "Change features")
+
+    assert git("diff", "--stat", "HEAD~2", "HEAD", cwd=project.path) == ""
+
+
 @pytest.mark.slow
 def test_own_models_and_migrations_survive_removing_and_adding_the_database(
     repository: Path, tmp_path: Path

@@ -44,6 +44,7 @@ SHARED = (
     *SPARE,
     "pyproject.toml",
     "{package}/app/router.py",
+    "{package}/app/clients.py",
     "{package}/app/lifespan.py",
     "{package}/app/utils/*.py",
     "charts/*/values.yaml",

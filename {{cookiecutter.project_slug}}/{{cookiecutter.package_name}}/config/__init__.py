@@ -1,26 +1,21 @@
-{%- set parts = [
-    ("aiohttp_client", "AiohttpSettings", cookiecutter.aiohttp),
-    ("application", "ApplicationSettings", true),
-    ("browsers", "BrowserSettings", true),
-    ("database", "DatabaseSettings", cookiecutter.database),
-    ("logs", "LogSettings", true),
-    ("redis", "RedisSettings", cookiecutter.redis),
-] -%}
 """Settings of the application: environment variables that begin with ``FASTAPI_``."""
 
 from functools import cache
-{% for module, name, wanted in parts if wanted %}
-from .{{ module }} import {{ name }}
-{%- endfor %}
+
+from .application import ApplicationSettings
+from .browsers import BrowserSettings
+from .clients import ClientSettings
+from .logs import LogSettings
 from .variables import SettingsError, read
 
 __all__ = ["Settings", "SettingsError", "get_settings"]
 
 
 class Settings(
-{%- for _, name, wanted in parts if wanted %}
-    {{ name }},
-{%- endfor %}
+    ApplicationSettings,
+    BrowserSettings,
+    ClientSettings,
+    LogSettings,
     title="Application",
 ):
     """Every setting of the application, validated as a whole."""
