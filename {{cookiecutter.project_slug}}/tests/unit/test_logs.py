@@ -41,6 +41,16 @@ def test_text_escapes_control_characters() -> None:
     assert line == r"INFO [-] shop: \x1b[2J\r\n\u202e\u2028ERROR é"
 
 
+@pytest.mark.parametrize(
+    "character", ["\xad", "\u061c", "\u200b", "\ufeff", "\U000e0041", "\ud800"]
+)
+def test_text_escapes_invisible_characters(character: str) -> None:
+    escape = character.encode("unicode_escape").decode()
+    line = TextFormatter("%(message)s").format(record(f"\N{NO-BREAK SPACE}{character}"))
+
+    assert line == f"\N{NO-BREAK SPACE}{escape}"
+
+
 def test_text_ends_with_the_traceback() -> None:
     first, *rest = TextFormatter(LAYOUT).format(failed("\x1b[2J")).split("\n")
 

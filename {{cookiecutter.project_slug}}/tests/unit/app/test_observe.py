@@ -15,6 +15,7 @@ from {{ cookiecutter.package_name }}.app.asgi import (
 )
 from {{ cookiecutter.package_name }}.app.observe import (
     PROBES,
+    AccessLog,
     Exchange,
     is_probe,
     telemetry,
@@ -137,7 +138,19 @@ def test_observer_receives_the_exchange(client: TestClient, observer: Recorder) 
     assert (order.status, order.received, order.sent) == (200, 3, 1)
     assert (stream.received, stream.sent) == (0, 3)
     assert (nothing.method, nothing.route, nothing.status) == ("other", "", 404)
+    assert nothing.received == 0
     assert order.seconds > 0
+
+
+def test_only_received_bytes_are_counted(
+    client: TestClient, observer: Recorder
+) -> None:
+    announced = {"Content-Length": str(2**64 - 1)}
+    client.post("/api/orders/7", content=b"[1]", headers=announced)
+    chunks = {"Content-Type": "application/json"}
+    client.post("/api/orders/7", content=iter([b"[1,", b"2]"]), headers=chunks)
+
+    assert [each.received for each in observer.ended_exchanges] == [3, 5]
 
 
 def test_route_of_the_application_itself_is_known(
@@ -214,8 +227,26 @@ def test_access_log_has_a_line_for_each_request_at_any_log_level(
 
     [line] = [each for each in caplog.records if each.name == "access"]
     assert re.fullmatch(
-        r"GET /shop/not there 404 \d+\.\d{6} s testclient ", line.getMessage()
+        r"GET /shop/not%20there 404 \d+\.\d{6} s testclient ", line.getMessage()
     )
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"/a%20200%20\xe9", r"/a%20200%20\xe9"),
+        (b"/" + b"a" * 3000, "/" + "a" * 1999),
+        (None, "/a%20b%0A"),
+    ],
+)
+def test_access_log_has_the_path_as_it_was_sent(
+    caplog: pytest.LogCaptureFixture, raw: bytes | None, path: str
+) -> None:
+    scope = {"method": "GET", "path": "/a b\n", "raw_path": raw, "headers": []}
+    AccessLog().ended(Exchange(scope))
+
+    [line] = caplog.records
+    assert line.__dict__["path"] == path
 
 
 def test_identifiers_come_from_the_trace() -> None:

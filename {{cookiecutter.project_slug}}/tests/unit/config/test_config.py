@@ -12,11 +12,17 @@ def test_environment_overrides_the_default(settings: pytest.MonkeyPatch) -> None
     assert get_settings().debug is True
 
 
+def test_body_may_have_a_mebibyte_by_default() -> None:
+    assert get_settings().max_body_size == 2**20
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
         ("DEBUG", "perhaps", "Input should be a valid boolean"),
         ("DOCS_URL", "docs/", "must be empty, or begin with a slash"),
+        ("DOCS_URL", "/openapi.json", "must not be the path of the schema"),
+        ("DOCS_URL", "/openapi%2Ejson", "must not be the path of the schema"),
         ("MAX_BODY_SIZE", "-1", "Input should be greater than or equal to 0"),
     ],
 )
@@ -57,8 +63,12 @@ def test_application_ignores_server_settings(
         ("*", ("*",)),
         ("https://a.example", ("https://a.example",)),
         (
-            " https://a.example ,http://[::1]:80,app://b-1,",
-            ("https://a.example", "http://[::1]:80", "app://b-1"),
+            " https://a.example ,http://[::1]:8080,app://b-1,",
+            ("https://a.example", "http://[::1]:8080", "app://b-1"),
+        ),
+        (
+            "http://[::80],http://a:443,https://a:80,https://a:65535",
+            ("http://[::80]", "http://a:443", "https://a:80", "https://a:65535"),
         ),
     ],
 )
@@ -79,6 +89,12 @@ def test_origins_are_a_list(
         "https://*.example",
         "null",
         "https://a.example;https://b.example",
+        "https://a.example:443",
+        "http://[::1]:80",
+        "https://a.example:0",
+        "https://a.example:08443",
+        "https://a.example:65536",
+        "https://a.example:\u0661",
     ],
 )
 def test_invalid_origin_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:

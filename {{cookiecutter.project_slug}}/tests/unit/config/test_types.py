@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from {{ cookiecutter.package_name }}.config import types
 
@@ -18,6 +19,17 @@ def test_host_is_a_name_or_an_address(value: str) -> None:
 def test_invalid_host_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"^must be only a host name or an IP"):
         types.host(value)
+
+
+@pytest.mark.parametrize("value", ["", "/docs", "/a b/%2F", "/caf\u00e9"])
+def test_path_can_be_published(value: str) -> None:
+    assert TypeAdapter(types.UrlPath).validate_python(value) == value
+
+
+@pytest.mark.parametrize("value", ["/", "a", "/a/", "//a", "/%", "/a\x1b", "/a\n"])
+def test_invalid_path_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match=r"must be empty, or begin with a slash"):
+        TypeAdapter(types.UrlPath).validate_python(value)
 
 
 def test_ca_file_holds_certificates(ca_file: Path) -> None:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,6 +35,11 @@ class Served:
 
     def __init__(self, folder: Folder) -> None:
         app = get_application()
+
+        @app.post("/length")
+        async def length(request: Request) -> int:
+            return len(await request.body())
+
         metrics.start(app, 7.0)
         self._app: ASGIApp = MetricsPort(app, PORT, folder)
         self.client = TestClient(app, raise_server_exceptions=False)
@@ -65,12 +71,14 @@ def test_requests_are_counted_by_route(served: Served) -> None:
         served.client.get(path)
     served.client.request("BREW", "/3")
     served.client.post("/4", content=b"12345")
+    served.client.post("/length", content=b"12345")
 
     samples = served.samples()
     assert samples["http_request_duration_seconds_count GET  404"] == 2
     assert samples["http_request_duration_seconds_count other  404"] == 1
     assert samples["http_request_duration_seconds_count GET  200"] == 1
-    assert samples["http_request_body_bytes_total POST "] == 5
+    assert "http_request_body_bytes_total POST " not in samples
+    assert samples["http_request_body_bytes_total POST /length"] == 5
     assert samples["http_response_body_bytes_total POST "] > 5
     assert samples["http_requests_in_progress"] == 0
     assert samples["service_start_time_seconds"] == 7
@@ -93,7 +101,7 @@ def test_service_ready_follows_the_readiness_probe(
 
     samples = served.samples()
     assert samples["service_ready"] == is_ready
-    assert not [name for name in samples if name.startswith("http_request_duration")]
+    assert not [name for name in samples if "/api/" in name]
 
 
 def test_use_of_clients_is_counted(served: Served) -> None:
@@ -133,6 +141,31 @@ def test_content_type_is_negotiated(served: Served) -> None:
     assert (head.status_code, head.content) == (200, b"")
     assert "openmetrics-text" in openmetrics.headers["Content-Type"]
     assert openmetrics.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_unreadable_version_is_ignored(served: Served, kind: str) -> None:
+    response = served.scraper.get("/metrics", headers={"Accept": f"{kind};version=a.b"})
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain")
+
+
+def test_files_are_opened_at_the_start(
+    served: Served, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_start = {*folder.path.glob("*.db")}
+
+    served.client.get("/nothing")
+    served.client.post("/length", content=b"12345")
+    served.client.get("/api/ready")
+    client = usage.Usage("example")
+    client.limited(7)
+    client.waited(0.1)
+    client.acquired()
+    client.failed("timeout")
+
+    assert {*folder.path.glob("*.db")} == at_start
 
 
 def test_request_without_an_address_reaches_the_application(folder: Folder) -> None:

@@ -4,6 +4,7 @@ import fastapi
 import pytest
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.testclient import TestClient
+from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
 
 from {{ cookiecutter.package_name }}.app.exceptions import (
@@ -244,3 +245,21 @@ def test_invalid_request_names_the_field_but_not_the_value(
     )
     assert [detail["loc"] for detail in error["details"]] == [["query", "page"]]
     assert "secret" not in response.text
+
+
+def test_details_of_an_invalid_request_are_bounded(
+    app: FastAPI, client: TestClient
+) -> None:
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    @app.post("/cities")
+    async def controller(
+        body: dict[str, Annotated[str, AfterValidator(refuse)]],
+    ) -> None: ...
+
+    response = client.post("/cities", json={f"{n:0600}": "x" * 600 for n in range(200)})
+
+    details = response.json()["error"]["details"]
+    assert (response.status_code, len(details)) == (422, 100)
+    assert {(len(each["loc"][1]), len(each["msg"])) for each in details} == {(500, 500)}

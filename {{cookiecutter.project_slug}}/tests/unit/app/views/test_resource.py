@@ -46,6 +46,18 @@ def test_invalid_update_is_refused(sent: dict[str, Any]) -> None:
         CityUpdate.model_validate(sent)
 
 
+def test_unknown_fields_are_named_unless_there_are_too_many() -> None:
+    few = {"name": "Faro", **dict.fromkeys(map(str, range(100)), 0)}
+    many = {**few, "country": None, "100": 0}
+
+    with pytest.raises(ValidationError) as named:
+        CityUpdate.model_validate(few)
+    with pytest.raises(ValidationError, match="more than 100 unknown") as summed_up:
+        CityUpdate.model_validate(many)
+
+    assert (named.value.error_count(), summed_up.value.error_count()) == (100, 1)
+
+
 def test_schema_has_no_defaults_for_omitted_fields() -> None:
     schema = CityUpdate.model_json_schema()
 
