@@ -219,7 +219,8 @@ def test_resource_is_created_and_destroyed(mvc: Mvc, service: Path) -> None:
     [migration] = Path(VERSIONS).glob("*_create_articles.py")
     removed = mvc("destroy", *ARTICLE)
     assert removed.stdout.startswith(
-        f"Wherever `{migration.name}` is applied, run `galactic-empire db downgrade base` first.\n"
+        f"Wherever `{migration.name}` is applied, run `galactic-empire db downgrade base` "
+        "while the file exists; git can restore it.\n"
     )
     assert removed.returncode == 0
     assert (tree(service), folders(service)) == without
@@ -273,6 +274,16 @@ def test_second_migration_for_the_same_table_is_refused(mvc: Mvc, service: Path)
         )
         assert tree(service) == before
 
+        done = mvc("destroy", *ARTICLE, "subtitle:str?", *force)
+
+        refused(
+            done,
+            3,
+            f"`{migration}` was generated from other arguments. Nothing was removed; give the "
+            "same arguments, or remove the files by hand.",
+        )
+        assert tree(service) == before
+
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
@@ -281,7 +292,8 @@ def test_second_migration_for_the_same_table_is_refused(mvc: Mvc, service: Path)
         (("Article", "a:str", "A:int"), "There are two fields named `a`."),
         (
             ("Article", "author:references"),
-            "`author:references` refers to a model `Author`, which the project does not have.",
+            "`author:references` refers to a model `Author`, which the project does not have. "
+            "A reference has the name of its model.",
         ),
         (
             ("Article", "article:references"),
@@ -365,7 +377,7 @@ def test_migration_is_removed_without_a_slug_of_the_project(tmp_path: Path) -> N
 
     [advice] = check_removal(project, [PurePosixPath(f"{VERSIONS}/a1_begin.py")])
 
-    assert "run `warehouse db downgrade base` first" in advice
+    assert "run `warehouse db downgrade base` while the file exists" in advice
 
 
 def test_merge_has_several_predecessors(tmp_path: Path) -> None:

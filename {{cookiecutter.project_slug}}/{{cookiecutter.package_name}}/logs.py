@@ -2,20 +2,19 @@
 
 import json
 import logging
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Literal, Protocol
+from unicodedata import category
 
 Form = Literal["text", "json"]
 
-# Characters that would move the cursor, fake a log line, or hide text.
-CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+# Categories of Unicode characters that would move the cursor, fake a log line, or hide
+# text.
+CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # Attributes of every record; all others come from the caller's `extra`.
 USUAL = {
     *logging.makeLogRecord({}).__dict__,
@@ -123,4 +122,7 @@ def _visible(text: str) -> str:
     """Return ``text`` with invisible control characters escaped."""
     if text.isprintable():
         return text
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return "".join(
+        each.encode("unicode_escape").decode() if category(each) in CONTROL else each
+        for each in text
+    )

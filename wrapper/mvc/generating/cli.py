@@ -123,9 +123,10 @@ def _option(one: Generator, key: str, default: Any) -> inspect.Parameter:
         choices = list(map(str, default)) if isinstance(default, list) else []
         names, metavar = f"--{name}", "|".join(choices) or "TEXT"
         shown = choices[0] if choices else str(default)
-    # A default that has to be rendered cannot be shown yet.
+    # A default that has to be rendered cannot be shown yet, and an empty one says nothing.
+    is_shown = bool(shown) and "{{" not in shown
     option = typer.Option(
-        names, metavar=metavar, help=_help(one, key), show_default="{{" not in shown and shown
+        names, metavar=metavar, help=_help(one, key), show_default=is_shown and shown
     )
     return _parameter(key, annotation=Annotated[kind | None, option], default=None)
 

@@ -63,24 +63,28 @@ def check_creation(project: Path, paths: Iterable[PurePosixPath]) -> None:
         ConflictError: naming the existing one.
     """
     for path in filter(_is_migration, paths):
-        purpose = path.name.partition("_")[2]
-        for other in sorted(project.joinpath(path).parent.glob(f"*_{purpose}")):
-            if other.name != path.name and other.name.partition("_")[2] == purpose:
-                raise ConflictError(
-                    f"`{path.with_name(other.name)}` already exists, from other arguments. "
-                    "Nothing was written; edit the generated files and create a migration: "
-                    '`make migration MESSAGE="..."`.'
-                )
+        for other in _with_other_arguments(project, path):
+            raise ConflictError(
+                f"`{other}` already exists, from other arguments. Nothing was written; edit "
+                "the generated files and create a migration: "
+                '`make migration MESSAGE="..."`.'
+            )
 
 
 def check_removal(project: Path, paths: Iterable[PurePosixPath]) -> list[str]:
     """Return what to do before the files are removed, a sentence for each migration.
 
     Raises:
-        ConflictError: when another migration follows.
+        ConflictError: when another migration follows, or the arguments are not those that
+            the migration was generated from.
     """
     advice = []
     for path in filter(_is_migration, paths):
+        for other in _with_other_arguments(project, path):
+            raise ConflictError(
+                f"`{other}` was generated from other arguments. Nothing was removed; give the "
+                "same arguments, or remove the files by hand."
+            )
         revisions = _revisions(project / path.parent)
         removed, before = revisions.pop(path.name, ("", ()))
         for name, (_, others) in revisions.items():
@@ -92,12 +96,23 @@ def check_removal(project: Path, paths: Iterable[PurePosixPath]) -> list[str]:
         if removed:
             slug = State.read(project).answers.get("project_slug", project.name)
             command = f"{slug} db downgrade {before[0] if before else 'base'}"
-            advice.append(f"Wherever `{path.name}` is applied, run `{command}` first.")
+            advice.append(
+                f"Wherever `{path.name}` is applied, run `{command}` while the file exists; "
+                "git can restore it."
+            )
     return advice
 
 
 def _is_migration(path: PurePosixPath) -> bool:
     return path.match(f"{FOLDER}/*.py")
+
+
+def _with_other_arguments(project: Path, path: PurePosixPath) -> Iterator[PurePosixPath]:
+    """Yield other migrations for the same purpose as that of a path."""
+    purpose = path.name.partition("_")[2]
+    for other in sorted(project.joinpath(path).parent.glob(f"*_{purpose}")):
+        if other.name != path.name and other.name.partition("_")[2] == purpose:
+            yield path.with_name(other.name)
 
 
 def _literal(revisions: tuple[str, ...]) -> str:

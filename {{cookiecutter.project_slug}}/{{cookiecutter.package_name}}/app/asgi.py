@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from ..config import Settings, get_settings
+from ..config.types import OPENAPI_URL
 {%- if cookiecutter.database %}
 from .exceptions.database import add_database_exception_handlers
 {%- endif %}
@@ -70,7 +71,7 @@ def get_application() -> Application:
         debug=settings.debug,
         docs_url=docs_url,
         redoc_url=None,
-        openapi_url="/openapi.json" if docs_url else None,
+        openapi_url=OPENAPI_URL if docs_url else None,
         responses=ERROR_RESPONSES,
         lifespan=lifespan,
     )

@@ -37,7 +37,11 @@ def exposition(folder: str, accept: str) -> tuple[bytes, str]:
     """Return the metrics of all workers, and the media type chosen by ``accept``."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, folder)
-    encode, media_type = choose_encoder(accept)
+    try:
+        encode, media_type = choose_encoder(accept)
+    except (TypeError, ValueError):
+        # The header has a version that is not a number.
+        encode, media_type = choose_encoder("")
     return encode(registry), media_type
 
 
@@ -75,7 +79,7 @@ class RequestMetrics:
             "http_requests_in_progress", "Requests that have not ended", "livesum"
         )
         self._received = _counter(
-            "http_request_body_bytes", "Bytes of bodies, as announced", labels
+            "http_request_body_bytes", "Bytes of bodies that were read", labels
         )
         self._sent = _counter("http_response_body_bytes", "Bytes of bodies", labels)
         self._ready = _gauge(
@@ -83,6 +87,8 @@ class RequestMetrics:
         )
         # Looking up a child costs more than counting with it.
         self._series = cache(self._series_of)
+        # Opens the files of these types: later, no descriptor may be free.
+        self._series("GET", "", HTTPStatus.NOT_FOUND)
 
     def began(self, exchange: Exchange) -> None:
         """Count the request as in progress."""

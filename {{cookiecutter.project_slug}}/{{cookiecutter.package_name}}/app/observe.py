@@ -8,6 +8,7 @@ from http import HTTPMethod
 from random import getrandbits
 from time import perf_counter
 from typing import Protocol
+from urllib.parse import quote
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
@@ -21,6 +22,9 @@ READY = "/api/ready"
 # Requested every few seconds by machines: neither logged, nor measured, nor traced.
 PROBES = {"/api/live", READY}
 METHODS = frozenset(HTTPMethod)
+# Every request with a body has one of these.
+BODY_HEADERS = {b"content-length", b"transfer-encoding"}
+MOST_OF_PATH = 2000
 STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 LINE = "%(method)s %(path)s %(status)d %(duration).6f s %(client)s %(route)s"
@@ -34,9 +38,11 @@ class Exchange:
     # There is one for each request.
     __slots__ = (
         "began",
+        "has_body",
         "has_ended",
         "id",
         "path",
+        "received",
         "scope",
         "sent",
         "span",
@@ -45,7 +51,8 @@ class Exchange:
 
     def __init__(self, scope: Scope) -> None:
         """Take a request, and give it an id unless it has an acceptable one."""
-        sent: bytes = dict(scope["headers"]).get(HEADER, b"")
+        headers = dict(scope["headers"])
+        sent: bytes = headers.get(HEADER, b"")
         is_acceptable = ACCEPTABLE.fullmatch(sent)
         self.id = sent if is_acceptable else b"%032x" % getrandbits(128)
         self.scope = scope
@@ -54,6 +61,9 @@ class Exchange:
         self.path = _path(scope)
         #: Status code of the response; 0 until there is one.
         self.status = 0
+        self.has_body = not BODY_HEADERS.isdisjoint(headers)
+        #: Bytes of the request's body that the application has read.
+        self.received = 0
         #: Bytes of the response's body.
         self.sent = 0
         self.began = perf_counter()
@@ -62,11 +72,6 @@ class Exchange:
         # FastAPI's span, which exists only if the request is traced.
         if scope.get("fastapi.telemetry"):
             self.span = trace.get_current_span().get_span_context()
-
-    @property
-    def received(self) -> int:
-        """Bytes of the request's body, as announced."""
-        return int(dict(self.scope["headers"]).get(b"content-length", 0))
 
     @property
     def seconds(self) -> float:
@@ -146,6 +151,11 @@ class Observe:
         current.set(exchange)
         observers = self._observers if scope["type"] == "http" else ()
 
+        async def receive_observed() -> Message:
+            message = await receive()
+            exchange.received += len(message.get("body", b""))
+            return message
+
         async def send_observed(message: Message) -> None:
             if message["type"] in STARTS:
                 exchange.status = int(message.get("status", 101))
@@ -164,7 +174,8 @@ class Observe:
         for observer in observers:
             observer.began(exchange)
         try:
-            await self._app(scope, receive, send_observed)
+            reading = receive_observed if exchange.has_body else receive
+            await self._app(scope, reading, send_observed)
         finally:
             _end(exchange, observers)
 
@@ -189,7 +200,7 @@ class AccessLog:
         fields = {
             "method": exchange.scope["method"],
             "route": exchange.route,
-            "path": exchange.scope["path"],
+            "path": _path_as_sent(exchange.scope),
             "status": exchange.status,
             "duration": round(exchange.seconds, 6),
             "client": client,
@@ -224,6 +235,12 @@ def is_probe(scope: Scope) -> bool:
 def _path(scope: Scope) -> str:
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _path_as_sent(scope: Scope) -> str:
+    """Return the path, still encoded: a decoded one could look like several fields."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw[:MOST_OF_PATH].decode("ascii", "backslashreplace")
 
 
 def _end(exchange: Exchange, observers: Sequence[Observer]) -> None:

@@ -4,7 +4,7 @@ from importlib.metadata import version as installed_version
 
 from pydantic import Field, NonNegativeInt
 
-from .types import NonEmpty, UrlPath
+from .types import DocsUrl, NonEmpty
 from .variables import EnvironmentSettings
 
 DISTRIBUTION = "{{ cookiecutter.project_slug }}"
@@ -24,11 +24,14 @@ class ApplicationSettings(EnvironmentSettings, title="Application"):
         default_factory=lambda: installed_version(DISTRIBUTION),
         description="Version in the API documentation; by default the installed one.",
     )
-    docs_url: UrlPath = Field(
+    docs_url: DocsUrl = Field(
         default="/docs",
         description="Path of the API documentation; empty turns it and the schema off.",
     )
     max_body_size: NonNegativeInt = Field(
-        default=16 * 1024 * 1024,
-        description="Maximum size of a request body in bytes; 0 means unlimited.",
+        default=1024 * 1024,
+        description=(
+            "Maximum size of a request body in bytes; 0 means unlimited. Raise it only "
+            "for uploads: long JSON delays all requests of a worker."
+        ),
     )

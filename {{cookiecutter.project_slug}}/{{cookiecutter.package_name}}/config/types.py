@@ -4,6 +4,7 @@ import re
 from ipaddress import ip_address
 from ssl import SSLError, create_default_context
 from typing import Annotated
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
@@ -11,8 +12,12 @@ from pydantic_settings import NoDecode
 from .variables import KEEP_EMPTY
 
 LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
-# An origin in the form that browsers send.
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
+# An origin in the form that browsers send, which leaves out the default port.
+ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([1-9][0-9]{0,4}))?"
+)
+DEFAULT_PORT = re.compile(r"http:.*:80|https:.*:443")
+OPENAPI_URL = "/openapi.json"
 
 
 def host(value: str) -> str:
@@ -51,11 +56,19 @@ def ca_file(value: str) -> str:
 
 
 def _url_path(value: str) -> str:
-    if not re.fullmatch(r"(?:/(?:[^/?#%]|%[0-9a-fA-F]{2})+)*", value):
+    form = r"(?:/(?:[^/?#%\x00-\x1f\x7f]|%[0-9a-fA-F]{2})+)*"
+    if not re.fullmatch(form, value):
         raise ValueError(
             "must be empty, or begin with a slash and not end with one, without `//`, "
-            "`?` and `#`, and with `%` only before two hexadecimal digits"
+            "`?`, `#` and control characters, and with `%` only before two hexadecimal "
+            "digits"
         )
+    return value
+
+
+def _docs_url(value: str) -> str:
+    if unquote(value) == OPENAPI_URL:
+        raise ValueError("must not be the path of the schema")
     return value
 
 
@@ -68,16 +81,25 @@ def listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
 def _origins(value: str | tuple[str, ...]) -> tuple[str, ...]:
     origins = listed(value)
     for origin in origins:
-        if origin != "*" and not ORIGIN.fullmatch(origin):
+        if origin != "*" and not _is_origin(origin):
             raise ValueError(
-                "must be `*` or a list such as https://a.example,http://localhost:80, "
-                "in lower case and without a path or a slash at the end"
+                "must be `*` or a list such as "
+                "https://a.example,http://localhost:3000, in lower case, without a path "
+                "or a slash at the end, and without the default port of http or https"
             )
     return origins
 
 
+def _is_origin(value: str) -> bool:
+    match = ORIGIN.fullmatch(value)
+    if not match or DEFAULT_PORT.fullmatch(value):
+        return False
+    return int(match[1] or 0) < 65536
+
+
 CaFile = Annotated[str, AfterValidator(ca_file)]
+UrlPath = Annotated[str, AfterValidator(_url_path), KEEP_EMPTY]
+DocsUrl = Annotated[UrlPath, AfterValidator(_docs_url)]
 Host = Annotated[str, AfterValidator(host)]
 NonEmpty = Annotated[str, Field(min_length=1)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
-UrlPath = Annotated[str, AfterValidator(_url_path), KEEP_EMPTY]

@@ -172,7 +172,10 @@ def _default(field: FieldInfo) -> str:
 
 
 def _explain(settings: type[EnvironmentSettings], problem: ErrorDetails) -> str:
-    """Return the variable, its value unless that may be secret, and the reason."""
+    """Return the variable, its value unless that may be secret, and the reason.
+
+    A value with an ``@`` may be a URL with a password, meant for another variable.
+    """
     reason = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:
         return reason
@@ -183,6 +186,7 @@ def _explain(settings: type[EnvironmentSettings], problem: ErrorDetails) -> str:
         for key in (name.upper(), *_variables(name, field))
     }
     variable, annotation = fields.get(place, (place, SecretStr))
-    if problem["type"] == "missing" or is_secret(annotation):
+    value = repr(problem["input"])
+    if problem["type"] == "missing" or is_secret(annotation) or "@" in value:
         return f"{variable}: {reason}"
-    return f"{variable}={problem['input']!r}: {reason}"
+    return f"{variable}={value}: {reason}"

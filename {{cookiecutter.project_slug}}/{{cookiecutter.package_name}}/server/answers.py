@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import get_settings
 from ..logs import identifiers
 
 CLOSE = (b"connection", b"close")
@@ -82,13 +84,8 @@ class Answer:
         """Respond with 503 in place of the application, unless it has begun to."""
         if self._is_begun:
             return
-        # Imported after the fork, like the rest of the application.
-        from ..app.exceptions.handlers import error_response
-
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        found = identifiers()
-        headers = {"X-Request-ID": found["request_id"]} if found else None
-        answer = error_response(status, status.phrase, headers=headers)
+        answer = refusal(status, status.phrase, identifiers().get("request_id"))
         await answer(self._scope, self._receive, self._send)
 
     def _begin(self, message: Message) -> Message:
@@ -107,6 +104,26 @@ class Answer:
             async with asyncio.timeout(LINGER_SECONDS):
                 while self.is_early and left > 0:
                     left -= len((await self.receive()).get("body", b""))
+
+
+def refusal(status: HTTPStatus, message: str, request_id: str | None) -> Response:
+    """Return the server's own response, which looks like those of the application."""
+    # Imported after the fork, like the rest of the application.
+    from ..app.exceptions.handlers import error_response
+
+    answer = error_response(status, message)
+    answer.raw_headers.extend(common_headers().items())
+    if request_id:
+        answer.headers["X-Request-ID"] = request_id
+    return answer
+
+
+def common_headers() -> Mapping[bytes, bytes]:
+    """Return the headers that the application adds to every response."""
+    # Imported after the fork, like the rest of the application.
+    from ..app.middleware import SECURITY_HEADERS
+
+    return SECURITY_HEADERS if get_settings().security_headers else {}
 
 
 def has_body(headers: Mapping[bytes, bytes]) -> bool:

@@ -15,6 +15,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from .answers import common_headers
+
 PATH = "/metrics"
 METHODS = ("GET", "HEAD")
 # prometheus-client looks for the folder here as soon as it is imported.
@@ -85,14 +87,18 @@ class MetricsPort:
 
     def __init__(self, app: ASGIApp, port: int, folder: Folder) -> None:
         """Wrap ``app``."""
+        # Imported after the fork, like the rest of the application.
+        from ..app.observe import Observe
+
         self._app = app
+        self._observed = Observe(self._answer, (), common_headers())
         self._port = port
         self._folder = folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Choose by the port at which the request arrived."""
         _host, port = scope.get("server") or ("", None)
-        app = self._answer if port == self._port else self._app
+        app = self._observed if port == self._port else self._app
         await app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -78,7 +78,11 @@ def _check_port(host: str, port: int, reuse: bool) -> None:
     With ``reuse`` it is the workers that bind it: they would retry forever.
     """
     family = socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
-    socket.getaddrinfo(host or None, port, family)
+    try:
+        socket.getaddrinfo(host or None, port, family)
+    except UnicodeError as error:
+        # A label of the name is empty or too long.
+        raise OSError("not a valid host name") from error
     if reuse:
         with socket.socket(family) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

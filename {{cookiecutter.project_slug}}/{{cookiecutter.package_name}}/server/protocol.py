@@ -1,13 +1,50 @@
 """Extends uvicorn's HTTP/1.1 for upgrade offers, invalid requests and shutdown."""
 
+import asyncio
+from collections.abc import Sized
+from http import HTTPStatus
+from itertools import chain
+from typing import Any, NoReturn, cast
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from starlette.responses import Response
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .answers import CLOSE, EVENT_STREAM, LINGER_BYTES, LINGER_SECONDS, has_body
+from .answers import (
+    CLOSE,
+    EVENT_STREAM,
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    has_body,
+    refusal,
+)
 
 # The headers that offer another protocol, and their names in `Connection`.
 OFFER = {b"upgrade", b"http2-settings"}
 LAST_CHUNK = b"0\r\n\r\n"
+# Bytes of a request line and its headers. Node.js has the same limit, and few proxies
+# pass on more. Some headers take quadratic time to parse, such as quoted cookies before
+# Python 3.11.10, 3.12.6 and 3.13.
+HEAD_BYTES = 16 * 1024
+
+
+class Flow(FlowControl):
+    """Pauses reading while requests wait for the responses to earlier ones.
+
+    uvicorn pauses, too, but would read on after each response, and whenever a request
+    body is awaited: the queue could grow without limit.
+    """
+
+    def __init__(self, transport: asyncio.Transport, queue: Sized) -> None:
+        """Take the requests that wait."""
+        super().__init__(transport)
+        self._queue = queue
+
+    def resume_reading(self) -> None:
+        """Read on, unless requests wait."""
+        if not self._queue:
+            super().resume_reading()
 
 
 class Protocol(HttpToolsProtocol):
@@ -19,8 +56,18 @@ class Protocol(HttpToolsProtocol):
     """
 
     _ignores_offer = False
+    # Bytes received since the parser last found the begin or end of a head, or a part
+    # of a body; it may hold all of them.
+    _unfinished = 0
+    # The response to a request that the parser does not accept.
+    _refusal = HTTPStatus.BAD_REQUEST, "Invalid HTTP request"
     _is_refused = False
     _discarded = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start reading requests."""
+        super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client has sent."""
@@ -28,14 +75,14 @@ class Protocol(HttpToolsProtocol):
             self._discard(data)
             return
         self._unset_keepalive_if_required()
+        self._unfinished += len(data)
         try:
             self._parse(memoryview(data))
+            self._check_size(self._unfinished)
         except HttpParserUpgrade:
             self.handle_websocket_upgrade()
         except HttpParserError:
-            message = "Invalid HTTP request received."
-            self.logger.warning(message)
-            self.send_400_response(message)
+            self._refuse()
 
     def _parse(self, data: memoryview) -> None:
         while data:
@@ -66,39 +113,105 @@ class Protocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
-    def send_400_response(self, msg: str) -> None:
-        """Respond with 400 to invalid HTTP; linger as after any early response."""
-        if self.cycle and not self.cycle.response_complete:
-            super().send_400_response(msg)
-            return
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(msg)).encode()),
-            CLOSE,
-        ]
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        self.transport.write(
-            b"".join([STATUS_LINE[400], *lines, b"\r\n", msg.encode()])
-        )
-        self.transport.write_eof()
+    def _refuse(self) -> None:
+        """Respond to invalid HTTP, and end the connection.
+
+        Requests before it that are complete, and so carried out, get their responses.
+        """
         self._is_refused = True
+        status, message = self._refusal
+        client = (self.client or ("-",))[0]
+        self.logger.warning("Refused a request from %s: %s", client, message)
+        answer = refusal(status, message, self._request_id())
+        answer.raw_headers.append(CLOSE)
+        cycle = self.cycle
+        if not cycle or cycle.response_complete:
+            self._end_with(answer)
+        elif not cycle.more_body:
+            cycle.keep_alive = False
+        elif self.pipeline:
+            # A response is an application, too. Starlette and uvicorn declare the types
+            # of ASGI differently.
+            self.pipeline[0] = cycle, cast(Any, answer)
+        else:
+            self._disconnect()
+            if cycle.response_started:
+                self.transport.close()
+            else:
+                self._end_with(answer)
+
+    def _request_id(self) -> str:
+        # Imported after the fork, like the rest of the application.
+        from ..app.observe import Exchange
+
+        headers = self.scope["headers"] if self.scope else []
+        return Exchange({"headers": headers, "path": ""}).id.decode()
+
+    def _end_with(self, answer: Response) -> None:
+        """Send a last response; linger as after any early response."""
+        headers = [*self.server_state.default_headers, *answer.raw_headers]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        content = [STATUS_LINE[answer.status_code], *lines, b"\r\n", answer.body]
+        self.transport.write(b"".join(content))
+        self.transport.write_eof()
+        self.flow.resume_reading()
         self.loop.call_later(LINGER_SECONDS, self.timeout_keep_alive_handler)
+
+    def _disconnect(self) -> None:
+        """Make the application believe that the client has disconnected."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
 
     def _discard(self, data: bytes) -> None:
         self._discarded += len(data)
         if self._discarded > LINGER_BYTES:
             self.transport.close()
 
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._unfinished = 0
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """Start the request, unless it will be parsed again."""
+        self._unfinished = 0
+        self._check_head()
         self._ignores_offer = False
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise HttpParserError("This is not a proxy.")
+                self._reject(HTTPStatus.BAD_REQUEST, "Not a proxy")
             self._ignores_offer = not self._should_upgrade()
         if not self._ignores_offer:
             super().on_headers_complete()
+            # uvicorn appends the trailers of a body to its own list.
+            self.scope["headers"] = self.headers.copy()
+
+    def _check_head(self) -> None:
+        """Reject what the parser accepts, but RFC 9112 does not (3.2 and 6.1)."""
+        self._check_size(len(self.url) + sum(map(len, chain(*self.headers))))
+        names = [name for name, _ in self.headers]
+        needs_host = self.parser.get_http_version() == "1.1"
+        if not needs_host <= names.count(b"host") <= 1:
+            self._reject(HTTPStatus.BAD_REQUEST, "Exactly one Host header is required")
+        if b"transfer-encoding" in names:
+            codings = [v.lower() for n, v in self.headers if n == b"transfer-encoding"]
+            if codings != [b"chunked"]:
+                self._reject(HTTPStatus.NOT_IMPLEMENTED, "Unknown transfer coding")
+
+    def _check_size(self, size: int) -> None:
+        if size > HEAD_BYTES:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._reject(status, "Request head too long")
+
+    def _reject(self, status: HTTPStatus, message: str) -> NoReturn:
+        self._refusal = status, message
+        # The parser turns this into an error of its own.
+        raise HttpParserError(message)
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of the body."""
+        self._unfinished = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the body, unless the request will be parsed again."""
@@ -146,7 +259,5 @@ class Protocol(HttpToolsProtocol):
         if self.is_event_stream:
             if self.cycle.chunked_encoding:
                 self.transport.write(LAST_CHUNK)
-            # For the application, the client has disconnected.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._disconnect()
             self.transport.close()

@@ -21,7 +21,8 @@ from .settings import get_server_settings
 
 # Seconds to close the application's own clients before gunicorn kills the worker.
 CLOSING = 1.0
-# Seconds between two heartbeats.
+# Seconds between two heartbeats: at most while serving, and while shutting down.
+BEAT = 1.0
 TICK = 0.1
 # Seconds that gunicorn gives workers if QUIT follows TERM, whatever the settings.
 QUICKLY = 2.0
@@ -142,7 +143,11 @@ def _ends_by_itself(connection: object) -> bool:
 class Worker(UvicornWorker):
     """A uvicorn worker whose server drains connections."""
 
-    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {"http": Protocol}
+    # Clients, and attackers, need not know which server this is.
+    CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {
+        "http": Protocol,
+        "server_header": False,
+    }
 
     def run(self) -> None:
         """Serve until gunicorn stops the worker."""
@@ -154,6 +159,9 @@ class Worker(UvicornWorker):
         self.config.app = Answers(cast(ASGIApp, self.wsgi))
         # `master.Server` adds its `ProxyHeaders`.
         self.config.proxy_headers = False
+        # gunicorn suggests half of the timeout, but then a worker that hangs just
+        # before a heartbeat would be killed after half of the timeout.
+        self.config.timeout_notify = min(BEAT, self.timeout)  # type: ignore[assignment]
         server = DrainingServer(self.config, drain, graceful, self.ppid)
         # gunicorn sends QUIT for an immediate shutdown.
         signal.signal(signal.SIGQUIT, server.handle_exit)

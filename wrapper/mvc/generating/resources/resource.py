@@ -211,7 +211,10 @@ def _resolved(text: str, field: Field, names: Names, models: dict[str, str]) -> 
         return field
     model = model_of(field.name.removesuffix("_id"))
     if model not in models:
-        raise MvcError(f"`{text}` refers to a model `{model}`, which the project does not have.")
+        raise MvcError(
+            f"`{text}` refers to a model `{model}`, which the project does not have. "
+            "A reference has the name of its model."
+        )
     kind = field.kind
     if model == names.model:
         # The row that `store` inserts with an id refers to rows of the same id, and would use

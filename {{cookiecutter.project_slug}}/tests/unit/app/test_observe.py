@@ -150,7 +150,7 @@ def test_only_received_bytes_are_counted(
     chunks = {"Content-Type": "application/json"}
     client.post("/api/orders/7", content=iter([b"[1,", b"2]"]), headers=chunks)
 
-    assert [each.received for each in observer.ended_exchanges] == [3, 5]
+    assert [each.received for each in observer.ended_exchanges] == [0, 5]
 
 
 def test_route_of_the_application_itself_is_known(
@@ -242,7 +242,7 @@ def test_access_log_has_a_line_for_each_request_at_any_log_level(
 def test_access_log_has_the_path_as_it_was_sent(
     caplog: pytest.LogCaptureFixture, raw: bytes | None, path: str
 ) -> None:
-    scope = {"method": "GET", "path": "/a b\n", "raw_path": raw, "headers": []}
+    scope: Scope = {"method": "GET", "path": "/a b\n", "raw_path": raw, "headers": []}
     AccessLog().ended(Exchange(scope))
 
     [line] = caplog.records

@@ -40,7 +40,7 @@ def test_sentinels_are_a_list(settings: pytest.MonkeyPatch) -> None:
 def test_bad_sentinel_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
     settings.setenv("FASTAPI_REDIS_SENTINELS", value)
 
-    with pytest.raises(SettingsError, match="FASTAPI_REDIS_SENTINELS='"):
+    with pytest.raises(SettingsError, match="^FASTAPI_REDIS_SENTINELS"):
         get_settings()
 
 
@@ -84,8 +84,9 @@ def test_invalid_host_is_refused(settings: pytest.MonkeyPatch, value: str) -> No
     with pytest.raises(SettingsError) as caught:
         get_settings()
 
+    shown = "" if "@" in value else f"={value!r}"
     assert str(caught.value) == (
-        f"FASTAPI_REDIS_HOST={value!r}: must be only a host name or an IP address, "
+        f"FASTAPI_REDIS_HOST{shown}: must be only a host name or an IP address, "
         "without scheme, port, path or brackets."
     )
 

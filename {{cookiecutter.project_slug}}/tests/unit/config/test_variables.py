@@ -87,6 +87,7 @@ def test_settings_are_described_by_title() -> None:
         ("FASTAPI_CITIES", "sesa", 'error parsing value for field "cities"'),
         ("RETRIES", "many", "RETRIES='many': Input should be a valid integer"),
         ("FASTAPI_TRIES", "many", "RETRIES='many': Input should be a valid integer"),
+        ("FASTAPI_TRIES", "a://:sesa@b", "RETRIES: Input should be a valid integer"),
     ],
 )
 def test_value_is_refused_without_showing_secrets(

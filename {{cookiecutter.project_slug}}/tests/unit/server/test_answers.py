@@ -202,6 +202,7 @@ async def test_refusal_has_the_id_of_its_request(is_observed: bool) -> None:
 
     headers = dict(client.sent[0]["headers"])
     assert headers.get(b"x-request-id") == (b"abc" if is_observed else None)
+    assert headers[b"x-content-type-options"] == b"nosniff"
 
 
 @pytest.mark.anyio

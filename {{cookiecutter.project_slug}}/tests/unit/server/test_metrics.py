@@ -77,7 +77,7 @@ def test_requests_are_counted_by_route(served: Served) -> None:
     assert samples["http_request_duration_seconds_count GET  404"] == 2
     assert samples["http_request_duration_seconds_count other  404"] == 1
     assert samples["http_request_duration_seconds_count GET  200"] == 1
-    assert "http_request_body_bytes_total POST " not in samples
+    assert samples["http_request_body_bytes_total POST "] == 0
     assert samples["http_request_body_bytes_total POST /length"] == 5
     assert samples["http_response_body_bytes_total POST "] > 5
     assert samples["http_requests_in_progress"] == 0
@@ -131,6 +131,14 @@ def test_metrics_port_serves_nothing_else(served: Served) -> None:
     assert served.client.get("/metrics").status_code == 404
 
 
+def test_metrics_port_adds_the_common_headers(served: Served) -> None:
+    for path in ("/metrics", "/nowhere"):
+        answer = served.scraper.get(path, headers={"X-Request-ID": "abc"})
+
+        assert answer.headers["X-Request-ID"] == "abc"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_content_type_is_negotiated(served: Served) -> None:
     plain = served.scraper.get("/metrics", headers={"Accept": "*/*"})
     head = served.scraper.head("/metrics")
@@ -152,7 +160,7 @@ def test_unreadable_version_is_ignored(served: Served, kind: str) -> None:
 
 
 def test_files_are_opened_at_the_start(
-    served: Served, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    served: Served, folder: Folder
 ) -> None:
     at_start = {*folder.path.glob("*.db")}
 

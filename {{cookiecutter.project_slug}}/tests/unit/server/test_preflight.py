@@ -114,6 +114,12 @@ def test_unknown_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         start("nowhere:8000")
 
 
+@pytest.mark.parametrize("host", ["..", "x" * 64])
+def test_name_that_cannot_be_a_host_is_refused(host: str) -> None:
+    with refused(f"FASTAPI_BIND='{host}:8000': not a valid host name."):
+        start(f"{host}:8000")
+
+
 def test_pid_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "pid"
     start("127.0.0.1:0", pidfile=str(file))

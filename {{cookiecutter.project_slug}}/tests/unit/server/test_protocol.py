@@ -1,21 +1,29 @@
 import asyncio
+import json
 import re
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
 from {{ cookiecutter.package_name }}.server import protocol
 from {{ cookiecutter.package_name }}.server.answers import EVENT_STREAM
-from {{ cookiecutter.package_name }}.server.protocol import Protocol
+from {{ cookiecutter.package_name }}.server.protocol import (
+    HEAD_BYTES,
+    Protocol,
+)
 
 BODY = b"GET /smuggled HTTP/1.1\r\n\r\n"
 LENGTH = b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 WEBSOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
@@ -66,8 +74,8 @@ class Client:
 async def test_upgrade_to_another_protocol_is_ignored(
     offer: bytes, framed: bytes, size: int
 ) -> None:
-    request = b"POST / HTTP/1.1\r\nHost: x\r\n" + offer + framed
-    sent = request + b"GET / HTTP/1.1\r\n\r\n" + request
+    request = POST + offer + framed
+    sent = request + GET + b"\r\n" + request
     client = Client()
 
     received = await client.send(
@@ -87,7 +95,7 @@ async def test_upgrade_to_another_protocol_is_ignored(
 async def test_missing_websocket_library_is_logged(
     caplog: pytest.LogCaptureFixture, offer: bytes, hinted: bool
 ) -> None:
-    await Client().send(b"GET / HTTP/1.1\r\n" + offer + b"\r\n")
+    await Client().send(GET + offer + b"\r\n")
 
     assert ("'websockets'" in caplog.text) is hinted
 
@@ -97,7 +105,7 @@ async def test_ignored_upgrade_keeps_connection_close() -> None:
     client = Client()
 
     await client.send(
-        b"POST / HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n" + LENGTH
+        POST + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n" + LENGTH
     )
 
     assert (b"connection", b"close") in client.scopes[0]["headers"]
@@ -133,21 +141,199 @@ async def test_data_after_a_refusal_is_discarded_up_to_the_limits(
 
 
 @pytest.mark.anyio
-async def test_refusal_does_not_wait_for_an_earlier_response() -> None:
+@pytest.mark.parametrize("is_secure", [True, False])
+async def test_refusal_looks_like_an_error_of_the_application(
+    settings: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_secure: bool
+) -> None:
+    settings.setenv("FASTAPI_SECURITY_HEADERS", str(is_secure))
+    client = Client()
+    client.protocol.client = ("10.0.0.1", 50000)
+
+    received = await client.send(GET + b"X-Request-ID: abc\r\n:\r\n\r\n")
+
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert {
+        b"content-type: application/json",
+        b"x-request-id: abc",
+        b"connection: close",
+    } <= {*lines}
+    assert (b"x-content-type-options: nosniff" in lines) is is_secure
+    assert json.loads(body)["error"] == {
+        "code": 400,
+        "message": "Invalid HTTP request",
+        "status": "BAD_REQUEST",
+    }
+    assert "10.0.0.1" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_each_refusal_has_an_id() -> None:
+    received = await Client().send(b"\x16\x03\x01")
+
+    assert re.search(rb"x-request-id: [0-9a-f]{32}\r\n", received)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"GET /" + b"x" * HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n"],
+        [GET + b"X: " + b"x" * HEAD_BYTES + b"\r\n\r\n"],
+        [GET + b"X: y\r\n" * HEAD_BYTES + b"\r\n"],
+        [b"GET /", *[b"x" * 1000] * 20],
+        [GET + b"X: ", *[b"x" * 1000] * 20],
+        [GET, *[b"X: y\r\n" * 100] * 40],
+        [CHUNKED + b"0\r\nX: ", *[b"x" * 1000] * 20],
+        [CHUNKED + b"1;", *[b"x" * 1000] * 20],
+    ],
+    ids=[
+        *("line", "header", "headers", "endless line", "endless header"),
+        *("endless headers", "endless trailer", "endless extension"),
+    ],
+)
+async def test_head_beyond_the_limit_is_refused(parts: list[bytes]) -> None:
     client = Client()
 
-    client.protocol.data_received(b"POST / HTTP/1.1\r\n" + CHUNKS[:-5] + b"nonsense")
+    received = await client.send(*parts)
 
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"431"]
+    assert b'"status":"REQUEST_HEADER_FIELDS_TOO_LARGE"' in received
+    client.transport.write_eof.assert_called_once_with()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [1000, 2 * HEAD_BYTES])
+async def test_limit_applies_to_each_head_alone(size: int) -> None:
+    head = GET + b"X: " + b"x" * (HEAD_BYTES * 3 // 4) + b"\r\n\r\n"
+    body = b"y" * HEAD_BYTES
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    sent = head + CHUNKED + chunk * 2 + b"0\r\n\r\n" + head * 2
+
+    received = await Client().send(
+        *(sent[at : at + size] for at in range(0, len(sent), size))
+    )
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * 4
+    assert body * 2 in received
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [("1.1", 0, b"400"), ("1.1", 2, b"400"), ("1.0", 2, b"400"), ("1.0", 0, b"200")],
+)
+async def test_request_needs_one_host(version: str, hosts: int, status: bytes) -> None:
+    client = Client()
+
+    received = await client.send(
+        f"GET / HTTP/{version}\r\n".encode() + b"Host: x\r\n" * hosts + b"\r\n"
+    )
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [status]
+    assert (b"Host header" in received) is (status == b"400")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("codings", "status"),
+    [
+        ([b"Chunked"], b"200"),
+        ([b"gzip, chunked"], b"501"),
+        ([b"gzip", b"chunked"], b"501"),
+        ([b"gzip"], b"501"),
+    ],
+)
+async def test_transfer_is_only_chunked(codings: list[bytes], status: bytes) -> None:
+    lines = [b"Transfer-Encoding: %b\r\n" % coding for coding in codings]
+
+    received = await Client().send(POST + b"".join([*lines, b"\r\n0\r\n\r\n"]))
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [status]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "parts", [[b"0\r\nIf-Match: x\r\n\r\n"], [b"0\r\n", b"If-Match: x\r\n\r\n"]]
+)
+async def test_trailers_are_not_headers(parts: list[bytes]) -> None:
+    client = Client()
+
+    await client.send(CHUNKED, *parts)
+
+    names = [name for name, _ in client.scopes[0]["headers"]]
+    assert names == [b"host", b"transfer-encoding"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("reads", [True, False])
+async def test_nothing_is_read_while_requests_wait(reads: bool) -> None:
+    paused: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if reads:
+            await receive()
+        paused.append(client.protocol.flow.read_paused)
+        await Response()(scope, receive, send)
+
+    client = Client(app=app)
+
+    await client.send((GET + b"\r\n") * 3)
+
+    assert paused == [True, True, not reads]
+    assert not client.protocol.flow.read_paused
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("requests", [1, 3])
+async def test_complete_requests_are_answered_before_a_refusal(requests: int) -> None:
+    client = Client()
+
+    received = await client.send((POST + LENGTH) * requests + b"nonsense\r\n\r\n")
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"] * requests
+    assert received.count(b"connection: close") == 1
     client.transport.close.assert_called_once_with()
-    client.protocol.connection_lost(None)
-    await client.received()
+
+
+@pytest.mark.anyio
+async def test_refusal_takes_its_turn() -> None:
+    client = Client()
+
+    received = await client.send(GET + b"\r\n" + CHUNKED + b"nonsense")
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"400"]
+    assert received.count(b"connection: close") == 1
+    assert len(client.scopes) == 1
+    client.transport.close.assert_called_once_with()
+
+
+@pytest.mark.anyio
+async def test_refusal_within_a_body_disconnects_the_application() -> None:
+    client = Client()
+
+    received = await client.send(CHUNKED + b"1\r\na\r\n", b"nonsense")
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"400"]
+    client.transport.write_eof.assert_called_once_with()
+
+
+@pytest.mark.anyio
+async def test_refusal_does_not_follow_the_beginning_of_a_response() -> None:
+    stream = Stream({}, [])
+
+    received = await stream.client.send(CHUNKED, b"nonsense")
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"]
+    assert stream.is_over
+    stream.client.transport.close.assert_called_once_with()
 
 
 @pytest.mark.anyio
 async def test_websocket_handshake_is_accepted() -> None:
     client = Client(websocket := Mock())
 
-    await client.send(b"GET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n")
+    await client.send(GET + WEBSOCKET + b"\r\n")
 
     client.transport.set_protocol.assert_called_once_with(websocket.return_value)
     assert not client.scopes
@@ -157,10 +343,10 @@ async def test_websocket_handshake_is_accepted() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        b"POST / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
-        b"GET / HTTP/1.1\r\n" + WEBSOCKET + LENGTH,
+        POST + WEBSOCKET + b"\r\n",
+        GET + WEBSOCKET + LENGTH,
         b"GET / HTTP/1.0\r\n" + WEBSOCKET + b"\r\n",
-        b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
+        GET + b"\r\n" + GET + WEBSOCKET + b"\r\n",
     ],
 )
 async def test_invalid_websocket_handshake_gets_a_response(request_: bytes) -> None:
@@ -175,7 +361,7 @@ async def test_invalid_websocket_handshake_gets_a_response(request_: bytes) -> N
 @pytest.mark.anyio
 async def test_half_closed_client_gets_its_responses() -> None:
     client = Client()
-    client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * 2)
+    client.protocol.data_received((GET + b"\r\n") * 2)
 
     assert client.protocol.eof_received()
 
@@ -185,7 +371,7 @@ async def test_half_closed_client_gets_its_responses() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("sent", [b"", b"GET", b"POST / HTTP/1.1\r\n" + LENGTH[:-1]])
+@pytest.mark.parametrize("sent", [b"", b"GET", POST + LENGTH[:-1]])
 async def test_eof_within_a_request_disconnects(sent: bytes) -> None:
     client = Client()
     client.protocol.data_received(sent)
@@ -214,7 +400,7 @@ class Stream:
         self.is_over = True
 
     async def begin(self) -> None:
-        self.client.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        self.client.protocol.data_received(GET + b"\r\n")
         await asyncio.sleep(0)
 
 

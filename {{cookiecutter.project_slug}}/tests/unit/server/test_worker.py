@@ -278,6 +278,9 @@ def test_worker_serves_with_the_settings(
     def run(server: DrainingServer, sockets: Any) -> None:
         served.append((server._drain_timeout, server._graceful_timeout))
         assert server.config.proxy_headers is False
+        assert server.config.server_header is False
+        # A heartbeat only after half of the timeout would halve the timeout.
+        assert server.config.timeout_notify == 1
         assert server._master == MASTER
         assert sockets == [SOCKET]
         server.started = True

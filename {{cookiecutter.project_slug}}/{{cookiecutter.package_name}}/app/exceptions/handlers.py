@@ -30,6 +30,9 @@ UNUSABLE = re.compile(
 )
 # RFC 9110 forbids a body with these.
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
+# Limits of a 422, whose errors, names and messages can come from the client.
+MOST_ERRORS = 100
+MOST_CHARACTERS = 500
 
 
 def add_exception_handlers(app: FastAPI) -> None:
@@ -100,10 +103,18 @@ async def _http_error(request: Request, exc: Exception) -> Response:
 async def _invalid_request(_request: Request, exc: Exception) -> Response:
     # The rejected input is left out: it may be secret, or have no JSON form.
     details = [
-        {"loc": error["loc"], "msg": error["msg"], "type": error["type"]}
-        for error in cast(RequestValidationError, exc).errors()
+        {
+            "loc": [*map(_shortened, error["loc"])],
+            "msg": _shortened(error["msg"]),
+            "type": error["type"],
+        }
+        for error in cast(RequestValidationError, exc).errors()[:MOST_ERRORS]
     ]
     return error_response(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request", details)
+
+
+def _shortened(value: Any) -> Any:
+    return value[:MOST_CHARACTERS] if isinstance(value, str) else value
 
 
 async def _bad_gateway(_request: Request, exc: Exception) -> Response:

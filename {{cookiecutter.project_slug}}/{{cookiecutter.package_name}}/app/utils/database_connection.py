@@ -83,8 +83,10 @@ class _Pool(AsyncAdaptedQueuePool):
 
     def _do_get(self) -> ConnectionPoolEntry:
         began = perf_counter()
-        entry = super()._do_get()
-        USAGE.waited(perf_counter() - began)
+        try:
+            entry = super()._do_get()
+        finally:
+            USAGE.waited(perf_counter() - began)
         USAGE.acquired()
         return entry
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MOST_UNKNOWN = 100
 #: The default of a field that an update may leave out, in place of None.
 UNCHANGED: Any = Field(default_factory=lambda: None)
 
@@ -13,6 +14,14 @@ class Body(BaseModel):
     """What a client sends; unknown fields, and text for numbers, are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_unknown_fields(cls, sent: Any) -> Any:
+        # An error for each of very many would keep the worker busy for seconds.
+        if isinstance(sent, dict) and len(sent) > len(cls.model_fields) + MOST_UNKNOWN:
+            raise ValueError(f"must not have more than {MOST_UNKNOWN} unknown fields")
+        return sent
 
     def given(self) -> dict[str, Any]:
         """Return the fields that the client has sent."""

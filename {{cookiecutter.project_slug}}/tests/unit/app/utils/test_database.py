@@ -87,7 +87,7 @@ async def test_use_is_reported(events: list[str], settings: pytest.MonkeyPatch) 
 
     assert events == [
         *("database limited 1", "database waited", "database acquired"),
-        *("database failed timeout", "database released"),
+        *("database waited", "database failed timeout", "database released"),
     ]
 
 
