@@ -616,7 +616,7 @@ def test_chart_computes_settings_that_exist(
 SAMPLES: dict[str, Any] = {
     "FASTAPI_BIND": "[::]:65535",
     "FASTAPI_METRICS_BIND": "[::]:65534",
-    "FASTAPI_CORS_ORIGINS": "https://a.example,http://[::1]:80",
+    "FASTAPI_CORS_ORIGINS": "https://a.example,http://[::1]:8080",
     "FASTAPI_DOCS_URL": "/a/b",
     "FASTAPI_ROOT_PATH": "/é",
     "FASTAPI_FORWARDED_ALLOW_IPS": "10.0.0.0/8, ::1",

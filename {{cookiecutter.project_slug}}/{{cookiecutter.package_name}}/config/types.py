@@ -56,7 +56,7 @@ def ca_file(value: str) -> str:
 
 
 def _url_path(value: str) -> str:
-    form = r"(?:/(?:[^/?#%\x00-\x1f\x7f]|%[0-9a-fA-F]{2})+)*"
+    form = r"(?:/(?:[^/?#%\x00-\x1f\x7f-\x9f]|%[0-9a-fA-F]{2})+)*"
     if not re.fullmatch(form, value):
         raise ValueError(
             "must be empty, or begin with a slash and not end with one, without `//`, "
@@ -84,8 +84,8 @@ def _origins(value: str | tuple[str, ...]) -> tuple[str, ...]:
         if origin != "*" and not _is_origin(origin):
             raise ValueError(
                 "must be `*` or a list such as "
-                "https://a.example,http://localhost:3000, in lower case, without a path "
-                "or a slash at the end, and without the default port of http or https"
+                "https://a.example,http://localhost:3000, in lower case, and without a "
+                "slash, a path or a default port at the end"
             )
     return origins
 

@@ -40,7 +40,7 @@ def test_sentinels_are_a_list(settings: pytest.MonkeyPatch) -> None:
 def test_bad_sentinel_is_refused(settings: pytest.MonkeyPatch, value: str) -> None:
     settings.setenv("FASTAPI_REDIS_SENTINELS", value)
 
-    with pytest.raises(SettingsError, match="^FASTAPI_REDIS_SENTINELS"):
+    with pytest.raises(SettingsError, match=r"^FASTAPI_REDIS_SENTINELS"):
         get_settings()
 
 

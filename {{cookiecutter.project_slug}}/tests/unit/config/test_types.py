@@ -26,7 +26,7 @@ def test_path_can_be_published(value: str) -> None:
     assert TypeAdapter(types.UrlPath).validate_python(value) == value
 
 
-@pytest.mark.parametrize("value", ["/", "a", "/a/", "//a", "/%", "/a\x1b", "/a\n"])
+@pytest.mark.parametrize("value", ["/", "a", "/a/", "//a", "/%", "/a\x9b", "/a\n"])
 def test_invalid_path_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"must be empty, or begin with a slash"):
         TypeAdapter(types.UrlPath).validate_python(value)

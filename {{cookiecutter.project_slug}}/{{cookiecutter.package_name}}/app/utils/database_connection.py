@@ -81,6 +81,9 @@ class _DateTime(DateTime):
 class _Pool(AsyncAdaptedQueuePool):
     """Reports how it is used."""
 
+    # Logs as SQLAlchemy's own pools do: nothing below WARNING.
+    _sqla_logger_namespace = "sqlalchemy.pool"
+
     def _do_get(self) -> ConnectionPoolEntry:
         began = perf_counter()
         try:

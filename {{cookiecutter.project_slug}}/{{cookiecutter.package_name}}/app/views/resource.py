@@ -29,7 +29,12 @@ class Body(BaseModel):
 
 
 class PageQuery(BaseModel):
-    """The requested page; a subclass adds the fields to filter by."""
+    """The requested page; a subclass adds the fields to filter by.
+
+    An unknown parameter is refused: ignoring a misspelt filter would select all rows.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(20, ge=1, le=100)
     #: The last id of the previous page.

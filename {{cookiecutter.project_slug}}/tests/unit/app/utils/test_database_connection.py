@@ -321,6 +321,19 @@ async def test_sqlite_enforces_foreign_keys() -> None:
         await engine.dispose()
 
 
+@pytest.mark.anyio
+async def test_use_of_connections_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+
+    async with Database.transaction() as session:
+        await session.execute(text("SELECT 1"))
+    await Database.close_engine()
+
+    assert not caplog.messages
+
+
 def test_failed_open_leaves_no_thread(
     settings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -46,6 +46,11 @@ def test_invalid_update_is_refused(sent: dict[str, Any]) -> None:
         CityUpdate.model_validate(sent)
 
 
+def test_unknown_filter_is_refused() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        CityQuery.model_validate({"nam": "Faro"})
+
+
 def test_unknown_fields_are_named_unless_there_are_too_many() -> None:
     few = {"name": "Faro", **dict.fromkeys(map(str, range(100)), 0)}
     many = {**few, "country": None, "100": 0}
