@@ -256,6 +256,15 @@ def test_offer_with_a_body_beyond_the_limit(service: Service, offer: str) -> Non
     assert json.loads(body)["error"]["status"] == "REQUEST_ENTITY_TOO_LARGE"
 
 
+def test_complete_requests_are_answered_before_a_refusal(service: Service) -> None:
+    requests = post(FRAMES["length"]) + post(FRAMES["chunks"])
+
+    received = converse(service, requests + b"nonsense\r\n")
+
+    assert answers(received) == [(200, BODY)] * 2
+    assert received.count(b"connection: close") == 1
+
+
 @pytest.mark.parametrize("target", [b"planets.example:443", b"/api/live"])
 def test_service_refuses_to_be_a_tunnel(service: Service, target: bytes) -> None:
     received = converse(service, b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)

@@ -83,8 +83,10 @@ def test_clients_that_never_finish_do_not_block_others(service: Service, sent: b
     [
         b"nonsense\r\n\r\n",
         b"GET /api/live HTTP/1.1\r\nHost : x\r\n\r\n",
-        b"GET /api/live HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-        b"GET /api/live HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /api/live HTTP/1.1\r\n\r\n",
+        GET + GET.splitlines()[1] + b"\r\n\r\n",
+        GET + b"Content-Length: x\r\n\r\n",
+        GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x00" * 1000,
     ],
@@ -99,6 +101,15 @@ def test_invalid_http_is_refused_and_closed(service: Service, request_: bytes) -
                 pass
 
     assert service.answers()
+
+
+def test_refusal_has_the_shape_of_all_errors(service: Service) -> None:
+    head, _, body = answer(service, b"nonsense\r\n\r\n").partition(b"\r\n\r\n")
+
+    error = {"code": 400, "message": "Invalid HTTP request", "status": "BAD_REQUEST"}
+    assert json.loads(body) == {"error": error}
+    assert b"\r\nx-request-id: " in head
+    assert b"\r\nserver: " not in head.lower()
 
 
 def test_old_http_is_answered_and_closed(service: Service) -> None:
@@ -118,10 +129,28 @@ def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+) ", found) == [b"200", b"404"] * 5 + [b"200"]
 
 
-def test_header_of_a_megabyte_does_no_harm(service: Service) -> None:
-    found = answer(service, GET + b"X-Large: " + b"x" * 1_000_000 + b"\r\n" + CLOSE)
+def test_header_beyond_the_limit_is_refused(service: Service) -> None:
+    found = answer(service, GET + b"X-Large: " + b"x" * 16_384 + b"\r\n\r\n")
 
-    assert found.endswith(OK)
+    assert found.startswith(b"HTTP/1.1 431 ")
+    assert b'"message":"Request head too long"' in found
+
+
+POST = b"POST /api/planets HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"GET /", GET + b"X-Large: ", POST + b"0\r\nX-Large: "],
+    ids=["line", "header", "trailer"],
+)
+def test_head_that_never_ends_is_refused(service: Service, before: bytes) -> None:
+    with closing(connect(service)) as connection, connection.makefile("rb") as stream:
+        # Far more than the server reads at a time.
+        connection.sendall(before + b"x" * 10_000_000)
+
+        assert stream.readline().startswith(b"HTTP/1.1 431 ")
+
     assert service.answers()
 
 

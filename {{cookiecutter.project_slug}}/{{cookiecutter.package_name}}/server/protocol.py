@@ -23,8 +23,8 @@ from .answers import (
 # The headers that offer another protocol, and their names in `Connection`.
 OFFER = {b"upgrade", b"http2-settings"}
 LAST_CHUNK = b"0\r\n\r\n"
-# Bytes of a request line and its headers. Node.js has the same limit, and few proxies
-# pass on more. Some headers take quadratic time to parse, such as quoted cookies before
+# Bytes of a request line and its headers; Node.js has the same limit. The time to parse
+# some headers grows with the square of their length, such as quoted cookies before
 # Python 3.11.10, 3.12.6 and 3.13.
 HEAD_BYTES = 16 * 1024
 
@@ -56,8 +56,8 @@ class Protocol(HttpToolsProtocol):
     """
 
     _ignores_offer = False
-    # Bytes received since the parser last found the begin or end of a head, or a part
-    # of a body; it may hold all of them.
+    # Bytes received since a head began or ended, or a part of the body came. The parser
+    # keeps them if they are of a header or trailer that does not end.
     _unfinished = 0
     # The response to a request that the parser does not accept.
     _refusal = HTTPStatus.BAD_REQUEST, "Invalid HTTP request"
@@ -116,7 +116,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self) -> None:
         """Respond to invalid HTTP, and end the connection.
 
-        Requests before it that are complete, and so carried out, get their responses.
+        Complete requests before it get their own responses: they are carried out.
         """
         self._is_refused = True
         status, message = self._refusal
@@ -126,7 +126,8 @@ class Protocol(HttpToolsProtocol):
         answer.raw_headers.append(CLOSE)
         cycle = self.cycle
         if not cycle or cycle.response_complete:
-            self._end_with(answer)
+            self._write(answer)
+            self._linger()
         elif not cycle.more_body:
             cycle.keep_alive = False
         elif self.pipeline:
@@ -135,10 +136,9 @@ class Protocol(HttpToolsProtocol):
             self.pipeline[0] = cycle, cast(Any, answer)
         else:
             self._disconnect()
-            if cycle.response_started:
-                self.transport.close()
-            else:
-                self._end_with(answer)
+            if not cycle.response_started:
+                self._write(answer)
+            self._linger()
 
     def _request_id(self) -> str:
         # Imported after the fork, like the rest of the application.
@@ -147,18 +147,20 @@ class Protocol(HttpToolsProtocol):
         headers = self.scope["headers"] if self.scope else []
         return Exchange({"headers": headers, "path": ""}).id.decode()
 
-    def _end_with(self, answer: Response) -> None:
-        """Send a last response; linger as after any early response."""
+    def _write(self, answer: Response) -> None:
         headers = [*self.server_state.default_headers, *answer.raw_headers]
         lines = [b"%b: %b\r\n" % header for header in headers]
         content = [STATUS_LINE[answer.status_code], *lines, b"\r\n", answer.body]
         self.transport.write(b"".join(content))
+
+    def _linger(self) -> None:
+        """Send no more, but read on, as after any early response."""
         self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(LINGER_SECONDS, self.timeout_keep_alive_handler)
 
     def _disconnect(self) -> None:
-        """Make the application believe that the client has disconnected."""
+        """Let the application see a client that has disconnected."""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 
@@ -187,7 +189,7 @@ class Protocol(HttpToolsProtocol):
             self.scope["headers"] = self.headers.copy()
 
     def _check_head(self) -> None:
-        """Reject what the parser accepts, but RFC 9112 does not (3.2 and 6.1)."""
+        """Reject what the parser accepts (RFC 9112, sections 3.2 and 6.1)."""
         self._check_size(len(self.url) + sum(map(len, chain(*self.headers))))
         names = [name for name, _ in self.headers]
         needs_host = self.parser.get_http_version() == "1.1"

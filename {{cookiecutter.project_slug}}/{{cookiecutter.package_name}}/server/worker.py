@@ -21,7 +21,7 @@ from .settings import get_server_settings
 
 # Seconds to close the application's own clients before gunicorn kills the worker.
 CLOSING = 1.0
-# Seconds between two heartbeats: at most while serving, and while shutting down.
+# Seconds between two heartbeats while the worker serves, and while it shuts down.
 BEAT = 1.0
 TICK = 0.1
 # Seconds that gunicorn gives workers if QUIT follows TERM, whatever the settings.
@@ -143,7 +143,7 @@ def _ends_by_itself(connection: object) -> bool:
 class Worker(UvicornWorker):
     """A uvicorn worker whose server drains connections."""
 
-    # Clients, and attackers, need not know which server this is.
+    # Which server this is helps only attackers.
     CONFIG_KWARGS = UvicornWorker.CONFIG_KWARGS | {
         "http": Protocol,
         "server_header": False,
@@ -159,8 +159,8 @@ class Worker(UvicornWorker):
         self.config.app = Answers(cast(ASGIApp, self.wsgi))
         # `master.Server` adds its `ProxyHeaders`.
         self.config.proxy_headers = False
-        # gunicorn suggests half of the timeout, but then a worker that hangs just
-        # before a heartbeat would be killed after half of the timeout.
+        # uvicorn's worker waits for half of the timeout: if it hung just before a
+        # heartbeat, it would be killed after the other half.
         self.config.timeout_notify = min(BEAT, self.timeout)  # type: ignore[assignment]
         server = DrainingServer(self.config, drain, graceful, self.ppid)
         # gunicorn sends QUIT for an immediate shutdown.

@@ -159,9 +159,7 @@ def test_unreadable_version_is_ignored(served: Served, kind: str) -> None:
     assert response.headers["Content-Type"].startswith("text/plain")
 
 
-def test_files_are_opened_at_the_start(
-    served: Served, folder: Folder
-) -> None:
+def test_files_are_opened_at_the_start(served: Served, folder: Folder) -> None:
     at_start = {*folder.path.glob("*.db")}
 
     served.client.get("/nothing")

@@ -60,10 +60,11 @@ class Client:
         return await self.received()
 
     async def received(self) -> bytes:
-        while self.state.tasks:
-            await asyncio.gather(*self.state.tasks)
-            # A finished task is removed in the next iteration of the loop.
-            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while self.state.tasks:
+                await asyncio.gather(*self.state.tasks)
+                # A finished task is removed in the next iteration of the loop.
+                await asyncio.sleep(0)
         return b"".join(call.args[0] for call in self.transport.write.mock_calls)
 
 
@@ -104,9 +105,7 @@ async def test_missing_websocket_library_is_logged(
 async def test_ignored_upgrade_keeps_connection_close() -> None:
     client = Client()
 
-    await client.send(
-        POST + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n" + LENGTH
-    )
+    await client.send(POST + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n" + LENGTH)
 
     assert (b"connection", b"close") in client.scopes[0]["headers"]
     client.transport.close.assert_called_once_with()
@@ -149,7 +148,7 @@ async def test_refusal_looks_like_an_error_of_the_application(
     client = Client()
     client.protocol.client = ("10.0.0.1", 50000)
 
-    received = await client.send(GET + b"X-Request-ID: abc\r\n:\r\n\r\n")
+    received = await client.send(GET + b"X-Request-ID: abc\r\nX: y\r\n:\r\n\r\n")
 
     head, _, body = received.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -326,7 +325,7 @@ async def test_refusal_does_not_follow_the_beginning_of_a_response() -> None:
 
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200"]
     assert stream.is_over
-    stream.client.transport.close.assert_called_once_with()
+    stream.client.transport.write_eof.assert_called_once_with()
 
 
 @pytest.mark.anyio
