@@ -1,10 +1,11 @@
 """The outermost layer of the application: request ids, observers and the access log."""
 
+import asyncio
 import logging
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from http import HTTPMethod
+from http import HTTPMethod, HTTPStatus
 from random import getrandbits
 from time import perf_counter
 from typing import Protocol
@@ -120,7 +121,7 @@ class Observer(Protocol):
     def ended(self, exchange: Exchange) -> None:
         """Handle the end of a request.
 
-        Without a response, the client has disconnected or the server has stopped.
+        Without a response, the client has disconnected.
         """
 
 
@@ -176,6 +177,10 @@ class Observe:
         try:
             reading = receive_observed if exchange.has_body else receive
             await self._app(scope, reading, send_observed)
+        except asyncio.CancelledError:
+            # The server answers instead of the application, unless that has begun to.
+            exchange.status = exchange.status or HTTPStatus.SERVICE_UNAVAILABLE
+            raise
         finally:
             _end(exchange, observers)
 

@@ -1,4 +1,6 @@
+import asyncio
 import re
+from unittest.mock import Mock
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
@@ -7,7 +9,7 @@ from fastapi.testclient import TestClient
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from starlette.responses import Response
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from {{ cookiecutter.package_name }}.app.asgi import (
     Application,
@@ -17,6 +19,7 @@ from {{ cookiecutter.package_name }}.app.observe import (
     PROBES,
     AccessLog,
     Exchange,
+    Observe,
     is_probe,
     telemetry,
 )
@@ -151,6 +154,18 @@ def test_only_received_bytes_are_counted(
     client.post("/api/orders/7", content=iter([b"[1,", b"2]"]), headers=chunks)
 
     assert [each.received for each in observer.ended_exchanges] == [0, 5]
+
+
+@pytest.mark.anyio
+async def test_request_that_is_cancelled_is_a_503(observer: Recorder) -> None:
+    async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        raise asyncio.CancelledError
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with pytest.raises(asyncio.CancelledError):
+        await Observe(cancelled, [observer], {})(scope, Mock(), Mock())
+
+    assert [each.status for each in observer.ended_exchanges] == [503]
 
 
 def test_route_of_the_application_itself_is_known(
