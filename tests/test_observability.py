@@ -268,7 +268,7 @@ def test_text_lines_contain_no_control_characters(
 
     text = capfd.readouterr().err
     assert re.search(r"\[INFO\] \[id-0\] access: GET /api/planets/Hoth 200 0\.\d+ s 127", text)
-    assert r'GET /api/x\n\x1b[2J" 404 ' in text
+    assert "GET /api/x%0A%1B[2J%22 404 " in text
     assert all(line.isprintable() for line in text.splitlines())
 
 
