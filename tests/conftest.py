@@ -87,6 +87,7 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: None)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Run one test more than there are processors, as some test always waits."""
     return (os.cpu_count() or 1) + 1
