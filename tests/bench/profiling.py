@@ -78,11 +78,8 @@ def compared(path: str, applications: Mapping[str, str], workshop: Workshop) -> 
         ("application", "of a request, us"),
         [[name, spread((each["taken"] for each in taken), 1)] for name, taken in runs.items()],
     )
-    first, *others = (taken[-1]["own"] for taken in runs.values())
-    rows = {
-        name: [own.get(name, 0) for own in (first, *others)]
-        for name in {**first, **{name: 0 for own in others for name in own}}
-    }
+    profiles = [taken[-1]["own"] for taken in runs.values()]
+    rows = {name: [own.get(name, 0) for own in profiles] for name in set().union(*profiles)}
     yield table(
         ("function", *(f"{name}, us" for name in applications)),
         [

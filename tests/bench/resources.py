@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from string import Template
 
-from bench.measuring import DATABASE, Workshop, placement, processors, prose, table
+from bench.measuring import DATABASE, Workshop, placement, processors, prose, spread, table
 from bench.service import FIGURES, ROUNDS, Contender, failed, figures, rate, under_load
 from postgresql import programs, running
 from support import add_controller, run, uv
@@ -144,13 +144,13 @@ def compared(name: str, workshop: Workshop, url: str, budget: float | None = Non
         request: rate(loads[ours[request]]) / rate(loads[by_hand[request]]) for request in ours
     }
     yield table(
-        ("request", "of by hand", *FIGURES, *(f"by hand: {figure}" for figure in FIGURES[:1])),
+        ("request", *FIGURES, "by hand, requests/s", "ratio"),
         [
             [
                 request,
-                f"{ratios[request]:.2f}",
                 *figures(loads[contender]),
-                *figures(loads[by_hand[request]])[:1],
+                spread(load.rate for load in loads[by_hand[request]]),
+                f"{ratios[request]:.2f}",
             ]
             for request, contender in ours.items()
         ],

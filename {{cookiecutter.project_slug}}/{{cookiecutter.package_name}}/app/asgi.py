@@ -13,7 +13,7 @@ from .exceptions.database import add_database_exception_handlers
 {%- endif %}
 from .exceptions.handlers import add_exception_handlers
 from .lifespan import lifespan
-from .middleware import SECURITY_HEADERS, BodyLimit, Cors
+from .middleware import BodyLimit, Cors, common_headers
 {%- if cookiecutter.database %}
 from .models.base import import_models
 {%- endif %}
@@ -42,8 +42,7 @@ class Application(FastAPI):
         origins = self._settings.cors_origins
         if origins:
             app = Cors(app, origins, self._settings.cors_credentials)
-        headers = SECURITY_HEADERS if self._settings.security_headers else {}
-        return Observe(app, self.observers, headers)
+        return Observe(app, self.observers, common_headers(self._settings))
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI schema, built again only when the routes have changed."""

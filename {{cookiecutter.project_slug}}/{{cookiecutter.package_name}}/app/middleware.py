@@ -1,6 +1,6 @@
 """The layers that a request passes before it reaches a controller."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -8,6 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import Settings
 from .exceptions.handlers import error_response
 
 # Turn off what the pages of a service never need: guessing the type of a response,
@@ -25,6 +26,11 @@ REQUEST_HEADERS = [
     "X-Request-ID",
 ]
 ANSWER_HEADERS = ["ETag", "Location", "X-Request-ID"]
+
+
+def common_headers(settings: Settings) -> Mapping[bytes, bytes]:
+    """Return the headers of every response that does not set them itself."""
+    return SECURITY_HEADERS if settings.security_headers else {}
 
 
 class Cors(CORSMiddleware):

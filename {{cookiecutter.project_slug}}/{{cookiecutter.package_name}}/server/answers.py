@@ -110,20 +110,13 @@ def refusal(status: HTTPStatus, message: str, request_id: str | None) -> Respons
     """Return the server's own response, which looks like those of the application."""
     # Imported after the fork, like the rest of the application.
     from ..app.exceptions.handlers import error_response
+    from ..app.middleware import common_headers
 
     answer = error_response(status, message)
-    answer.raw_headers.extend(common_headers().items())
+    answer.raw_headers.extend(common_headers(get_settings()).items())
     if request_id:
         answer.headers["X-Request-ID"] = request_id
     return answer
-
-
-def common_headers() -> Mapping[bytes, bytes]:
-    """Return the headers that the application adds to every response."""
-    # Imported after the fork, like the rest of the application.
-    from ..app.middleware import SECURITY_HEADERS
-
-    return SECURITY_HEADERS if get_settings().security_headers else {}
 
 
 def has_body(headers: Mapping[bytes, bytes]) -> bool:

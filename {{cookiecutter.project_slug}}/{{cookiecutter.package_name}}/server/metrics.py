@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from .answers import common_headers
+from ..config import get_settings
 
 PATH = "/metrics"
 METHODS = ("GET", "HEAD")
@@ -88,10 +88,11 @@ class MetricsPort:
     def __init__(self, app: ASGIApp, port: int, folder: Folder) -> None:
         """Wrap ``app``."""
         # Imported after the fork, like the rest of the application.
+        from ..app.middleware import common_headers
         from ..app.observe import Observe
 
         self._app = app
-        self._observed = Observe(self._answer, (), common_headers())
+        self._observed = Observe(self._answer, (), common_headers(get_settings()))
         self._port = port
         self._folder = folder
 
