@@ -30,7 +30,7 @@ from bench.measuring import (
     table,
     words,
 )
-from support import RedisServer, Service, free_port, run, wait_until
+from support import RedisServer, Service, free_port, run, uv, wait_until
 
 ROUNDS = 5
 WORKERS = (1, 2, 4)
@@ -146,7 +146,7 @@ def service(workshop: Workshop) -> Iterator[str]:
     yield commands(*dict.fromkeys(contender.command for contender in contenders), WRK)
     with ExitStack() as stack:
         if shutil.which("redis-server"):
-            contenders.insert(2, stack.enter_context(reading_redis(workshop)))
+            contenders[2:2] = stack.enter_context(reading_redis(workshop))
         else:
             yield "Reading from Redis was not measured: needs `redis-server`."
         loads = under_load("the service", contenders, workshop)
@@ -235,8 +235,11 @@ def servers(workshop: Workshop) -> Iterator[str]:
 
 
 @contextmanager
-def reading_redis(workshop: Workshop) -> Iterator[Contender]:
-    """Run a Redis that the service reads from."""
+def reading_redis(workshop: Workshop) -> Iterator[list[Contender]]:
+    """Run a Redis that the service reads from, with the parser of redis-py and with hiredis."""
+    parser = workshop.folder / "hiredis"
+    install = ("pip", "install", "--quiet", "--python", workshop.bin / "python")
+    uv(*install, "--target", parser, "redis[hiredis]", cwd=workshop.folder)
     folder = workshop.folder / "redis"
     folder.mkdir()
     redis = RedisServer(folder)
@@ -245,7 +248,11 @@ def reading_redis(workshop: Workshop) -> Iterator[Contender]:
     try:
         redis.send("set", "planet", "Coruscant")
         name, route = "the service: a read from Redis", "/api/planets"
-        yield Contender(name, SERVE, route, variables=redis.variables)
+        fast = {**redis.variables, "PYTHONPATH": str(parser)}
+        yield [
+            Contender(name, SERVE, route, variables=redis.variables),
+            Contender(f"{name} with `redis[hiredis]`", SERVE, route, variables=fast),
+        ]
     finally:
         redis.kill()
 
