@@ -18,6 +18,8 @@ SECURITY_HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
+# Every request with a body has one of these.
+BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 REQUEST_HEADERS = [
     "Authorization",
     "Content-Type",
@@ -77,7 +79,8 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the bytes that the application reads of the body."""
-        if scope["type"] != "http":
+        is_http = scope["type"] == "http"
+        if not is_http or BODY_HEADERS.isdisjoint(dict(scope["headers"])):
             await self._app(scope, receive, send)
             return
         limited = _Limited(self._max_bytes, scope, receive, send)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
 from random import getrandbits
 from time import perf_counter
@@ -16,6 +16,7 @@ from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..logs import current
+from .middleware import BODY_HEADERS
 
 HEADER = b"x-request-id"
 ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -23,8 +24,6 @@ READY = "/api/ready"
 # Requested every few seconds by machines: neither logged, nor measured, nor traced.
 PROBES = {"/api/live", READY}
 METHODS = frozenset(HTTPMethod)
-# Every request with a body has one of these.
-BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 MOST_OF_PATH = 2000
 STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
@@ -54,7 +53,7 @@ class Exchange:
         """Take a request, and give it an id unless it has an acceptable one."""
         headers = dict(scope["headers"])
         sent: bytes = headers.get(HEADER, b"")
-        is_acceptable = ACCEPTABLE.fullmatch(sent)
+        is_acceptable = sent and ACCEPTABLE.fullmatch(sent)
         self.id = sent if is_acceptable else b"%032x" % getrandbits(128)
         self.scope = scope
         #: The path, without the prefix under which a proxy publishes the service.
@@ -142,6 +141,7 @@ class Observe:
         self._app = app
         self._observers = observers
         self._headers = headers
+        self._names = {HEADER, *headers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -160,11 +160,8 @@ class Observe:
         async def send_observed(message: Message) -> None:
             if message["type"] in STARTS:
                 exchange.status = int(message.get("status", 101))
-                headers = [
-                    each for each in message.get("headers", ()) if each[0] != HEADER
-                ]
-                more = self._missing(dict(headers))
-                headers = [*headers, (HEADER, exchange.id), *more]
+                given = list(message.get("headers", ()))
+                headers = self._completed(given, exchange.id)
                 message = {**message, "headers": headers}
             await send(message)
             if message["type"] == "http.response.body":
@@ -184,11 +181,17 @@ class Observe:
         finally:
             _end(exchange, observers)
 
-    def _missing(self, given: dict[bytes, bytes]) -> Collection[tuple[bytes, bytes]]:
-        # Few responses set any of them.
-        if self._headers.keys().isdisjoint(given):
-            return self._headers.items()
-        return [each for each in self._headers.items() if each[0] not in given]
+    def _completed(
+        self, given: list[tuple[bytes, bytes]], request_id: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a response with those that it lacks."""
+        more: Iterable[tuple[bytes, bytes]] = self._headers.items()
+        # Few responses have any of them.
+        if not self._names.isdisjoint(dict(given)):
+            given = [each for each in given if each[0] != HEADER]
+            names = {name for name, _ in given}
+            more = [each for each in more if each[0] not in names]
+        return [*given, (HEADER, request_id), *more]
 
 
 class AccessLog:
