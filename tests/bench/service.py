@@ -103,7 +103,7 @@ class Contender:
             output = run(*pinned(CLIENT), *line, "--script", script.name, cwd=Path.cwd())
 
         def latency(percent: int) -> float:
-            number, unit = found(rf"^ +{percent}% +([\d.]+)(us|ms|s)$", output)
+            number, unit = found(rf"^ +{percent}% +([\d.]+)(us|ms|s) *$", output)
             return float(number) * MILLISECONDS[unit]
 
         errors = re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", output)
