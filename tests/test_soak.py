@@ -1,6 +1,7 @@
 """The soak itself: how it explains failures, and a short run."""
 
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from stress.soak import (
     restart,
 )
 from support import PATIENT, Project, Service, free_port, uv, wait_until
+from websockets.utils import accept_key
 
 VICTIM, OTHER = 11, 12
 KILL = Incident("worker killed", RESET, 10, 11, 15, frozenset({VICTIM}), sudden=True)
@@ -119,8 +121,9 @@ def breaking_off(answer: bytes) -> Iterator[int]:
 
         def break_off() -> None:
             with server.accept()[0] as peer:
-                peer.recv(1000)
-                peer.sendall(answer)
+                key = re.search(rb"Sec-WebSocket-Key: (.*)\r", peer.recv(1000))
+                accept = accept_key(key[1].decode()).encode() if key else b""
+                peer.sendall(answer.replace(b"ACCEPT", accept))
                 # What the client still sends must not make the system discard the answer.
                 peer.shutdown(socket.SHUT_WR)
                 while peer.recv(1000):
@@ -134,7 +137,10 @@ def breaking_off(answer: bytes) -> Iterator[int]:
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b'16\r\ndata: {"worker": 11}\n\n\r\n'
-UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADE = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ACCEPT\r\n\r\n"
+)
 MESSAGE = b'\x81\x0e{"worker": 11}'
 BROKEN_STREAMS = [
     (Events, b"HTTP/1.1 200 OK\r\nTransfer", Kind.WITHIN),
@@ -145,11 +151,13 @@ BROKEN_STREAMS = [
     (Events, CHUNKED + EVENT + b"0\r\n\r\n", Kind.ENDED),
     (Events, CHUNKED + b"0\r\n\r\n", Kind.ENDED),
     (WebSocket, b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}", Kind.OTHER),
+    (WebSocket, b"", Kind.NEW),
+    (WebSocket, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\n{}", Kind.BAD_GATEWAY),
     (WebSocket, UPGRADE, Kind.WITHIN),
     (WebSocket, UPGRADE + MESSAGE, Kind.WITHIN),
     (WebSocket, UPGRADE + MESSAGE[:-1], Kind.WITHIN),
     (WebSocket, UPGRADE + MESSAGE + b"\x88\x02\x03\xf4", Kind.ENDED),
-    (WebSocket, UPGRADE + b"\x89\x04ping\x88\x02\x03\xe9", Kind.ENDED),
+    (WebSocket, UPGRADE + b"\x88\x02\x03\xe9", Kind.ENDED),
     # The code for an error of the server.
     (WebSocket, UPGRADE + MESSAGE + b"\x88\x02\x03\xf3", Kind.OTHER),
     (WebSocket, UPGRADE + MESSAGE + b"\x88\x00", Kind.OTHER),

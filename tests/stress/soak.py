@@ -24,12 +24,12 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from itertools import cycle
 from pathlib import Path
 from select import select
 from threading import Event
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from uuid import uuid4
 
 from bench.measuring import circumstances, prose, table
@@ -49,6 +49,9 @@ from support import (
     run,
     wait_until,
 )
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.frames import CloseCode
+from websockets.sync.client import connect
 
 PAGE = ROOT / "docs/soak.md"
 MINUTES = 10.0
@@ -146,7 +149,6 @@ RESTART = frozenset({Kind.REFUSED, Kind.NEW, Kind.ENDED})
 class Connection(HTTPConnection):
     """A connection that knows which worker serves it, after the first answer with its PID."""
 
-    headers: ClassVar[dict[str, str]] = {"Content-Type": "application/json"}
     worker: int | None = None
     asked = 0
     # The result of a complete answer.
@@ -173,7 +175,7 @@ class Connection(HTTPConnection):
         response = None
         try:
             content = new_ship() if path == SHIPS.split()[1] else None
-            self.request(method, path, content, self.headers)
+            self.request(method, path, content, {"Content-Type": "application/json"})
             response = self.getresponse()
             body = self.take(response)
         except ConnectionRefusedError:
@@ -186,7 +188,7 @@ class Connection(HTTPConnection):
             return Kind.BEFORE if self.asked > 1 else Kind.NEW
         except HTTPException:
             return Kind.WITHIN
-        if response.status not in (101, 200, 201):
+        if response.status not in (200, 201):
             return Kind.BAD_GATEWAY if response.status == 502 else Kind.OTHER
         # An answer that breaks off within its headers looks like one without a body.
         if not body and self.ending is Kind.GOOD:
@@ -199,7 +201,7 @@ class Connection(HTTPConnection):
         """Read the body."""
         return response.read()
 
-    def learn(self, body: bytes) -> None:
+    def learn(self, body: bytes | str) -> None:
         """Remember the worker, whose PID the body contains."""
         self.worker = json.loads(body)["worker"]
 
@@ -285,48 +287,32 @@ class Events(Stream):
 class WebSocket(Stream):
     """Sends a message after each answer."""
 
-    headers: ClassVar[dict[str, str]] = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
     # The server goes away, or restarts.
-    PROPER = (1001, 1012)
+    PROPER = (CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART)
 
-    def take(self, response: HTTPResponse) -> bytes:
-        if response.status != 101:
-            return super().take(response)
-        self.write(self.TEXT, b"?")
-        while True:
-            kind, content = self.receive(response)
-            if kind == self.CLOSE:
-                proper = int.from_bytes(content[:2]) in self.PROPER
-                self.ending = Kind.ENDED if proper else Kind.OTHER
-            if kind == self.CLOSE or self.over.is_set():
-                return content
-            if kind == self.PING:
-                self.write(self.PONG, content)
-            else:
-                self.learn(content)
-                self.write(self.TEXT, b"?")
-
-    def receive(self, response: HTTPResponse) -> tuple[int, bytes]:
-        """Return the first byte and the content of the next frame."""
-        kind, size = self.exactly(2, response)
-        return kind, self.exactly(size, response)
-
-    def exactly(self, size: int, response: HTTPResponse) -> bytes:
-        """Receive a number of bytes."""
-        received = response.fp.read(size)
-        if len(received) < size:
-            raise IncompleteRead(received)
-        return received
-
-    def write(self, kind: int, content: bytes) -> None:
-        """Send a short frame, masked with zeros."""
-        self.send(bytes([kind, 0x80 | len(content), 0, 0, 0, 0]) + content)
+    def exchange(self, method: str, path: str) -> Kind:
+        url = f"ws://{self.host}:{self.port}{path}"
+        options: dict[str, Any] = {"open_timeout": SECONDS, "ping_interval": None, "proxy": None}
+        try:
+            with connect(url, **options) as socket:
+                while not self.over.is_set():
+                    # An answer may have come before the end.
+                    with suppress(ConnectionClosed):
+                        socket.send("?")
+                    self.learn(socket.recv(SECONDS))
+        except ConnectionRefusedError:
+            return Kind.REFUSED
+        except TimeoutError:
+            return Kind.LATE
+        except ConnectionClosed as closed:
+            if not closed.rcvd:
+                return Kind.WITHIN
+            return Kind.ENDED if closed.rcvd.code in self.PROPER else Kind.OTHER
+        except InvalidStatus as refused:
+            return Kind.BAD_GATEWAY if refused.response.status_code == 502 else Kind.OTHER
+        except (ConnectionError, InvalidMessage):
+            return Kind.NEW
+        return Kind.GOOD
 
 
 STREAMS = [(Events, EVENTS)] * 4 + [(WebSocket, SOCKET)] * 4
