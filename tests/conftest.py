@@ -42,6 +42,7 @@ from support import (
 )
 
 Bake = Callable[..., Baked]
+Once = Callable[[str, Callable[[Path], object]], Path]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]
@@ -113,23 +114,40 @@ def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
-def bake(cookies_session: Any, together: Path) -> Bake:
+def once(together: Path) -> Once:
+    """Let ``make`` fill a new folder, once for all processes of this test run."""
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, made = together / name, together / f"{name}.made"
+        with (together / f"{name}.lock").open("w") as lock:
+            flock(lock, LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def bake(cookies_session: Any, once: Once) -> Bake:
     """Bake the template of the work tree, once for each set of ``answers``."""
 
     @cache
     def bake(**answers: Any) -> Baked:
         unknown = answers.keys() - QUESTIONS.keys()
         assert not unknown, f"no such questions: {unknown}"
-        folder = together / sha256(repr(sorted(answers.items())).encode()).hexdigest()
-        known = folder.with_suffix(".json")
-        with folder.with_suffix(".lock").open("w") as lock:
-            flock(lock, LOCK_EX)
-            if not known.exists():
-                result = cookies_session.bake(extra_context=answers, template=str(ROOT))
-                assert result.exception is None, result.exception
-                result.project_path.parent.rename(folder)
-                known.write_text(json.dumps(result.context), "utf-8")
-        context = json.loads(known.read_text("utf-8"))
+
+        def make(folder: Path) -> None:
+            result = cookies_session.bake(extra_context=answers, template=str(ROOT))
+            assert result.exception is None, result.exception
+            result.project_path.rename(folder / result.project_path.name)
+            (folder / "answers.json").write_text(json.dumps(result.context), "utf-8")
+
+        folder = once(sha256(repr(sorted(answers.items())).encode()).hexdigest(), make)
+        context = json.loads((folder / "answers.json").read_text("utf-8"))
         return Baked(folder / context["project_slug"], context)
 
     return bake
@@ -166,12 +184,12 @@ def project(bake: Bake, tmp_path: Path) -> MakeProject:
 
 
 @pytest.fixture(scope="session")
-def managers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def managers(once: Once) -> dict[str, str]:
     """Return variables that put Poetry and uv on the PATH and set their package index."""
-    folder = tmp_path_factory.mktemp("managers") / "venv"
-    python = environment(folder, "poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1")
+    packages = ("poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1")
+    folder = once("managers", lambda folder: environment(folder / "venv", *packages))
     return {
-        "PATH": os.pathsep.join([str(python.parent), str(MVC.parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([f"{folder}/venv/bin", str(MVC.parent), os.environ["PATH"]]),
         "POETRY_PYPI_MIRROR_URL": package_index(),
         "UV_DEFAULT_INDEX": package_index(),
     }
@@ -186,33 +204,24 @@ def service(bake: Bake, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def full(bake: Bake, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def full(bake: Bake, once: Once) -> Project:
     """The project with every feature, whose files tests must not change."""
-    copy = copied(bake(), tmp_path_factory.mktemp("full"))
-    install(copy)
-    return copy
+    baked = bake()
+    folder = once("full", lambda folder: install(copied(baked, folder)))
+    return Project(folder / baked.path.name, baked.answers)
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(once: Once) -> Path:
     """The template of the work tree, with uncommitted changes, as one commit."""
-    folder = tmp_path_factory.mktemp("template") / "repository"
-    commit_template(folder)
-    return folder
+    return once("template", lambda folder: commit_template(folder / "repository")) / "repository"
 
 
 @pytest.fixture(scope="session")
-def built(together: Path) -> Path:
+def built(once: Once) -> Path:
     """Build the documentation, once."""
-    folder = together / "docs"
-    with (together / "docs.lock").open("w") as lock:
-        flock(lock, LOCK_EX)
-        if not folder.exists():
-            strict = ("-W", "-n", "--keep-going", "-q")
-            partial = together / "docs.partial"
-            run(sys.executable, "-m", "sphinx", *strict, ROOT / "docs", partial, cwd=ROOT)
-            partial.rename(folder)
-    return folder
+    build = (sys.executable, "-m", "sphinx", "-W", "-n", "--keep-going", "-q", ROOT / "docs")
+    return once("docs", lambda folder: run(*build, folder, cwd=ROOT))
 
 
 def install(project: Project, python: str = sys.executable) -> None:

@@ -1,5 +1,8 @@
 """Resources with every type and modifier of a field, and a project that contains them."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from postgresql import Empire
 from support import MVC, run
@@ -58,9 +61,12 @@ RESOURCES = [
 
 
 @pytest.fixture(scope="session")
-def grown(bare: Empire, tmp_path_factory: pytest.TempPathFactory) -> Empire:
-    """A project with all the resources."""
-    grown = bare.clone(tmp_path_factory.mktemp("grown"))
-    for command in RESOURCES:
-        run(MVC, "generate", *command, cwd=grown.path)
-    return grown
+def grown(bare: Empire, once: Callable[[str, Callable[[Path], None]], Path]) -> Empire:
+    """A project with all the resources, whose files tests must not change."""
+
+    def make(folder: Path) -> None:
+        project = bare.clone(folder)
+        for command in RESOURCES:
+            run(MVC, "generate", *command, cwd=project.path)
+
+    return Empire(once("grown", make) / bare.path.name, bare.answers)

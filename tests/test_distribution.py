@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Bake
+from conftest import Bake, Once
 from stress.resolutions import LOWEST, try_out, use_command, use_service
 from support import OFFLINE, PUBLIC_URL, commit, environment, run, tree, uv
 
@@ -21,36 +21,37 @@ TAG = "v0.1.0"
 
 
 @pytest.fixture(scope="module")
-def released(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def released(repository: Path, once: Once) -> Path:
     """A repository whose HEAD is a tagged release, with an earlier release."""
-    folder = tmp_path_factory.mktemp("released") / "repository"
-    shutil.copytree(repository, folder)
-    run("git", "tag", "v0.0.1", cwd=folder)
-    (folder / "CHANGELOG.md").write_text("# Changelog\n", "utf-8")
-    commit(folder, "Release")
-    # Neither a branch of the same name nor other tags of the commit must hide the release.
-    for arguments in (["tag", TAG], ["tag", f"{TAG}-rc1"], ["tag", "ünï"], ["branch", TAG]):
-        run("git", *arguments, cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copytree(repository, folder, dirs_exist_ok=True)
+        run("git", "tag", "v0.0.1", cwd=folder)
+        (folder / "CHANGELOG.md").write_text("# Changelog\n", "utf-8")
+        commit(folder, "Release")
+        # Neither a branch of the same name nor other tags of the commit must hide the release.
+        for arguments in (["tag", TAG], ["tag", f"{TAG}-rc1"], ["tag", "ünï"], ["branch", TAG]):
+            run("git", *arguments, cwd=folder)
+
+    return once("released", make)
 
 
 @pytest.fixture(scope="module")
-def distributions(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def distributions(released: Path, once: Once) -> Path:
     """Build the wheel from the source distribution, as installers do."""
-    folder = tmp_path_factory.mktemp("dist")
-    uv("build", "--quiet", "--out-dir", folder, ".", cwd=released)
-    return folder
+    build = ("build", "--quiet", "--out-dir")
+    return once("distributions", lambda folder: uv(*build, folder, ".", cwd=released))
 
 
 @pytest.fixture(scope="module")
-def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(distributions: Path, once: Once) -> Path:
     """The ``mvc`` of a wheel in an otherwise empty environment."""
-    folder = tmp_path_factory.mktemp("installed") / "venv"
     # Installed by name, so that only the wheel itself records its origin.
     name = "fastapi-mvc-template"
     # The cache identifies wheels by path, which another run of the tests can have used.
-    environment(folder, "--refresh-package", name, "--find-links", distributions, name)
-    return folder / "bin/mvc"
+    options = ("--refresh-package", name, "--find-links", distributions)
+    folder = once("installed", lambda folder: environment(folder / "venv", *options, name))
+    return folder / "venv/bin/mvc"
 
 
 def new(mvc: Path, folder: Path, *arguments: str | Path) -> dict[str, object]:
