@@ -93,20 +93,21 @@ def test_grown_project_is_green_and_answers(
 ) -> None:
     grown = project(**answers)
     before = tree(grown.path)
-    commands = GENERATED
-    if answers["database"]:
-        # Resources do not use the other clients, so all of them once are enough.
-        commands = [MARKET, *(RESOURCES if answers["redis"] else RESOURCES[:1])]
+    commands = [MARKET, *RESOURCES] if answers["database"] else GENERATED
+    verbs = ["metrics", "mypy", "coverage", "integration-test", "docs"]
+    if answers["redis"] != answers["database"]:
+        # Generated code does not use the other clients, so all of it once is enough.
+        commands, verbs = commands[:2], verbs[:-1]
     for command in commands:
         mvc(grown, "generate", *command)
 
-    for verb in ("metrics", "mypy", "coverage", "integration-test", "docs"):
+    for verb in verbs:
         grown.make(verb, PYTEST_ADDOPTS="-W error")
         executed(answers, f"{verb} when grown")
     run(MVC.with_name("black"), "--check", "--quiet", ".", cwd=grown.path)
     # Generated resources have their own tests of the served endpoints.
     if not answers["database"]:
-        serve_and_ask(grown, serve, tmp_path)
+        serve_and_ask(grown, commands, serve, tmp_path)
 
     grown.make("clean")
     for command in reversed(commands):
@@ -115,12 +116,14 @@ def test_grown_project_is_green_and_answers(
     assert left == {path: content for path, content in before.items() if ".venv" not in path}
 
 
-def serve_and_ask(grown: Project, serve: Serve, folder: Path) -> None:
-    """Send requests to all GENERATED endpoints, and run Schemathesis."""
+def serve_and_ask(
+    grown: Project, commands: list[tuple[str, ...]], serve: Serve, folder: Path
+) -> None:
+    """Send requests to all generated endpoints, and run Schemathesis."""
     service = serve(grown)
     wait_until(service.answers)
     listed = [route for route in routes(grown) if route[1].startswith("/api/")]
-    assert len(listed) == 4 + sum(len(words[2:]) for words in GENERATED if words[0] == "controller")
+    assert len(listed) == 4 + sum(len(words[2:]) for words in commands if words[0] == "controller")
     for method, path, _, name in listed:
         status, body, _ = service.request(method, sample(path))
         assert status == 200

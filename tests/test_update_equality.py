@@ -22,7 +22,7 @@ def pairs() -> list[tuple[dict[str, Any], dict[str, Any]]]:
         for number in range(2 ** len(FLAGS))
     ]
     everything = list(permutations(sets, 2))
-    drawn = random.Random(3).sample(everything, min(16, len(everything)))
+    drawn = random.Random(3).sample(everything, min(8, len(everything)))
     managers = [{**FULL, "package_manager": name} for name in QUESTIONS["package_manager"]]
     names = [{**FULL, "package_name": name} for name in ("galactic_empire", "rebellion")]
     found = [*single, *drawn, *permutations(managers, 2), *permutations(names, 2)]
