@@ -129,6 +129,18 @@ async def test_no_error_is_sent_after_the_response_has_started() -> None:
     assert sent == ["http.response.start"]
 
 
+def test_exception_within_the_limit_is_an_error() -> None:
+    app = get_application()
+
+    @app.post("/fail")
+    def fail() -> None:
+        raise RuntimeError
+
+    client = TestClient(app, raise_server_exceptions=False)
+
+    assert client.post("/fail", content=b"x").status_code == 500
+
+
 @pytest.mark.anyio
 async def test_other_messages_pass_unchanged() -> None:
     received: list[Message] = []
