@@ -1,8 +1,9 @@
 """Updates projects of the last release to the commit that is checked out.
 
-An untouched project must become equal to a new one, without conflicts, and pass its own
-checks. In another project, each module of the package is edited and a client is added: every
-edit must end up in a file of the new release, or in a file with conflicts.
+A project with a lock file and generated code must become equal to a new one with that code,
+without conflicts, and pass its own checks. In another project, each module of the package is
+edited and a client is added: every edit must end up in a file of the new release, or in a file
+with conflicts.
 """
 
 import ast
@@ -17,7 +18,8 @@ from typing import NamedTuple
 from support import MVC, ROOT, Project, commit, differences, git, run, sets, unmerged
 
 CONFLICTS = 3
-UPDATE = ("update", "-n", "-I", "--checkout", "HEAD")
+UPDATE = ("update", "-n", "--checkout", "HEAD")
+CONTROLLER = ("controller", "stock_market", "ticker", "buy:post")
 
 
 class Release(NamedTuple):
@@ -32,7 +34,7 @@ def main() -> None:
     last, head = last_release(), git("rev-parse", "--short", "HEAD", cwd=ROOT)
     with tempfile.TemporaryDirectory(prefix="mvc-upgrade-") as name:
         print(f"A project of {last.version} ({last.commit}):", flush=True)
-        created = update_untouched(last, Path(name, "untouched"))
+        created = update_used(last, Path(name, "used"))
         print(f"equals a new one at {head}, and passes its checks.", flush=True)
         print(f"A project of {last.version} with edits:", flush=True)
         update_edited(last, Path(name, "edited"), created)
@@ -53,31 +55,38 @@ def create(folder: Path, *options: str) -> Path:
     """Create a project in its own folder."""
     folder.mkdir(parents=True)
     project = folder / "galactic-empire"
-    run(MVC, "new", project, "-n", "-I", "--template", ROOT, *options, cwd=folder)
+    run(MVC, "new", project, "-n", "--template", ROOT, *options, cwd=folder)
     return project
 
 
-def update_untouched(last: Release, folder: Path) -> Path:
+def update_used(last: Release, folder: Path) -> Path:
     """Update a project, compare it with a new one, and run its checks; return the new one."""
-    updated = create(folder / "updated", "--checkout", last.commit)
+    updated = create(folder / "updated", "--checkout", last.commit, "--package-manager", "uv")
+    run(MVC, "generate", *CONTROLLER, cwd=updated)
+    commit(updated, "Work")
     print(run(MVC, *UPDATE, cwd=updated), flush=True)
     # Questions that are new since then have the same answers in both.
     state = json.loads((updated / ".cruft.json").read_text("utf-8"))
     answers = state["context"]["cookiecutter"].items()
     public = {key: value for key, value in answers if not key.startswith("_")}
-    created = create(folder / "created", "--checkout", "HEAD", *sets(public))
-    if different := differences(updated, created):
+    created = create(folder / "created", "-I", "--checkout", "HEAD", *sets(public))
+    run(MVC, "generate", *CONTROLLER, cwd=created)
+    git("checkout-index", "--all", f"--prefix={folder}/staged/", cwd=updated)
+    if (different := differences(folder / "staged", created)) != ["uv.lock"]:
         sys.exit(f"It differs from a new one: {', '.join(different)}")
     Project(updated, {}).make("install", "metrics", "mypy", "coverage", "docs")
+    # uv would have locked again if the lock file were out of date.
+    if unstaged := git("diff", "--name-only", cwd=updated):
+        sys.exit(f"Its checks changed: {unstaged}")
     return created
 
 
 def update_edited(last: Release, folder: Path, created: Path) -> None:
     """Update a project that a user has edited, and look for each of the edits."""
-    project = create(folder, "--checkout", last.commit)
+    project = create(folder, "-I", "--checkout", last.commit)
     lines = [*add_client(project), *edit_modules(project)]
     commit(project, "Work")
-    done = subprocess.run([MVC, *UPDATE], cwd=project, capture_output=True, text=True)
+    done = subprocess.run([MVC, *UPDATE, "-I"], cwd=project, capture_output=True, text=True)
     conflicts = unmerged(project)
     print(done.stdout, flush=True)
     if done.returncode != (CONFLICTS if conflicts else 0):
