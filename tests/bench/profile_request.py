@@ -16,7 +16,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-REQUESTS, ROUNDS = 2000, 20
+REQUESTS, ROUNDS = 300, 20
 
 
 async def receive() -> dict[str, object]:

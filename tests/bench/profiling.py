@@ -14,11 +14,11 @@ DIFFERENCE = 1
 SCRIPT = Path(__file__).with_name("profile_request.py")
 READY, TICKER = "/api/ready", "/api/stock_market/ticker"
 SERVICE = "galactic_empire.app.asgi:get_application --factory"
-PROBES = {"four lines": "four:app", "the service": SERVICE}
+PROBES = {"four lines": f"{READY} four:app", "the service": f"{READY} {SERVICE}"}
 SWITCHES = {
-    "ids alone": SERVICE,
-    "metrics": "observed:with_metrics --factory",
-    "a line in JSON": "observed:with_lines --factory",
+    "ids alone": f"{TICKER} {SERVICE}",
+    "metrics": f"{TICKER} observed:with_metrics --factory",
+    "a line in JSON": f"{TICKER} observed:with_lines --factory",
 }
 # What the server does for these settings before it serves.
 OBSERVED = """
@@ -60,19 +60,22 @@ def profile(workshop: Workshop) -> Iterator[str]:
     )
     (workshop.project.parent / "observed.py").write_text(OBSERVED)
     yield f"`{READY}`:"
-    yield from compared(READY, PROBES, workshop)
+    yield from profiled(PROBES, workshop)
     yield "A generated controller, with metrics or access log:"
-    yield from compared(TICKER, SWITCHES, workshop)
+    yield from profiled(SWITCHES, workshop)
 
 
-def compared(path: str, applications: Mapping[str, str], workshop: Workshop) -> Iterator[str]:
-    """Profile requests to ``path``, and list what takes longer than in the first application."""
-    yield commands(*(f"python {SCRIPT.name} {path} {each}" for each in applications.values()))
+def profiled(requests: Mapping[str, str], workshop: Workshop, **variables: str) -> Iterator[str]:
+    """Profile requests, and list what takes longer than in the first one.
+
+    Each is a path and an application, as arguments of the script.
+    """
+    yield commands(*(f"python {SCRIPT.name} {each}" for each in requests.values()))
     runs = interleaved(
-        f"a request to {path}",
+        f"profiles of {', '.join(requests)}",
         ROUNDS,
-        applications,
-        lambda name: measured(path, applications[name], workshop),
+        requests,
+        lambda name: measured(requests[name], workshop, **variables),
     )
     yield table(
         ("application", "of a request, us"),
@@ -81,7 +84,7 @@ def compared(path: str, applications: Mapping[str, str], workshop: Workshop) -> 
     profiles = [taken[-1]["own"] for taken in runs.values()]
     rows = {name: [own.get(name, 0) for own in profiles] for name in set().union(*profiles)}
     yield table(
-        ("function", *(f"{name}, us" for name in applications)),
+        ("function", *(f"{name}, us" for name in requests)),
         [
             [f"`{name}`", *(f"{time:.1f}" for time in times)]
             for name, times in sorted(rows.items(), key=lambda row: row[1][0] - max(row[1]))
@@ -90,8 +93,8 @@ def compared(path: str, applications: Mapping[str, str], workshop: Workshop) -> 
     )
 
 
-def measured(path: str, application: str, workshop: Workshop) -> Any:
-    """Run the script on an application; return its results."""
+def measured(request: str, workshop: Workshop, **variables: str) -> Any:
+    """Run the script; return its results."""
     python, cwd = workshop.bin / "python", workshop.project.parent
-    printed = run(python, SCRIPT, path, *words(application), cwd=cwd, PYTHONPATH=str(cwd))
+    printed = run(python, SCRIPT, *words(request), cwd=cwd, PYTHONPATH=str(cwd), **variables)
     return json.loads(printed)

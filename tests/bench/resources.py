@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from bench.measuring import DATABASE, Workshop, placement, processors, prose, spread, table
+from bench.profiling import profiled
 from bench.service import FIGURES, ROUNDS, Contender, failed, figures, rate, under_load
 from postgresql import programs, running
 from support import add_controller, run, uv
@@ -18,6 +19,10 @@ LIMIT = 20
 # The minimum of requests/s relative to the endpoint by hand, and the maximum duration of
 # the last page relative to the first.
 SHOW_BUDGET, PAGE_BUDGET = 0.95, 1.2
+READS = {
+    name: f"/api/{path}/{ROWS // 2} depot.app.asgi:get_application --factory"
+    for name, path in (("by hand", "by_hand"), ("the resource", "items"))
+}
 SERVE = "depot serve --workers $WORKERS --bind 127.0.0.1:$PORT"
 READ, FIRST, LAST = "`GET /{id}`", "`GET`, the first page", "`GET`, the last page"
 CREATE, UPDATE = "`POST`", "`PATCH /{id}`"
@@ -125,6 +130,11 @@ def resources(workshop: Workshop) -> Iterator[str]:
         server.sql(f"{FILL} {numbers}", "depot")
         yield "PostgreSQL, on this machine:"
         yield from compared("resources on PostgreSQL", workshop, url, SHOW_BUDGET)
+        yield prose(
+            "Where the difference of `GET /{id}` comes from, on PostgreSQL, one request at a time,",
+            'measured as in the section "A request":',
+        )
+        yield from profiled(READS, workshop, FASTAPI_DATABASE_URL=url)
     file = workshop.folder / "depot.db"
     migrate(workshop, project, f"sqlite:///{file}")
     with closing(sqlite3.connect(file)) as connection, connection:
