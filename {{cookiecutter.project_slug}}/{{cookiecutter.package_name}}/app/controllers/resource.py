@@ -48,7 +48,7 @@ def location(request: Request, row: Base) -> str:
 
 def etag(row: Base) -> str:
     """Return the tag of a row; a later row with the same id has a different tag."""
-    return f'"{row.version}-{row.created_at:%Y%m%dT%H%M%S.%f}"'
+    return f'"{row.version}-{row.created_at.isoformat()}"'
 
 
 def check_etag(row: Base, if_match: str | None) -> None:

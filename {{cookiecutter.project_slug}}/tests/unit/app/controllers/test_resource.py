@@ -24,7 +24,7 @@ class CityOfResourceTests(Base):
 
 
 CITY = CityOfResourceTests()
-TAG = '"3-20010203T040506.000789"'
+TAG = '"3-2001-02-03T04:05:06.000789+00:00"'
 
 
 def test_tag_has_the_version_and_the_time_of_creation() -> None:
@@ -42,7 +42,7 @@ def test_current_version_can_be_changed(if_match: str | None) -> None:
     "if_match",
     [
         *("", "%", TAG[1:-1], f'"a {TAG}', f"garbage, {TAG}", f'"a" {TAG}'),
-        *('"2-20010203T040506.000789"', f"W/{TAG}"),
+        *('"2-2001-02-03T04:05:06.000789+00:00"', f"W/{TAG}"),
     ],
 )
 def test_other_versions_and_invalid_tags_are_refused(if_match: str) -> None:
