@@ -24,6 +24,7 @@ from support import (
     QUESTIONS,
     ROOT,
     Baked,
+    Once,
     Project,
     RedisServer,
     Service,
@@ -42,7 +43,6 @@ from support import (
 )
 
 Bake = Callable[..., Baked]
-Once = Callable[[str, Callable[[Path], object]], Path]
 Mvc = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeProject = Callable[..., Project]
 Serve = Callable[..., Service]

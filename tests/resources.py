@@ -1,11 +1,10 @@
 """Resources with every type and modifier of a field, and a project that contains them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from postgresql import Empire
-from support import MVC, run
+from support import MVC, Once, run
 
 RESOURCES = [
     ("scaffold", "Author", "name:str:unique", "born:date?", "e-mail:str:index"),
@@ -61,7 +60,7 @@ RESOURCES = [
 
 
 @pytest.fixture(scope="session")
-def grown(bare: Empire, once: Callable[[str, Callable[[Path], None]], Path]) -> Empire:
+def grown(bare: Empire, once: Once) -> Empire:
     """A project with all the resources, whose files tests must not change."""
 
     def make(folder: Path) -> None:

@@ -166,6 +166,9 @@ def tuples(size: int, answers: dict[str, Any]) -> set[tuple[tuple[str, Any], ...
     return {*itertools.combinations(answers.items(), size)}
 
 
+# Lets a function fill a new folder of this name once for all processes of a test run.
+Once = Callable[[str, Callable[[Path], object]], Path]
+
 # The projects to run generators in: generated code depends on the package alone.
 GROWN = covering(2, representatives(r"galactic_empire/.*"))
 

@@ -11,9 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Bake, Once
+from conftest import Bake
 from stress.resolutions import LOWEST, try_out, use_command, use_service
-from support import OFFLINE, PUBLIC_URL, commit, environment, run, tree, uv
+from support import OFFLINE, PUBLIC_URL, Once, commit, environment, run, tree, uv
 
 pytestmark = pytest.mark.slow
 

@@ -96,7 +96,8 @@ def test_grown_project_is_green_and_answers(
     commands = [MARKET, *RESOURCES] if answers["database"] else GENERATED
     verbs = ["metrics", "mypy", "coverage", "integration-test", "docs"]
     if answers["redis"] != answers["database"]:
-        # Generated code does not use the other clients, so all of it once is enough.
+        # Generated code does not use the other clients: all of it, once with a database and
+        # once without, is enough.
         commands, verbs = commands[:2], verbs[:-1]
     for command in commands:
         mvc(grown, "generate", *command)

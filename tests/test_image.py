@@ -25,7 +25,6 @@ from support import (
     Server,
     add_controller,
     commit,
-    environment,
     free_port,
     git,
     label,
@@ -37,7 +36,6 @@ from support import (
 
 pytestmark = pytest.mark.slow
 
-BIN = Path(sys.executable).parent
 FLAGS = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
 ANSWERS = [
     {"package_manager": manager, **dict.fromkeys(FLAGS, chosen)}
@@ -194,16 +192,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory, bake: Bake) -> Iterator[Eng
     engine.run("podman", "rm", "--all", "--force")
     engine.run("buildah", "rm", "--all")
     engine.run("buildah", "rmi", "--all", "--force")
-
-
-@pytest.fixture(scope="module")
-def managers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return variables that let `make lock` find Poetry, uv, and the package index."""
-    folder = tmp_path_factory.mktemp("managers")
-    poetry = environment(folder / "poetry", "poetry>=2.2,<3", "poetry-plugin-pypi-mirror<1").parent
-    path = os.pathsep.join(map(str, [poetry, BIN, os.environ["PATH"]]))
-    index = package_index()
-    return {"PATH": path, "POETRY_PYPI_MIRROR_URL": index, "UV_DEFAULT_INDEX": index}
 
 
 @pytest.fixture(scope="module")

@@ -81,9 +81,10 @@ def test_every_verb_works_on_a_machine_without_package_manager(
     if manager == "poetry":
         elsewhere |= IN_WORKFLOWS
     makefile = (project.path / "Makefile").read_text("utf-8")
-    [checked] = re.findall("^check: (.*?) ##", makefile, re.M)
+    [words] = re.findall("^check: (.*?) ##", makefile, re.M)
+    checked = set() if "check" in elsewhere else {*words.split()}
     for verb in [verb for verb in verbs if verb not in elsewhere]:
-        if "check" in elsewhere or verb not in checked.split():
+        if verb not in checked:
             some = "-k serve" if verb in TESTING else ""
             project.make(verb, PYTEST_ADDOPTS=f"-W error {some}", MESSAGE="begin")
         executed(answers, verb)

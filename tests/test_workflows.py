@@ -257,6 +257,10 @@ def test_ci_run_does_what_the_workflow_does() -> None:
     here = jobs.keys() - {"bake", "helm", "nix", "windows", "pass"}
     lines = (ROOT / ".ci/run").read_text("utf-8").splitlines()
     script = [line.removesuffix(" &") for line in lines]
+    # Bash ignores failures of what it does not wait for.
+    assert sum(line.endswith(" &") for line in lines) == sum(
+        line.startswith("wait ") for line in lines
+    )
 
     for job in here:
         for step in jobs[job]["steps"]:

@@ -292,9 +292,8 @@ class WebSocket(Stream):
 
     def exchange(self, method: str, path: str) -> Kind:
         url = f"ws://{self.host}:{self.port}{path}"
-        options: dict[str, Any] = {"open_timeout": SECONDS, "ping_interval": None, "proxy": None}
         try:
-            with connect(url, **options) as socket:
+            with connect(url, open_timeout=SECONDS, ping_interval=None, proxy=None) as socket:
                 while not self.over.is_set():
                     # An answer may have come before the end.
                     with suppress(ConnectionClosed):

@@ -34,7 +34,7 @@ def main() -> None:
     last, head = last_release(), git("rev-parse", "--short", "HEAD", cwd=ROOT)
     with tempfile.TemporaryDirectory(prefix="mvc-upgrade-") as name:
         print(f"A project of {last.version} ({last.commit}):", flush=True)
-        created = update_used(last, Path(name, "used"))
+        created = update_unedited(last, Path(name, "unedited"))
         print(f"equals a new one at {head}, and passes its checks.", flush=True)
         print(f"A project of {last.version} with edits:", flush=True)
         update_edited(last, Path(name, "edited"), created)
@@ -59,9 +59,9 @@ def create(folder: Path, *options: str) -> Path:
     return project
 
 
-def update_used(last: Release, folder: Path) -> Path:
+def update_unedited(last: Release, folder: Path) -> Path:
     """Update a project, compare it with a new one, and run its checks; return the new one."""
-    updated = create(folder / "updated", "--checkout", last.commit, "--package-manager", "uv")
+    updated = create(folder / "updated", "--checkout", last.commit)
     run(MVC, "generate", *CONTROLLER, cwd=updated)
     commit(updated, "Work")
     print(run(MVC, *UPDATE, cwd=updated), flush=True)
@@ -72,10 +72,10 @@ def update_used(last: Release, folder: Path) -> Path:
     created = create(folder / "created", "-I", "--checkout", "HEAD", *sets(public))
     run(MVC, "generate", *CONTROLLER, cwd=created)
     git("checkout-index", "--all", f"--prefix={folder}/staged/", cwd=updated)
-    if (different := differences(folder / "staged", created)) != ["uv.lock"]:
+    if (different := differences(folder / "staged", created)) != ["poetry.lock"]:
         sys.exit(f"It differs from a new one: {', '.join(different)}")
     Project(updated, {}).make("install", "metrics", "mypy", "coverage", "docs")
-    # uv would have locked again if the lock file were out of date.
+    # Not even the lock file may have been out of date.
     if unstaged := git("diff", "--name-only", cwd=updated):
         sys.exit(f"Its checks changed: {unstaged}")
     return created

@@ -18,7 +18,7 @@ SECURITY_HEADERS = {
     b"referrer-policy": b"no-referrer",
     b"x-frame-options": b"DENY",
 }
-# Every request with a body has one of these.
+# Every request with a body has one of these (RFC 9112, section 6.3).
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 REQUEST_HEADERS = [
     "Authorization",
@@ -79,11 +79,12 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the bytes that the application reads of the body."""
-        is_http = scope["type"] == "http"
-        if not is_http or BODY_HEADERS.isdisjoint(dict(scope["headers"])):
+        headers = dict(scope.get("headers", ()))
+        if scope["type"] != "http" or BODY_HEADERS.isdisjoint(headers):
             await self._app(scope, receive, send)
             return
-        limited = _Limited(self._max_bytes, scope, receive, send)
+        is_too_long = int(headers.get(b"content-length", 0)) > self._max_bytes
+        limited = _Limited(self._max_bytes, is_too_long, scope, receive, send)
         try:
             await self._app(scope, limited.receive, limited.send)
         except Exception:
@@ -113,11 +114,15 @@ class _Limited:
     )
 
     def __init__(
-        self, max_bytes: int, scope: Scope, receive: Receive, send: Send
+        self,
+        max_bytes: int,
+        is_too_long: bool,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         self._left = max_bytes
-        announced = int(dict(scope["headers"]).get(b"content-length", 0))
-        self._is_too_long = announced > max_bytes
+        self._is_too_long = is_too_long
         self._scope = scope
         self._receive = receive
         self._send = send

@@ -53,7 +53,7 @@ class Exchange:
         """Take a request, and give it an id unless it has an acceptable one."""
         headers = dict(scope["headers"])
         sent: bytes = headers.get(HEADER, b"")
-        is_acceptable = sent and ACCEPTABLE.fullmatch(sent)
+        is_acceptable = ACCEPTABLE.fullmatch(sent)
         self.id = sent if is_acceptable else b"%032x" % getrandbits(128)
         self.scope = scope
         #: The path, without the prefix under which a proxy publishes the service.
@@ -186,10 +186,10 @@ class Observe:
     ) -> list[tuple[bytes, bytes]]:
         """Return the headers of a response with those that it lacks."""
         more: Iterable[tuple[bytes, bytes]] = self._headers.items()
+        names = dict(given)
         # Few responses have any of them.
-        if not self._names.isdisjoint(dict(given)):
+        if not self._names.isdisjoint(names):
             given = [each for each in given if each[0] != HEADER]
-            names = {name for name, _ in given}
             more = [each for each in more if each[0] not in names]
         return [*given, (HEADER, request_id), *more]
 
