@@ -219,8 +219,8 @@ def test_resource_is_created_and_destroyed(mvc: Mvc, service: Path) -> None:
     [migration] = Path(VERSIONS).glob("*_create_articles.py")
     removed = mvc("destroy", *ARTICLE)
     assert removed.stdout.startswith(
-        f"Wherever `{migration.name}` is applied, run `galactic-empire db downgrade base` "
-        "while the file exists; git can restore it.\n"
+        f"Wherever `{migration.name}` is applied, restore it with git, then run "
+        "`galactic-empire db downgrade base`.\n"
     )
     assert removed.returncode == 0
     assert (tree(service), folders(service)) == without

@@ -97,8 +97,7 @@ def check_removal(project: Path, paths: Iterable[PurePosixPath]) -> list[str]:
             slug = State.read(project).answers.get("project_slug", project.name)
             command = f"{slug} db downgrade {before[0] if before else 'base'}"
             advice.append(
-                f"Wherever `{path.name}` is applied, run `{command}` while the file exists; "
-                "git can restore it."
+                f"Wherever `{path.name}` is applied, restore it with git, then run `{command}`."
             )
     return advice
 

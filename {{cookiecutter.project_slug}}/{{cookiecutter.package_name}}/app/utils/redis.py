@@ -27,8 +27,8 @@ class RedisClient:
         await RedisClient.set("city", "Lisbon", ex=60)
         visitors = await RedisClient.call(lambda redis: redis.incr("visitors"))
 
-    Each method raises :class:`.DependencyError` when Redis does not answer within
-    ``FASTAPI_REDIS_TIMEOUT`` seconds, or answers that it cannot serve now.
+    Each method but ``ping`` raises :class:`.DependencyError` when Redis does not answer
+    within ``FASTAPI_REDIS_TIMEOUT`` seconds, or answers that it cannot serve now.
 
     redis-py is imported at the first use, so a service without Redis starts faster.
     """
