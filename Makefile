@@ -38,8 +38,8 @@ types: install ## Check the types of this repository's own code
 docs: install ## Build the documentation into docs/_build/
 	$(BIN)/sphinx-build -W -n --keep-going -b html docs docs/_build
 
-upgrade: install ## Update a project of the last release to this commit
-	$(RUN) stress.upgrade
+upgrade: install ## Update projects of the last release, or of ARGS, to this commit
+	$(RUN) stress.upgrade $(ARGS)
 
 resolutions: install ## Test wheels with the lowest and the highest dependencies
 	$(RUN) stress.resolutions

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bake
-from stress.upgrade import last_release
+from stress.upgrade import release
 from support import FEATURES, ROOT, run
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
@@ -137,7 +137,7 @@ def test_readme_promises_verbs_that_exist(verb: str) -> None:
 
 
 def test_last_release_names_a_commit_of_this_history() -> None:
-    run("git", "merge-base", "--is-ancestor", last_release().commit, "HEAD", cwd=ROOT)
+    run("git", "merge-base", "--is-ancestor", release().commit, "HEAD", cwd=ROOT)
 
 
 def code_lines(file: Path) -> int:

@@ -1,4 +1,4 @@
-"""Updates projects of the last release to the commit that is checked out.
+"""Updates projects of a release, by default the last, to the commit that is checked out.
 
 A project with a lock file and generated code must become equal to a new one with that code,
 without conflicts, and pass its own checks. In another project, each module of the package is
@@ -31,23 +31,24 @@ class Release(NamedTuple):
 
 def main() -> None:
     """Update both projects and report the results."""
-    last, head = last_release(), git("rev-parse", "--short", "HEAD", cwd=ROOT)
+    old, head = release(*sys.argv[1:]), git("rev-parse", "--short", "HEAD", cwd=ROOT)
     with tempfile.TemporaryDirectory(prefix="mvc-upgrade-") as name:
-        print(f"A project of {last.version} ({last.commit}):", flush=True)
-        created = update_unedited(last, Path(name, "unedited"))
+        print(f"A project of {old.version} ({old.commit}):", flush=True)
+        created = update_unedited(old, Path(name, "unedited"))
         print(f"equals a new one at {head}, and passes its checks.", flush=True)
-        print(f"A project of {last.version} with edits:", flush=True)
-        update_edited(last, Path(name, "edited"), created)
+        print(f"A project of {old.version} with edits:", flush=True)
+        update_edited(old, Path(name, "edited"), created)
         print(f"keeps all of them at {head}, or shows them as conflicts.")
 
 
-def last_release() -> Release:
-    """Return the newest release in the changelog; its section must name its commit."""
+def release(version: str | None = None) -> Release:
+    """Return a release in the changelog, by default the newest; it must name its commit."""
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    section = r"^## (\d+\.\d+\.\d+) .*\n\n(?:Commit `([0-9a-f]{40})`\.$)?"
+    number = re.escape(version) if version else r"\d+\.\d+\.\d+"
+    section = rf"^## ({number}) .*\n\n(?:Commit `([0-9a-f]{{40}})`\.$)?"
     found = re.search(section, changelog, re.M)
     if not found or not found[2]:
-        sys.exit("The newest release in `CHANGELOG.md` does not name its commit.")
+        sys.exit(f"`CHANGELOG.md` does not name the commit of {version or 'the newest release'}.")
     return Release(found[1], found[2])
 
 
@@ -59,9 +60,9 @@ def create(folder: Path, *options: str) -> Path:
     return project
 
 
-def update_unedited(last: Release, folder: Path) -> Path:
+def update_unedited(old: Release, folder: Path) -> Path:
     """Update a project, compare it with a new one, and run its checks; return the new one."""
-    updated = create(folder / "updated", "--checkout", last.commit)
+    updated = create(folder / "updated", "--checkout", old.commit)
     run(MVC, "generate", *CONTROLLER, cwd=updated)
     commit(updated, "Work")
     print(run(MVC, *UPDATE, cwd=updated), flush=True)
@@ -81,9 +82,9 @@ def update_unedited(last: Release, folder: Path) -> Path:
     return created
 
 
-def update_edited(last: Release, folder: Path, created: Path) -> None:
+def update_edited(old: Release, folder: Path, created: Path) -> None:
     """Update a project that a user has edited, and look for each of the edits."""
-    project = create(folder, "-I", "--checkout", last.commit)
+    project = create(folder, "-I", "--checkout", old.commit)
     lines = [*add_client(project), *edit_modules(project)]
     commit(project, "Work")
     done = subprocess.run([MVC, *UPDATE, "-I"], cwd=project, capture_output=True, text=True)
