@@ -10,7 +10,7 @@ from string import Template
 
 from bench.measuring import DATABASE, Workshop, placement, processors, prose, spread, table
 from bench.profiling import profiled
-from bench.service import FIGURES, ROUNDS, Contender, failed, figures, rate, under_load
+from bench.service import FIGURES, ROUNDS, Contender, Load, failed, figures, rate, under_load
 from postgresql import programs, running
 from support import add_controller, run, uv
 
@@ -115,7 +115,7 @@ def resources(workshop: Workshop) -> Iterator[str]:
     yield prose(
         f"A model with one text field, in a table of {ROWS:,} rows, one worker; each request of",
         "the generated resource next to the same endpoint written by hand with SQLAlchemy's ORM",
-        f"and the same pool. A page has {LIMIT} rows. All run at once and are measured",
+        f"and the same pool. A page has {LIMIT} rows. Both are served at once and measured",
         f"alternately; medians of {ROUNDS} runs, with the minimum and maximum in parentheses.",
         placement(),
     )
@@ -149,7 +149,9 @@ def compared(name: str, workshop: Workshop, url: str, budget: float | None = Non
     """Measure all requests; report on the budgets if one is given."""
     variables = {"FASTAPI_DATABASE_URL": url, "FASTAPI_DATABASE_TIMEOUT": "60"}
     ours, by_hand = contenders("/api/items", variables), contenders("/api/by_hand", variables)
-    loads = under_load(name, [*ours.values(), *by_hand.values()], workshop)
+    loads: dict[Contender, list[Load]] = {}
+    for pair in zip(ours.values(), by_hand.values(), strict=True):
+        loads |= under_load(f"{name}, {pair[0].name}", pair, workshop)
     ratios = {
         request: rate(loads[ours[request]]) / rate(loads[by_hand[request]]) for request in ours
     }
