@@ -136,8 +136,13 @@ def test_readme_promises_verbs_that_exist(verb: str) -> None:
     assert f"make {verb}" in (ROOT / "README.md").read_text("utf-8")
 
 
-def test_last_release_names_a_commit_of_this_history() -> None:
-    run("git", "merge-base", "--is-ancestor", release().commit, "HEAD", cwd=ROOT)
+def test_releases_name_commits_of_this_history() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    versions = re.findall(r"^## (\d\S*)", changelog, re.M)
+
+    assert release() == release(versions[0])
+    for version in versions:
+        run("git", "merge-base", "--is-ancestor", release(version).commit, "HEAD", cwd=ROOT)
 
 
 def code_lines(file: Path) -> int:

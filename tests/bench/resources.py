@@ -150,8 +150,9 @@ def compared(name: str, workshop: Workshop, url: str, budget: float | None = Non
     variables = {"FASTAPI_DATABASE_URL": url, "FASTAPI_DATABASE_TIMEOUT": "60"}
     ours, by_hand = contenders("/api/items", variables), contenders("/api/by_hand", variables)
     loads: dict[Contender, list[Load]] = {}
-    for pair in zip(ours.values(), by_hand.values(), strict=True):
-        loads |= under_load(f"{name}, {pair[0].name}", pair, workshop)
+    for request in ours:
+        pair = ours[request], by_hand[request]
+        loads |= under_load(f"{name}, {request}", pair, workshop)
     ratios = {
         request: rate(loads[ours[request]]) / rate(loads[by_hand[request]]) for request in ours
     }
